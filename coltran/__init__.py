@@ -1,0 +1,1 @@
+"""The Colorization Transformer: records, color maths, networks, training and sampling."""

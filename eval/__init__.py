@@ -1,0 +1,1 @@
+"""Beam: large-scale sampling, and FID."""

@@ -1,0 +1,1 @@
+"""Two-alternative forced choice studies with human raters."""

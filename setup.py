@@ -1,0 +1,71 @@
+"""Packages, dependencies and commands of ColTran pipelines.
+
+Apache Beam also takes this file as `--setup_file` to install the project on remote workers.
+Versions here are ranges; `requirements.lock` holds the exact set that `make install` uses.
+"""
+
+from setuptools import setup
+
+BEAM = ["apache-beam[gcp]>=2.77,<2.78"]
+EVAL = [
+    *BEAM,
+    "scipy>=1.15",
+    "tensorflow-gan>=2.1,<2.2",
+    "tensorflow-hub>=0.16,<0.17",
+    "tf-keras>=2.21,<2.22",
+    "setuptools<81",  # tensorflow-hub imports pkg_resources
+]
+STUDY = [*BEAM]
+DEMO = ["scikit-image>=0.25", "pooch>=1.8"]
+DEV = [
+    "gcp-storage-emulator>=2026.7",
+    "hypothesis>=6.100",
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "ruff>=0.11",
+    "selenium>=4.20",
+    "uv==0.13.9",
+]
+
+setup(
+    name="coltran-pipelines",
+    version="0.1.0",
+    description="Colorization Transformer: data, training, sampling, FID and human studies",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=["coltran", "pipelines", "eval", "human_eval"],
+    package_data={"human_eval": ["page/*"]},
+    install_requires=[
+        "flax>=0.12,<0.13",
+        "google-cloud-storage>=3",
+        "google-crc32c>=1.6",
+        "jax>=0.10,<0.11",
+        "matplotlib>=3.9",
+        "numpy>=2.0",
+        "optax>=0.2.8,<0.3",
+        "orbax-checkpoint>=0.12,<0.13",
+        "pillow>=11",
+        "protobuf>=5",
+        "tensorflow>=2.21,<2.22",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "beam": BEAM,
+        "gcp": BEAM,
+        "eval": EVAL,
+        "study": STUDY,
+        "demo": DEMO,
+        "dev": DEV,
+        "gpu": ["jax[cuda12]>=0.10,<0.11"],
+        "tpu": ["jax[tpu]>=0.10,<0.11"],
+    },
+    entry_points={
+        "console_scripts": [
+            "coltran-preprocess=pipelines.preprocess:main",
+            "coltran-train=coltran.train:main",
+            "coltran-sample=eval.sample:main",
+            "coltran-fid=eval.fid:main",
+            "coltran-study=human_eval.study:main",
+        ]
+    },
+)
