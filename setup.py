@@ -9,7 +9,6 @@ from setuptools import setup
 BEAM = ["apache-beam[gcp]>=2.77,<2.78"]
 EVAL = [
     *BEAM,
-    "scipy>=1.15",
     "tensorflow-gan>=2.1,<2.2",
     "tensorflow-hub>=0.16,<0.17",
     "tf-keras>=2.21,<2.22",
@@ -46,6 +45,7 @@ setup(
         "orbax-checkpoint>=0.12,<0.13",
         "pillow>=11",
         "protobuf>=5",
+        "scipy>=1.15",
         "tensorflow>=2.21,<2.22",
         "tqdm>=4.66",
     ],

@@ -1,0 +1,79 @@
+"""What every command shares: option parsing with one-line errors, quiet libraries, and progress bars."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from coltran.errors import UserError
+
+USER_ERROR_STATUS = 2
+INTERRUPTED_STATUS = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that keeps paragraphs in help texts, shows defaults, and answers a mistake in one line."""
+
+    def __init__(self, prog: str, description: str, **kwargs) -> None:
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(prog=prog, description=description, **kwargs)
+
+    def error(self, message: str) -> None:
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def run_command(prog: str, command: Callable[[], int | None]) -> int:
+    """Runs `command` and returns the exit status: 2 with one line on stderr for a UserError, 130 after Ctrl-C."""
+    quiet_libraries()
+    try:
+        return command() or 0
+    except UserError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return USER_ERROR_STATUS
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted; run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED_STATUS
+    except BrokenPipeError:
+        # The reader of our output (`head`, say) has left; pointing stdout elsewhere keeps the exit silent.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def quiet_libraries() -> None:
+    """Keeps start-up chatter of TensorFlow and gRPC off the terminal; a value that the user set is kept."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+def nearest(name: str, good: Iterable[str]) -> str:
+    """` Did you mean 'X'?` for a misspelt name, or an empty string where nothing is near."""
+    found = difflib.get_close_matches(name, list(good), n=1)
+    return f" Did you mean '{found[0]}'?" if found else ""
+
+
+def progress_bar(total: int, what: str, unit: str, initial: int = 0):
+    """A tqdm bar on stderr: live on a terminal, one line every 10 seconds in a log file."""
+    from tqdm import tqdm
+
+    live = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        initial=initial,
+        desc=what,
+        unit=f" {unit}",
+        mininterval=0.2 if live else 10.0,
+        dynamic_ncols=live,
+        ascii=not live,
+        file=sys.stderr,
+    )
+
+
+def table(rows: Sequence[tuple[str, object]]) -> str:
+    """Aligned `name  value` lines for the summary that a command ends with."""
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)

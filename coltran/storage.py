@@ -1,0 +1,191 @@
+"""Bytes by path, on the local disk and on Google Cloud Storage (gs://).
+
+A file that is written here appears under its name only when it is complete: on disk by a temporary file, fsync and
+rename; on Cloud Storage because an object does not exist before its upload has ended. google-cloud-storage is used
+rather than TensorFlow's or etils' file systems, so that the same code also talks to an emulator
+(`STORAGE_EMULATOR_HOST`) and needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import posixpath
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from coltran.errors import UserError
+
+GCS_PREFIX = "gs://"
+_TEMPORARY_MARK = ".writing-"
+
+
+def is_gcs(path: str) -> bool:
+    """True for a gs:// path."""
+    return path.startswith(GCS_PREFIX)
+
+
+def join(folder: str, *names: str) -> str:
+    """Joins a folder, local or gs://, and names below it."""
+    return (posixpath if is_gcs(folder) else os.path).join(folder, *names)
+
+
+def exists(path: str) -> bool:
+    """True if `path` is a file (or object)."""
+    return _blob(path).exists() if is_gcs(path) else os.path.isfile(path)
+
+
+def is_folder(path: str) -> bool:
+    """True if `path` is a folder; on Cloud Storage, if any object lies below it."""
+    if not is_gcs(path):
+        return os.path.isdir(path)
+    bucket, prefix = _split(path.rstrip("/") + "/")
+    return any(True for _ in _client().list_blobs(bucket, prefix=prefix, max_results=1))
+
+
+def list_files(folder: str) -> list[tuple[str, int]]:
+    """All files below `folder`, recursively, as (path relative to it with '/', size in bytes), sorted by path.
+
+    Temporary files of a write in progress are left out.
+    """
+    found = _list_gcs(folder) if is_gcs(folder) else _list_local(folder)
+    return sorted((name, size) for name, size in found if _TEMPORARY_MARK not in name)
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole file. A missing or unreadable one is a UserError that names it."""
+    with open_read(path) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def open_read(path: str) -> Iterator[BinaryIO]:
+    """A seekable binary reader. A missing or unreadable file is a UserError that names it."""
+    if is_gcs(path):
+        from google.api_core import exceptions
+
+        try:
+            with _blob(path).open("rb") as file:
+                yield file
+        except exceptions.NotFound as error:
+            raise UserError(f"{path}: no such object") from error
+        return
+    try:
+        file = open(path, "rb")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    with file:
+        yield file
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Writes the whole file; nobody ever sees a part of it under its name."""
+    with open_write(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def open_write(path: str) -> Iterator[BinaryIO]:
+    """A binary writer whose file appears under `path` only when the block ends without an exception."""
+    if is_gcs(path):
+        with tempfile.TemporaryFile() as file:
+            yield file
+            file.seek(0)
+            _blob(path).upload_from_file(file)
+        return
+    folder, name = os.path.split(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{name}{_TEMPORARY_MARK}", dir=folder)
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        _sync_folder(folder)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def remove_folder(folder: str) -> None:
+    """Removes a folder and all that is in it; a missing folder is fine."""
+    if is_gcs(folder):
+        for name, _ in _list_gcs(folder):
+            _blob(join(folder, name)).delete()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_temporaries(folder: str) -> None:
+    """Removes what killed writers left behind in a local folder (not below it)."""
+    if is_gcs(folder) or not os.path.isdir(folder):
+        return
+    for name in os.listdir(folder):
+        if _TEMPORARY_MARK in name:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, name))
+
+
+def _list_local(folder: str) -> Iterator[tuple[str, int]]:
+    for root, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            path = os.path.join(root, name)
+            if os.path.exists(path):
+                yield os.path.relpath(path, folder).replace(os.sep, "/"), os.path.getsize(path)
+
+
+def _list_gcs(folder: str) -> Iterator[tuple[str, int]]:
+    bucket, prefix = _split(folder.rstrip("/") + "/")
+    for blob in _client().list_blobs(bucket, prefix=prefix):
+        if not blob.name.endswith("/"):
+            yield blob.name[len(prefix) :], blob.size or 0
+
+
+def _split(path: str) -> tuple[str, str]:
+    bucket, _, name = path.removeprefix(GCS_PREFIX).partition("/")
+    if not bucket:
+        raise UserError(f"{path}: expected gs://BUCKET/NAME")
+    return bucket, name
+
+
+def _blob(path: str):
+    bucket, name = _split(path)
+    return _client().bucket(bucket).blob(name)
+
+
+@functools.cache
+def _client():
+    from google.auth import credentials, exceptions
+    from google.cloud import storage
+
+    if os.environ.get("STORAGE_EMULATOR_HOST"):
+        return storage.Client(project="emulator", credentials=credentials.AnonymousCredentials())
+    try:
+        return storage.Client()
+    except exceptions.DefaultCredentialsError as error:
+        raise UserError(
+            "gs:// paths need Google credentials: run `gcloud auth application-default login`, "
+            "or set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file"
+        ) from error
+
+
+@functools.cache
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: str) -> None:
+    # A rename is durable only when its folder is on disk too.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,152 @@
+"""The TFRecord container and tf.train.Example messages, without TensorFlow.
+
+A Beam worker that only moves records need not spend seconds and hundreds of megabytes on importing TensorFlow.
+The framing is: length (uint64, little endian), masked crc32c of those 8 bytes, data, masked crc32c of the data.
+The tests read what is written here with TensorFlow, and the other way round.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+import google_crc32c
+import numpy as np
+
+from coltran.errors import UserError
+
+_MASK_DELTA = 0xA282EAD8
+_HEADER = struct.Struct("<QI")
+_FOOTER = struct.Struct("<I")
+
+
+def masked_crc32c(data: bytes) -> int:
+    """TFRecord's checksum: the crc32c rotated by 15 bits plus a constant, as an unsigned 32-bit integer."""
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def frame(data: bytes) -> bytes:
+    """One record as it stands in a TFRecord file."""
+    length = struct.pack("<Q", len(data))
+    return b"".join((length, _FOOTER.pack(masked_crc32c(length)), data, _FOOTER.pack(masked_crc32c(data))))
+
+
+def read_frames(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """Yields the records of an open TFRecord file; a cut or damaged one is a UserError with its offset."""
+    offset = 0
+    while header := file.read(_HEADER.size):
+        data = _read_frame(file, header, f"{name}: record at byte {offset}")
+        offset += _HEADER.size + len(data) + _FOOTER.size
+        yield data
+
+
+def read_offsets(file: BinaryIO, name: str) -> list[int]:
+    """The byte offset of every record, found by its headers alone, for reading in any order."""
+    offsets = []
+    offset = 0
+    while header := file.read(_HEADER.size):
+        offsets.append(offset)
+        offset += _HEADER.size + _length(header, f"{name}: record at byte {offset}") + _FOOTER.size
+        file.seek(offset)
+    return offsets
+
+
+def read_frame_at(file: BinaryIO, offset: int, name: str) -> bytes:
+    """The record that starts at `offset`, checked like `read_frames` does."""
+    file.seek(offset)
+    return _read_frame(file, file.read(_HEADER.size), f"{name}: record at byte {offset}")
+
+
+def _read_frame(file: BinaryIO, header: bytes, where: str) -> bytes:
+    length = _length(header, where)
+    data = file.read(length)
+    footer = file.read(_FOOTER.size)
+    if len(data) < length or len(footer) < _FOOTER.size:
+        raise UserError(f"{where}: the file ends in the middle of a record; write the shard again")
+    if masked_crc32c(data) != _FOOTER.unpack(footer)[0]:
+        raise UserError(f"{where}: checksum mismatch, the data is damaged; write the shard again")
+    return data
+
+
+def _length(header: bytes, where: str) -> int:
+    if len(header) < _HEADER.size:
+        raise UserError(f"{where}: the file ends in the middle of a record; write the shard again")
+    length, crc = _HEADER.unpack(header)
+    if masked_crc32c(header[:8]) != crc:
+        raise UserError(f"{where}: not a TFRecord, or its length is damaged; write the shard again")
+    return length
+
+
+def encode_example(values: Mapping[str, bytes | int | float]) -> bytes:
+    """A tf.train.Example with one value a feature: bytes, int64 or float. Equal values give equal bytes."""
+    example = _example_class()()
+    for name, value in values.items():
+        feature = example.features.feature[name]
+        if isinstance(value, bytes):
+            feature.bytes_list.value.append(value)
+        elif isinstance(value, (float, np.floating)):
+            feature.float_list.value.append(value)
+        else:
+            feature.int64_list.value.append(value)
+    return example.SerializeToString(deterministic=True)
+
+
+def decode_example(data: bytes) -> dict[str, list[bytes] | list[int] | list[float]]:
+    """All features of a tf.train.Example as lists. Raises ValueError if `data` is none."""
+    from google.protobuf.message import DecodeError
+
+    try:
+        example = _example_class().FromString(data)
+    except DecodeError as error:
+        raise ValueError("not a tf.train.Example") from error
+    values = {}
+    for name, feature in example.features.feature.items():
+        kind = feature.WhichOneof("kind")
+        values[name] = list(getattr(feature, kind).value) if kind else []
+    return values
+
+
+@functools.cache
+def _example_class():
+    """tf.train.Example, built from its public definition in a pool of its own, apart from TensorFlow's."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    field = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name="coltran/example.proto", package="coltran", syntax="proto3"
+    )
+
+    def message(name: str, *fields: tuple, parent=file.message_type):
+        added = parent.add(name=name)
+        for number, (field_name, label, kind, type_name) in enumerate(fields, start=1):
+            added.field.add(name=field_name, number=number, label=label, type=kind, type_name=type_name)
+        return added
+
+    one, many = field.LABEL_OPTIONAL, field.LABEL_REPEATED
+    message("BytesList", ("value", many, field.TYPE_BYTES, None))
+    message("FloatList", ("value", many, field.TYPE_FLOAT, None))
+    message("Int64List", ("value", many, field.TYPE_INT64, None))
+    feature = message(
+        "Feature",
+        ("bytes_list", one, field.TYPE_MESSAGE, ".coltran.BytesList"),
+        ("float_list", one, field.TYPE_MESSAGE, ".coltran.FloatList"),
+        ("int64_list", one, field.TYPE_MESSAGE, ".coltran.Int64List"),
+    )
+    feature.oneof_decl.add(name="kind")
+    for kind in feature.field:
+        kind.oneof_index = 0
+    features = message("Features", ("feature", many, field.TYPE_MESSAGE, ".coltran.Features.FeatureEntry"))
+    entry = message(
+        "FeatureEntry",
+        ("key", one, field.TYPE_STRING, None),
+        ("value", one, field.TYPE_MESSAGE, ".coltran.Feature"),
+        parent=features.nested_type,
+    )
+    entry.options.map_entry = True
+    message("Example", ("features", one, field.TYPE_MESSAGE, ".coltran.Features"))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("coltran.Example"))
