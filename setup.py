@@ -33,7 +33,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=["coltran", "pipelines", "eval", "human_eval"],
-    package_data={"human_eval": ["page/*"]},
+    package_data={"human_eval": ["page/*"], "pipelines": ["imagenet_wnids.txt"]},
     install_requires=[
         "flax>=0.12,<0.13",
         "google-cloud-storage>=3",

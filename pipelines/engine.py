@@ -1,0 +1,65 @@
+"""Runs a Beam pipeline: a mistake of the user's that a worker found comes out as one line, not as Beam's traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import threading
+from collections.abc import Callable
+
+from coltran.cli import progress_bar
+from coltran.errors import UserError
+
+_USER_ERROR = re.compile(r"^(?:coltran\.errors\.)?UserError: (.*?)(?: \[while running '[^\n]*)?$", re.MULTILINE)
+
+
+def run_pipeline(build: Callable, options) -> None:
+    """Builds and runs a pipeline to its end.
+
+    Args:
+      build: called with the beam.Pipeline; adds all steps.
+      options: from `beam_options`.
+    Raises:
+      UserError: the one that a worker raised, with its own message.
+    """
+    import apache_beam as beam
+
+    # It advises against in_memory with several workers, and for the mode that loses records.
+    logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").setLevel(logging.ERROR)
+    try:
+        with beam.Pipeline(options=options) as pipeline:
+            build(pipeline)
+    except UserError:
+        raise
+    except Exception as error:
+        found = _USER_ERROR.findall(str(error))
+        if found:
+            raise UserError(found[-1]) from error
+        raise
+
+
+@contextlib.contextmanager
+def watched(count_done: Callable[[], int], total: int, what: str, unit: str, *, every: float = 0.5):
+    """Shows a progress bar of `count_done()` out of `total` while the block runs.
+
+    Beam tells a driver nothing while a pipeline runs, so the bar looks at the files that the workers write.
+    """
+    stop = threading.Event()
+    with progress_bar(total, what, unit, initial=count_done()) as bar:
+
+        def look() -> None:
+            bar.update(max(0, min(count_done(), total) - bar.n))
+
+        def watch() -> None:
+            while not stop.wait(every):
+                look()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            look()

@@ -1,0 +1,34 @@
+"""ImageNet's class labels: the index of a WordNet id among the 1000 sorted ids of ILSVRC 2012."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import re
+
+UNKNOWN = -1
+_WNID = re.compile(r"n\d{8}")
+
+
+@functools.cache
+def wnids() -> tuple[str, ...]:
+    """The 1000 WordNet ids, sorted, such as n01440764."""
+    return tuple(pathlib.Path(__file__).with_name("imagenet_wnids.txt").read_text().split())
+
+
+@functools.cache
+def _index() -> dict[str, int]:
+    return {wnid: index for index, wnid in enumerate(wnids())}
+
+
+def label_of(path: str) -> int:
+    """Label in 0..999 by the last class folder in a path, else by its file name's start; UNKNOWN where neither tells.
+
+    Both `train/n01440764/n01440764_10026.JPEG` and `n01440764_tench.JPEG` give 0.
+    """
+    *folders, name = path.split("/")
+    for part in reversed(folders):
+        if part in _index():
+            return _index()[part]
+    start = _WNID.match(name)
+    return _index().get(start.group(), UNKNOWN) if start else UNKNOWN

@@ -1,0 +1,116 @@
+"""Options of coltran-preprocess, and how its command line is read."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+from collections.abc import Sequence
+
+from coltran import cli, images, records
+from coltran.errors import UserError
+from pipelines.beam_options import HELP
+
+DESCRIPTION = """\
+Photos in, a record folder out.
+
+    coltran-preprocess --source photos/ --out records/train --split train
+
+reads a folder of images (class folders or loose files) or Kaggle's ImageNet zip and writes sharded TFRecords with, for
+each photo, the 256x256 and 64x64 images, their grayscale, and the 512 coarse colors at 64x64. Prints how many images
+were read, written and rejected, and why. On 2 cores, hundreds of photos a second. Interrupted runs go on where they
+stopped; a finished one is not repeated.
+"""
+PROG = "coltran-preprocess"
+SPLITS = ("train", "validation")
+CROPS = ("auto", "center", "random")
+STAGES = {
+    "colorizer": (records.GRAY_LO, records.COARSE_LO),
+    "color_upsampler": (records.GRAY_LO, records.COARSE_LO, records.RGB_LO),
+    "spatial_upsampler": (records.GRAY_HI, records.RGB_LO, records.RGB_HI),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says; see `--help`."""
+
+    source: str
+    out: str
+    split: str = "train"
+    hi: int | None = 256
+    lo: int = 64
+    stages: tuple[str, ...] = tuple(STAGES)
+    crop: str = "auto"
+    limit: int | None = None
+    num_shards: int | None = None
+    seed: int = 0
+    max_pixels: int = images.MAX_PIXELS
+    min_side: int = images.MIN_SIDE
+    max_reject_fraction: float = 0.01
+
+    @property
+    def sizes(self) -> records.Sizes:
+        return records.Sizes(lo=self.lo, hi=self.hi)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features that the stages need, in the schema's order."""
+        wanted = records.TRUTH.required.union(*(STAGES[stage] for stage in self.stages))
+        return tuple(
+            name
+            for name, feature in records.TRUTH.features.items()
+            if name in wanted and not (feature.resolution == "hi" and self.hi is None)
+        )
+
+    @property
+    def random_crop(self) -> bool:
+        return self.crop == "random" or (self.crop == "auto" and self.split == "train")
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
+    add = parser.add_argument
+    add("--source", required=True, metavar="PATH", help="folder of images, or Kaggle's zip; local or gs://")
+    add("--out", required=True, metavar="FOLDER", help="record folder to write; local or gs://")
+    add("--split", choices=SPLITS, default="train", help="which images to take, and the shards' name (train)")
+    add("--hi", type=_resolution, default=256, help="pixels a side of the high resolution, or 'none' (256)")
+    add("--lo", type=cli.positive, default=64, help="pixels a side of the low resolution (64)")
+    add("--stages", type=_stages, default=tuple(STAGES), help=f"networks to write for, of {','.join(STAGES)} (all)")
+    add("--crop", choices=CROPS, default="auto", help="square crop: random by hash for train, else center (auto)")
+    add("--limit", type=cli.positive, metavar="N", help="take only N images, chosen by hash of (seed, name) (all)")
+    add("--num_shards", type=cli.positive, metavar="N", help="files to write (enough for about 150 MB each)")
+    add("--seed", type=int, default=0, help="for random crops, the order of records and --limit (0)")
+    add("--max_pixels", type=cli.positive, default=images.MAX_PIXELS, help="reject larger images (100 million pixels)")
+    add(
+        "--min_side",
+        type=cli.positive,
+        default=images.MIN_SIDE,
+        help="reject images with a shorter side below this (8)",
+    )
+    add(
+        "--max_reject_fraction", type=cli.fraction, default=0.01, help="fail if more is rejected than this share (0.01)"
+    )
+    return parser
+
+
+def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
+    """The job's options, and the arguments that are left for Beam."""
+    found, beam_arguments = parser().parse_known_args(argv)
+    if found.hi is not None and found.hi < found.lo:
+        raise UserError(f"--hi {found.hi} is below --lo {found.lo}; the high resolution is made first")
+    if found.hi is None and "spatial_upsampler" in found.stages:
+        found.stages = tuple(stage for stage in found.stages if stage != "spatial_upsampler")
+    return Options(**vars(found)), beam_arguments
+
+
+def _resolution(text: str) -> int | None:
+    return None if text == "none" else cli.positive(text)
+
+
+def _stages(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    unknown = collections.Counter(names) - collections.Counter(STAGES)
+    if unknown:
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(STAGES)}, got '{text}'")
+    return names
