@@ -1,0 +1,76 @@
+"""Dense layers, layer norm and position embeddings: the small parts of all three networks.
+
+Shape suffixes, here and in every network file:
+
+    B  images of a batch          D  hidden size (features)     V  symbols or levels that are predicted
+    H  rows of an image           F  hidden size of an MLP      C  features of a context
+    W  columns of an image        N  attention heads            M  features of a modulation (D, 2D, K or 2K)
+    L  length of attended axis    K  features of one head       O  the axis that attention leaves alone
+
+Parameters and activations are float32.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+LAYER_NORM_EPSILON = 1e-3  # Keras' default, and the release's
+_glorot = nnx.initializers.glorot_uniform()
+
+
+class Dense(nnx.Module):
+    """x [..., in] -> [..., out], float32."""
+
+    def __init__(self, in_size: int, out_size: int, *, rngs: nnx.Rngs, use_bias: bool = True):
+        self.kernel = nnx.Param(_glorot(rngs.params(), (in_size, out_size), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((out_size,), jnp.float32)) if use_bias else None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = jnp.dot(x, self.kernel[...])
+        return y if self.bias is None else y + _align(self.bias[...], y)
+
+    def embed(self, index: jax.Array) -> jax.Array:
+        """The layer applied to one-hot vectors, without making them: index int32 [...] -> float32 [..., out].
+
+        Indices must lie in 0..in-1.
+        """
+        y = jnp.take(self.kernel[...], index, axis=0, mode="clip")
+        return y if self.bias is None else y + _align(self.bias[...], y)
+
+
+class LayerNorm(nnx.Module):
+    """Normalization over the last axis with learned scale and offset, x [..., D] -> [..., D]."""
+
+    def __init__(self, size: int, *, rngs: nnx.Rngs):
+        del rngs
+        self.scale = nnx.Param(jnp.ones((size,), jnp.float32))
+        self.offset = nnx.Param(jnp.zeros((size,), jnp.float32))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = normalize(x)
+        return y * _align(self.scale[...], y) + _align(self.offset[...], y)
+
+
+class PositionEmbedding(nnx.Module):
+    """One learned vector per row and one per column, to be added to [B,H,W,D]."""
+
+    def __init__(self, height: int, width: int, size: int, *, rngs: nnx.Rngs):
+        init = nnx.initializers.normal(0.02)
+        self.rows = nnx.Param(init(rngs.params(), (height, 1, size), jnp.float32))
+        self.columns = nnx.Param(init(rngs.params(), (width, size), jnp.float32))
+
+    def __call__(self) -> jax.Array:
+        """Embeddings of the whole image, float32 [1,H,W,D]."""
+        return (self.rows[...] + self.columns[...][None])[None]
+
+
+def normalize(x: jax.Array) -> jax.Array:
+    """x [..., D] with mean 0 and variance 1 over the last axis (epsilon 1e-3 inside the root)."""
+    centered = x - x.mean(axis=-1, keepdims=True)
+    variance = jnp.square(centered).mean(axis=-1, keepdims=True)
+    return centered * jax.lax.rsqrt(variance + LAYER_NORM_EPSILON)
+
+
+def _align(vector: jax.Array, like: jax.Array) -> jax.Array:
+    """`vector` [D] as [1, ..., 1, D] of the rank of `like`, so that no rank is promoted silently."""
+    return vector.reshape((1,) * (like.ndim - 1) + vector.shape)

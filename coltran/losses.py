@@ -1,0 +1,20 @@
+"""Losses in bits (paper, equation 13)."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+PARALLEL_WEIGHT = 0.01  # the paper's lambda, best by figure 4
+
+
+def bits(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """-log2 p(label) of each element: logits float32 [..., V], labels int32 [...] in 0..V-1 -> float32 [...]."""
+    log_p = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
+    chosen = jnp.take_along_axis(log_p, labels[..., None], axis=-1)[..., 0]
+    return -chosen / math.log(2)
+
+
+def colorizer_loss(decoder_bits: jax.Array, parallel_bits: jax.Array, parallel_weight: float) -> jax.Array:
+    """(1 - lambda) * autoregressive + lambda * parallel (equation 13)."""
+    return (1 - parallel_weight) * decoder_bits + parallel_weight * parallel_bits

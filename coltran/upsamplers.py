@@ -1,0 +1,74 @@
+"""The color and the spatial upsampler: one network that predicts each color channel in parallel (paper, sections 4.3, 4.4).
+
+Color: 3-bit channels at low resolution -> 8-bit channels. Spatial: an 8-bit image enlarged by pixel repetition -> the
+8-bit image at high resolution. Both see the gray image. Shape suffixes: coltran/layers.py.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from coltran.axial_layer import AxialLayer, Conditioning, Modulation, NormModulation
+from coltran.config import UpsamplerConfig
+from coltran.layers import Dense, PositionEmbedding
+
+NUM_CHANNELS = 3
+
+
+class Upsampler(nnx.Module):
+    """Levels of one channel and the gray image -> logits of that channel's 8-bit levels."""
+
+    def __init__(self, config: UpsamplerConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        size = config.hidden_size
+        levels = NUM_CHANNELS * config.num_input_levels
+        self.channel_embedding = Dense(levels, size, use_bias=False, rngs=rngs)
+        gray = Dense(config.num_gray_levels, size, use_bias=False, rngs=rngs) if config.grayscale else None
+        self.gray_embedding = gray
+        self.mix = Dense(2 * size if config.grayscale else size, size, rngs=rngs)
+        self.positions = PositionEmbedding(config.height, config.width, size, rngs=rngs)
+        self.layers = nnx.List(
+            AxialLayer(
+                height=config.height,
+                width=config.width,
+                hidden_size=size,
+                num_heads=config.num_heads,
+                ff_size=config.ff_size,
+                along_columns=along,
+                masked=False,
+                conditioning=Conditioning(),
+                rngs=rngs,
+            )
+            for _ in range(config.num_layers)
+            for along in (False, True)
+        )
+        self.head = Dense(size, config.num_output_levels, rngs=rngs)
+
+    def __call__(self, levels_BHW: jax.Array, channel_B: jax.Array, gray_BHW: jax.Array) -> jax.Array:
+        """Float32 logits [B,H,W,V] of one channel per image.
+
+        Args:
+            levels_BHW: int32, the channel's input levels, 0..num_input_levels-1.
+            channel_B: int32, which channel each is: 0 red, 1 green, 2 blue.
+            gray_BHW: int32, gray levels 0..num_gray_levels-1; ignored where the config has no grayscale input.
+        """
+        offset_B11 = (channel_B * self.config.num_input_levels)[:, None, None]
+        x_BHWD = self.channel_embedding.embed(levels_BHW + offset_B11)
+        if self.gray_embedding is not None:
+            x_BHWD = jnp.concatenate([x_BHWD, self.gray_embedding.embed(gray_BHW)], axis=-1)
+        x_BHWD = self.mix(x_BHWD) + self.positions()
+        for layer in self.layers:
+            x_BHWD = layer(x_BHWD, Modulation(), NormModulation())
+        return self.head(x_BHWD)
+
+    def argmax(self, levels_BHW3: jax.Array, gray_BHW: jax.Array) -> jax.Array:
+        """The most likely image, uint8 [B,H,W,3]; one channel at a time, so that memory stays that of one."""
+
+        def one_channel(args: tuple[jax.Array, jax.Array]) -> jax.Array:
+            levels_BHW, channel = args
+            channel_B = jnp.broadcast_to(channel, levels_BHW.shape[:1])
+            return jnp.argmax(self(levels_BHW, channel_B, gray_BHW), axis=-1).astype(jnp.uint8)
+
+        levels_3BHW = jnp.moveaxis(levels_BHW3, -1, 0)
+        image_3BHW = jax.lax.map(one_channel, (levels_3BHW, jnp.arange(NUM_CHANNELS)))
+        return jnp.moveaxis(image_3BHW, 0, -1)

@@ -1,0 +1,59 @@
+"""Fixtures of the network tests: reference data, and arrays whose ranks are never promoted silently."""
+
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+# Read by JAX when it is first imported; set here so that collecting other tests does not import it.
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+
+IN_TREE = pathlib.Path(__file__).parent.parent / "testdata" / "release"
+
+
+def reference_path(name: str) -> pathlib.Path:
+    """A file of the reference data: from the tree, else from COLTRAN_REFERENCE; skips where it is in neither."""
+    if (IN_TREE / name).exists():
+        return IN_TREE / name
+    folder = os.environ.get("COLTRAN_REFERENCE")
+    if not folder:
+        pytest.skip(f"COLTRAN_REFERENCE is not set: {name} is not in the tree")
+    return pathlib.Path(folder) / name
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """`reference("colorizer_coltran.npz")` -> {name: array}; skips where the file is not there."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        with np.load(reference_path(name)) as data:
+            return {key: data[key] for key in data}
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def reference_file():
+    """`reference_file("release_variables.json")` -> its path; skips where it is not there."""
+    return reference_path
+
+
+@pytest.fixture(scope="session")
+def release_colorizer(reference):
+    """`release_colorizer("coltran")` -> (network with the release's weights, gray [B,H,W], symbols, the file)."""
+    from coltran import parameters, presets, release_names
+    from coltran.config import replace_fields
+
+    def load(variant: str):
+        data = reference(f"colorizer_{variant}.npz")
+        config = presets.network_config("colorizer", variant, height=8, width=8)
+        config = replace_fields(config, {"hidden_size": 32, "ff_size": 32, "num_encoder_layers": 2})
+        variables = {key[4:]: data[key] for key in data if key.startswith("var:")}
+        flat = release_names.from_release("colorizer", config, variables)
+        network = parameters.restore(config, flat)
+        coarse = data["rgb"] >> 5
+        symbols = coarse[..., 0] * 64 + coarse[..., 1] * 8 + coarse[..., 2]
+        return network, data["gray"][..., 0], symbols, data
+
+    return load
