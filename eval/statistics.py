@@ -1,0 +1,107 @@
+"""Count, mean and covariance of features, in a form that merges: the second of the three steps of an FID.
+
+features -> statistics -> distance. Parts of a set can be summed up in any order on any machine; the merged statistics are
+those of the whole set up to float64 rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coltran.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Statistics:
+    """What is known of a set of feature vectors.
+
+    Attributes:
+      count: number of vectors.
+      mean: float64 [dims]; zeros where count is 0.
+      scatter: float64 [dims, dims], sum over vectors of (x - mean)(x - mean)'. It, and not the covariance, is what
+        merges without a division, and it is defined for one vector too.
+      features: [count, dims] as they came, or None. Kept while count <= dims: so few vectors have a covariance without
+        full rank, from which alone the distance is inexact. Their order means nothing.
+    """
+
+    count: int
+    mean: np.ndarray
+    scatter: np.ndarray
+    features: np.ndarray | None = None
+
+    @classmethod
+    def empty(cls, dims: int) -> Statistics:
+        """The statistics of no vector, which change nothing when merged."""
+        return cls(
+            count=0, mean=np.zeros(dims), scatter=np.zeros((dims, dims)), features=np.zeros((0, dims), np.float32)
+        )
+
+    @classmethod
+    def from_features(cls, features: np.ndarray) -> Statistics:
+        """Sum up vectors.
+
+        Args:
+          features: [count, dims], any float type, finite.
+
+        Raises:
+          UserError: a value is NaN or infinite, or the array has not two axes.
+        """
+        features = np.asarray(features)
+        if features.ndim != 2:
+            raise UserError(f"expected features of shape [count, dims], got {features.shape}.")
+        count, dims = features.shape
+        if not count:
+            return cls.empty(dims)
+        bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        if bad.size:
+            raise UserError(
+                f"{bad.size} of {count} feature vectors hold NaN or infinity (the first is number {bad[0]}): "
+                "the weights are damaged, or the images are not uint8 RGB."
+            )
+        mean = features.mean(axis=0, dtype=np.float64)
+        centered = features - mean
+        return cls(
+            count=count,
+            mean=mean,
+            scatter=centered.T @ centered,
+            features=features if count <= dims else None,
+        )
+
+    @property
+    def dims(self) -> int:
+        """Length of a feature vector."""
+        return self.mean.shape[0]
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """float64 [dims, dims], divided by count - 1 as in every FID tool. Raises UserError for fewer than 2 vectors."""
+        if self.count < 2:
+            raise UserError(f"a covariance needs at least 2 images, got {self.count}.")
+        return self.scatter / (self.count - 1)
+
+    def merge(self, other: Statistics) -> Statistics:
+        """The statistics of both sets together (Chan, Golub and LeVeque 1979): stable where the means are far from 0.
+
+        Raises:
+          UserError: the dims differ.
+        """
+        if self.dims != other.dims:
+            raise UserError(f"cannot merge features of {self.dims} and of {other.dims} dimensions.")
+        if not other.count:
+            return self
+        if not self.count:
+            return other
+        count = self.count + other.count
+        step = other.mean - self.mean
+        scatter = np.outer(step, step)
+        scatter *= self.count * other.count / count
+        scatter += self.scatter
+        scatter += other.scatter
+        features = None
+        if count <= self.dims and self.features is not None and other.features is not None:
+            features = np.concatenate([self.features, other.features])
+        return Statistics(
+            count=count, mean=self.mean + step * (other.count / count), scatter=scatter, features=features
+        )
