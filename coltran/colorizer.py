@@ -1,6 +1,6 @@
 """The colorizer: gray image in, distribution over coarse colors out (paper, sections 4.1 and 4.2; appendix H).
 
-Symbols are coarse colors, 0..num_symbols-1 (DESIGN: 64 r + 8 g + b of 3-bit channels). Shape suffixes: coltran/layers.py.
+Symbols are coarse colors: 64 r + 8 g + b of 3-bit channels, 0..num_symbols-1. Shape suffixes: coltran/layers.py.
 """
 
 import jax

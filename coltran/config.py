@@ -45,10 +45,10 @@ class ColorizerConfig:
     """The autoregressive colorizer (paper, section 4 and table 1); the defaults are the paper's ColTran.
 
     `attention_modulation` and `mlp_modulation` say how the context changes attention (cAtt) and MLP (cMLP): `affine` is
-    scale and shift, `gated` is (z + shift) * sigmoid(scale), `none` switches it off. `attention_modulated` lists which of
-    query, key and value it touches. `conditional_layer_norm` (cLN) pools the context with `learned` weights or a fixed
-    `mean`, or is off (`none`, a plain layer norm). `context` is what cAtt and cMLP see of the encoder: the value at each
-    pixel, or its spatial mean (figure 7).
+    scale and shift, `gated` is (z + shift) * sigmoid(scale), `none` switches it off. `attention_modulated` lists which
+    of query, key and value it touches. `conditional_layer_norm` (cLN) pools the context with `learned` weights or a
+    fixed `mean`, or is off (`none`, a plain layer norm). `context` is what cAtt and cMLP see of the encoder: the value
+    at each pixel, or its spatial mean (figure 7).
     """
 
     height: int = 64
@@ -92,8 +92,8 @@ class ColorizerConfig:
 class UpsamplerConfig:
     """A parallel upsampler (paper, sections 4.3 and 4.4); the defaults are the paper's color upsampler.
 
-    `num_input_levels` is 8 for the color upsampler (3 bits a channel) and 256 for the spatial one; `grayscale` switches the
-    grayscale input off (paper, section 5.3).
+    `num_input_levels` is 8 for the color upsampler (3 bits a channel) and 256 for the spatial one; `grayscale` switches
+    the grayscale input off (paper, section 5.3).
     """
 
     height: int = 64

@@ -1,4 +1,4 @@
-"""The color and the spatial upsampler: one network that predicts each color channel in parallel (paper, sections 4.3, 4.4).
+"""The color and the spatial upsampler: every color channel in parallel (paper, sections 4.3 and 4.4).
 
 Color: 3-bit channels at low resolution -> 8-bit channels. Spatial: an 8-bit image enlarged by pixel repetition -> the
 8-bit image at high resolution. Both see the gray image. Shape suffixes: coltran/layers.py.

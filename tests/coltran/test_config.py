@@ -1,0 +1,58 @@
+"""Configs: JSON round trip, and what is refused with which words."""
+
+import pytest
+
+from coltran import config as configs
+from coltran import presets
+from coltran.config import ColorizerConfig, UpsamplerConfig
+from coltran.errors import UserError
+
+
+@pytest.mark.parametrize(("stage", "name"), [(s, n) for s, named in presets.PRESETS.items() for n in named])
+def test_every_preset_survives_json(stage, name):
+    config = presets.network_config(stage, name, height=28, width=20)
+    data = configs.to_json(stage, config)
+    assert configs.from_json(data) == (stage, config)
+    assert (data["height"], data["width"]) == (28, 20)
+
+
+def test_presets_differ_from_each_other():
+    made = [presets.network_config("colorizer", name, height=8, width=8) for name in presets.COLORIZERS]
+    assert len(set(made)) == len(made)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: presets.network_config("colorizer", "coltan", height=8, width=8), "Did you mean 'coltran'"),
+        (lambda: presets.network_config("color_upsampler", "no_cln", height=8, width=8), "variant of the colorizer"),
+        (lambda: presets.network_config("colourizer", "smoke", height=8, width=8), "unknown stage"),
+        (lambda: ColorizerConfig(hidden_size=30, num_heads=4), "multiple of num_heads"),
+        (lambda: ColorizerConfig(num_inner_layers=0), "num_inner_layers must be"),
+        (lambda: ColorizerConfig(mlp_modulation="afine"), "Did you mean 'affine'"),
+        (lambda: ColorizerConfig(attention_modulated=()), "attention_modulated is empty"),
+        (
+            lambda: ColorizerConfig(context="global", attention_modulation="none", mlp_modulation="none"),
+            "changes nothing",
+        ),
+        (lambda: UpsamplerConfig(num_input_levels=7), "8 .coarse color in. or 256"),
+        (lambda: configs.replace_fields(ColorizerConfig(), {"hiden_size": 3}), "Did you mean 'hidden_size'"),
+        (lambda: configs.parse_value(ColorizerConfig(), "hidden_size", "big"), "must be a whole number"),
+        (lambda: configs.from_json({"stage": "colorizer"}), "lacks height"),
+    ],
+)
+def test_refusals_name_the_good_choice(make, said):
+    with pytest.raises(UserError, match=said):
+        make()
+
+
+def test_parse_value_follows_the_type_of_the_field():
+    assert configs.parse_value(ColorizerConfig(), "hidden_size", "64") == 64
+    assert configs.parse_value(ColorizerConfig(), "attention_modulated", "query,value") == ("query", "value")
+    assert configs.parse_value(UpsamplerConfig(), "grayscale", "false") is False
+
+
+def test_first_difference_names_field_and_both_values():
+    small, large = ColorizerConfig(hidden_size=32), ColorizerConfig(hidden_size=64)
+    assert configs.first_difference(small, small) is None
+    assert configs.first_difference(small, large) == "hidden_size is 32, asked for 64"
