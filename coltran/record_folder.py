@@ -146,9 +146,7 @@ class RecordFolder:
             yield from self.read_shard(shard, names)
 
 
-def open_folder(
-    path: str, *, schema: records.Schema | None = None, needs: Sequence[str] = ()
-) -> RecordFolder:
+def open_folder(path: str, *, schema: records.Schema | None = None, needs: Sequence[str] = ()) -> RecordFolder:
     """Opens a finished record folder, local or gs://.
 
     Args:

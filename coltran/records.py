@@ -114,9 +114,7 @@ _KEY = Feature(
     dtype="str",
     meaning="names the source image and its original split, such as train/n01440764/n01440764_10026",
 )
-_COARSE = _pixels(
-    COARSE_LO, "lo", "coarse color 64 r + 8 g + b of rgb_lo's top 3 bits", dtype="uint16", high=511
-)
+_COARSE = _pixels(COARSE_LO, "lo", "coarse color 64 r + 8 g + b of rgb_lo's top 3 bits", dtype="uint16", high=511)
 
 TRUTH = _schema(
     "truth",
@@ -205,9 +203,7 @@ def encode(schema: Schema, values: Mapping[str, object], sizes: Sizes) -> bytes:
     return tfrecord.encode_example(encoded)
 
 
-def decode(
-    schema: Schema, data: bytes, sizes: Sizes, names: Iterable[str] | None = None
-) -> dict[str, object]:
+def decode(schema: Schema, data: bytes, sizes: Sizes, names: Iterable[str] | None = None) -> dict[str, object]:
     """The features of a record: str, int, float, or a read-only array.
 
     Args:
@@ -227,9 +223,7 @@ def decode(
     for feature in schema.select(example if names is None else names):
         value = example.get(feature.name)
         if not value:
-            raise UserError(
-                f"record {key!r} has no feature '{feature.name}'; it has {', '.join(sorted(example))}"
-            )
+            raise UserError(f"record {key!r} has no feature '{feature.name}'; it has {', '.join(sorted(example))}")
         try:
             decoded[feature.name] = _decode_value(feature, value[0], sizes)
         except (ValueError, TypeError, AttributeError) as error:

@@ -74,7 +74,7 @@ def open_read(path: str) -> Iterator[BinaryIO]:
             raise UserError(f"{path}: no such object") from error
         return
     try:
-        file = open(path, "rb")
+        file = open(path, "rb")  # noqa: SIM115 (closed below; only the opening is guarded)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     with file:

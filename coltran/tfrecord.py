@@ -115,9 +115,7 @@ def _example_class():
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="coltran/example.proto", package="coltran", syntax="proto3"
-    )
+    file = descriptor_pb2.FileDescriptorProto(name="coltran/example.proto", package="coltran", syntax="proto3")
 
     def message(name: str, *fields: tuple, parent=file.message_type):
         added = parent.add(name=name)
