@@ -1,4 +1,4 @@
-"""No pixel's logits may depend on that pixel or on a later one; measured by gradients, on images that are not square."""
+"""No pixel's logits may depend on that pixel or on a later one: by gradients, on images that are not square."""
 
 import jax
 import jax.numpy as jnp

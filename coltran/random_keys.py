@@ -1,0 +1,43 @@
+"""Random keys by identity: what a sample draws depends on the seed, its record and its index, on nothing else.
+
+Not on the batch, the shard, the worker or the number of machines, so one machine and fifty give the same colors.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coltran.errors import UserError
+
+
+def stable_hash(text: str) -> int:
+    """The first 4 bytes of sha256, big endian: the same on every machine and in every process, 0..2**32-1."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def sample_keys(seed: int, record_keys: Sequence[str], sample_indices: Sequence[int]) -> jax.Array:
+    """fold_in(fold_in(PRNGKey(seed), stable_hash(record key)), sample index) of each sample: uint32 [B,2].
+
+    Raises:
+      UserError: lists of different lengths, or a sample index below 0.
+    """
+    if len(record_keys) != len(sample_indices):
+        raise UserError(f"got {len(record_keys)} record keys but {len(sample_indices)} sample indices.")
+    if any(index < 0 for index in sample_indices):
+        raise UserError(f"sample indices must be at least 0, got {min(sample_indices)}.")
+    hashes_B = np.array([stable_hash(key) for key in record_keys], np.uint32)
+    return _fold(jax.random.PRNGKey(seed), hashes_B, np.array(sample_indices, np.uint32))
+
+
+@jax.jit
+def _fold(key: jax.Array, hashes_B: jax.Array, indices_B: jax.Array) -> jax.Array:
+    fold = jax.vmap(lambda h, i: jax.random.fold_in(jax.random.fold_in(key, h), i))
+    return fold(hashes_B, indices_B)
+
+
+def pixel_keys(keys_B2: jax.Array, pixel: jax.Array) -> jax.Array:
+    """The keys of one pixel (its index in raster order) of every sample: uint32 [B,2]."""
+    return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys_B2, pixel.astype(jnp.uint32))
