@@ -1,7 +1,7 @@
 """Samples coarse colors from the colorizer, pixel by pixel, as one compiled program.
 
-Exact: the probabilities it draws from are the teacher-forced ones of training. Fast: the encoder runs once per image, the
-outer decoder once per row on that row alone (its column attention keeps the keys and values of the rows above), the
+Exact: the probabilities it draws from are the teacher-forced ones of training. Fast: the encoder runs once per image,
+the outer decoder once per row on that row alone (its column attention keeps the keys and values of the rows above), the
 inner decoder once per pixel at that pixel alone (its row attention keeps those of the pixels to the left), and the
 context is projected once per row. The public release instead recomputes rows and images for every pixel.
 
@@ -34,8 +34,8 @@ class SamplerOptions:
       mode: `sample` draws, `argmax` takes the most likely symbol.
       temperature: divides the logits before drawing; 1 is the model's own distribution.
       top_k: draw from the k most likely symbols only (paper, appendix E); None for all.
-      pooling: what the inner decoder's conditional layer norm pools: the whole `image`, as in training, or one `row`, as
-        the public release does when it samples. Only `image` samples from the distribution that was trained.
+      pooling: what the inner decoder's conditional layer norm pools: the whole `image`, as in training, or one `row`,
+        as the public release does when it samples. Only `image` samples from the distribution that was trained.
       keep_logits: also return all logits, [B,H,W,V].
     """
 
