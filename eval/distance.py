@@ -1,8 +1,8 @@
 """The Frechet distance between two sets of features: the third of the three steps of an FID.
 
-|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), Heusel et al. 2017, equation 6. What tools differ in is the trace of the root.
-With any factors F'F = C it is the nuclear norm (sum of singular values) of F1 F2', which never forms the product C1 C2,
-whose small eigenvalues drown in rounding. Three ways to a factor, the best that the statistics allow:
+|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), Heusel et al. 2017, equation 6. What tools differ in is the trace of the
+root. With any factors F'F = C it is the nuclear norm (sum of singular values) of F1 F2', which never forms the product
+C1 C2, whose small eigenvalues drown in rounding. Three ways to a factor, the best that the statistics allow:
 
 - the features were kept (count <= dims): the centered features themselves; exact at any rank,
 - full rank: Cholesky; the singular values are then roots of the eigenvalues of L1' C2 L1, which is faster,
@@ -32,17 +32,17 @@ def frechet_distance(first: Statistics, second: Statistics) -> float:
       UserError: fewer than 2 vectors, different dims, or values that are not finite.
     """
     if first.dims != second.dims:
-        raise UserError(f"cannot compare features of {first.dims} and of {second.dims} dimensions.")
+        raise UserError(f"cannot compare features of {first.dims} and of {second.dims} dimensions")
     for statistics in (first, second):
         if not (np.isfinite(statistics.mean).all() and np.isfinite(statistics.scatter).all()):
-            raise UserError("the statistics hold NaN or infinity: the features that they come from are damaged.")
+            raise UserError("the statistics hold NaN or infinity: the features that they come from are damaged")
     traces = _trace(first) + _trace(second)
     between = np.sum((first.mean - second.mean) ** 2)
     return float(max(between + traces - 2 * trace_of_root(first, second), 0.0))
 
 
 def trace_of_root(first: Statistics, second: Statistics) -> float:
-    """tr (C1 C2)^(1/2) of the two covariances; see the module's docstring for the ways. Raises as `frechet_distance`."""
+    """tr (C1 C2)^(1/2) of the two covariances; see the module's docstring. Raises as `frechet_distance`."""
     lower_1, lower_2 = _cholesky(first), _cholesky(second)
     if lower_1 is not None and lower_2 is not None:
         inner = lower_1.T @ second.covariance @ lower_1
@@ -54,7 +54,7 @@ def trace_of_root(first: Statistics, second: Statistics) -> float:
 
 def _trace(statistics: Statistics) -> float:
     if statistics.count < 2:
-        raise UserError(f"a Frechet distance needs at least 2 images in each set, got {statistics.count}.")
+        raise UserError(f"a Frechet distance needs at least 2 images in each set, got {statistics.count}")
     return float(np.trace(statistics.scatter)) / (statistics.count - 1)
 
 

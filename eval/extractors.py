@@ -63,14 +63,14 @@ class Extractor:
         images = np.asarray(images_BxHxWx3)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape[1:3]:
             raise UserError(
-                f"expected images as uint8 [batch, height, width, 3], got {images.dtype} {list(images.shape)}."
+                f"expected images as uint8 [batch, height, width, 3], got {images.dtype} {list(images.shape)}"
             )
         if not len(images):
             return np.zeros((0, self.dims), np.float32)
         features = self.engine(images)
         if features.shape != (len(images), self.dims):
             raise UserError(
-                f"the {self.name} network gave features of shape {features.shape}, expected {(len(images), self.dims)}."
+                f"the {self.name} network gave features of shape {features.shape}, expected {(len(images), self.dims)}"
             )
         return features
 
@@ -98,11 +98,11 @@ def load_extractor(name: str, weights: str | None = None, resize: str = "tf1", *
             engine, sha256 = _load_tfgan(weights, chosen)
         case "random":
             if weights is not None:
-                raise UserError(f"the random extractor makes its own weights from a seed: leave out {weights}.")
+                raise UserError(f"the random extractor makes its own weights from a seed: leave out {weights}")
             tensors, note = random_weights(seed), RANDOM_NOTE
             engine, sha256 = _inception_engine(tensors, chosen), weights_sha256(tensors)
         case _:
-            raise UserError(f"unknown extractor {name!r}: expected one of {', '.join(EXTRACTORS)}.")
+            raise UserError(f"unknown extractor {name!r}: expected one of {', '.join(EXTRACTORS)}")
     return Extractor(name=name, weights_sha256=sha256, resize=resize, comparable=not note, note=note, engine=engine)
 
 
@@ -117,7 +117,7 @@ def _load_tfgan(folder: str | None, resize: Resize) -> tuple[Engine, str]:
         raise UserError(
             f"the tfgan extractor needs --weights FOLDER with the SavedModel {TFGAN_MODEL} (saved_model.pb and "
             f"variables/), unpacked from TF-Hub or Kaggle Models; "
-            + (f"{folder} holds no saved_model.pb." if folder else "none was given.")
+            + (f"{folder} holds no saved_model.pb" if folder else "none was given")
         )
     from eval.tfgan_import import import_tfgan_eval
 

@@ -40,13 +40,14 @@ def load_public(path: str | None = None) -> tuple[Weights, str]:
     if not os.path.isfile(path):
         raise UserError(
             f"no Inception weights at {path}. Download {PUBLIC_URL} ({PUBLIC_BYTES:,} bytes, sha256 {PUBLIC_SHA256}) "
-            "and put the file there, or name it with --weights; --extractor random needs no file."
+            "and put the file there, or name it with --weights; --extractor random needs no file"
         )
     found = file_sha256(path)
     if found != PUBLIC_SHA256:
         raise UserError(
-            f"{path} is not {PUBLIC_NAME}, or is truncated: expected sha256 {PUBLIC_SHA256} and {PUBLIC_BYTES:,} bytes, "
-            f"got {found} and {os.path.getsize(path):,} bytes. Download it again from {PUBLIC_URL}."
+            f"{path} is not {PUBLIC_NAME}, or is truncated: expected sha256 {PUBLIC_SHA256} and "
+            f"{PUBLIC_BYTES:,} bytes, got {found} and {os.path.getsize(path):,} bytes. Download it "
+            f"again from {PUBLIC_URL}"
         )
     return check_weights(read_tensors(path), path), found
 
@@ -65,11 +66,11 @@ def check_weights(tensors: Mapping[str, np.ndarray], source: str) -> Weights:
     missing = sorted(expected.keys() - tensors.keys())
     if missing:
         raise UserError(
-            f"{source} lacks {len(missing)} of the {len(expected)} tensors of the network, the first is {missing[0]!r}."
+            f"{source} lacks {len(missing)} of the {len(expected)} tensors of the network, the first is {missing[0]!r}"
         )
     for key, shape in expected.items():
         if tensors[key].shape != shape:
-            raise UserError(f"{source}: {key!r} has shape {tensors[key].shape}, expected {shape}.")
+            raise UserError(f"{source}: {key!r} has shape {tensors[key].shape}, expected {shape}")
     return {key: np.asarray(tensors[key], np.float32) for key in expected}
 
 

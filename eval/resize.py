@@ -37,7 +37,7 @@ RESIZES = {resize.name: resize for resize in (TF1, HALFPIXEL)}
 def find_resize(name: str) -> Resize:
     """The resize of that name. Raises UserError that lists the known names."""
     if name not in RESIZES:
-        raise UserError(f"unknown resize {name!r}: expected one of {', '.join(RESIZES)}.")
+        raise UserError(f"unknown resize {name!r}: expected one of {', '.join(RESIZES)}")
     return RESIZES[name]
 
 

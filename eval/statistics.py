@@ -1,7 +1,7 @@
 """Count, mean and covariance of features, in a form that merges: the second of the three steps of an FID.
 
-features -> statistics -> distance. Parts of a set can be summed up in any order on any machine; the merged statistics are
-those of the whole set up to float64 rounding.
+features -> statistics -> distance. Parts of a set can be summed up in any order on any machine; the merged statistics
+are those of the whole set up to float64 rounding.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Statistics:
         """
         features = np.asarray(features)
         if features.ndim != 2:
-            raise UserError(f"expected features of shape [count, dims], got {features.shape}.")
+            raise UserError(f"expected features of shape [count, dims], got {features.shape}")
         count, dims = features.shape
         if not count:
             return cls.empty(dims)
@@ -58,7 +58,7 @@ class Statistics:
         if bad.size:
             raise UserError(
                 f"{bad.size} of {count} feature vectors hold NaN or infinity (the first is number {bad[0]}): "
-                "the weights are damaged, or the images are not uint8 RGB."
+                "the weights are damaged, or the images are not uint8 RGB"
             )
         mean = features.mean(axis=0, dtype=np.float64)
         centered = features - mean
@@ -76,9 +76,9 @@ class Statistics:
 
     @property
     def covariance(self) -> np.ndarray:
-        """float64 [dims, dims], divided by count - 1 as in every FID tool. Raises UserError for fewer than 2 vectors."""
+        """float64 [dims, dims], divided by count - 1 as in every FID tool. Raises UserError below 2 vectors."""
         if self.count < 2:
-            raise UserError(f"a covariance needs at least 2 images, got {self.count}.")
+            raise UserError(f"a covariance needs at least 2 images, got {self.count}")
         return self.scatter / (self.count - 1)
 
     def merge(self, other: Statistics) -> Statistics:
@@ -88,7 +88,7 @@ class Statistics:
           UserError: the dims differ.
         """
         if self.dims != other.dims:
-            raise UserError(f"cannot merge features of {self.dims} and of {other.dims} dimensions.")
+            raise UserError(f"cannot merge features of {self.dims} and of {other.dims} dimensions")
         if not other.count:
             return self
         if not self.count:

@@ -28,9 +28,7 @@ def import_tfgan_eval() -> types.ModuleType:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     spec = importlib.util.find_spec("tensorflow_gan")
     if spec is None:
-        raise UserError(
-            "TF-GAN is not installed: install the project with its extra 'eval' (pip install -e '.[eval]')."
-        )
+        raise UserError("TF-GAN is not installed: install the project with its extra 'eval' (pip install -e '.[eval]')")
     if "tensorflow_gan" not in sys.modules:
         folder = spec.submodule_search_locations[0]
         _register("tensorflow_gan", folder)
@@ -40,7 +38,7 @@ def import_tfgan_eval() -> types.ModuleType:
     except ImportError as error:
         raise UserError(
             f"TF-GAN's evaluation part does not import here ({error}): it needs tf-keras, tensorflow-hub, "
-            "tensorflow-probability and setuptools<81; install the project with its extra 'eval'."
+            "tensorflow-probability and setuptools<81; install the project with its extra 'eval'"
         ) from error
 
 

@@ -1,8 +1,8 @@
 """Tensors out of a PyTorch `.pth` file, without PyTorch and without running code from the file.
 
-A `.pth` file holds a pickle, and an ordinary unpickler runs whatever the pickle asks for. The one here knows a handful of
-names, and none of them does more than take notes: an ordered dictionary, a tensor's (storage, offset, shape, strides),
-and the storages' element types. The bytes are read afterwards by NumPy. Two formats are in use:
+A `.pth` file holds a pickle, and an ordinary unpickler runs whatever the pickle asks for. The one here knows a handful
+of names, and none of them does more than take notes: an ordered dictionary, a tensor's (storage, offset, shape,
+strides), and the storages' element types. The bytes are read afterwards by NumPy. Two formats are in use:
 
 - zip, since PyTorch 1.6: `<name>/data.pkl`, and one file `<name>/data/<key>` per storage;
 - legacy, before: five pickles one after the other (magic number, protocol, system, the object, the storage keys), then
@@ -90,7 +90,7 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
     except Exception as error:
         raise UserError(
             f"{path} is not a PyTorch file of tensors, or a truncated one ({len(data):,} bytes): {error}. "
-            "Download it again and compare its sha256."
+            "Download it again and compare its sha256"
         ) from error
 
 

@@ -1,0 +1,76 @@
+"""Fixtures of the FID tests: parity data, the rule-made weights it was computed with, and its images."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+IN_TREE = pathlib.Path(__file__).parent.parent / "testdata" / "fid"
+
+
+def parity_path(name: str) -> pathlib.Path:
+    """A file of the parity data: from the tree, else from COLTRAN_REFERENCE/fid; skips where it is in neither."""
+    if (IN_TREE / name).exists():
+        return IN_TREE / name
+    folder = os.environ.get("COLTRAN_REFERENCE")
+    if not folder:
+        pytest.skip(f"COLTRAN_REFERENCE is not set: {name} is not in the tree")
+    return pathlib.Path(folder) / "fid" / name
+
+
+@pytest.fixture(scope="session")
+def parity_file():
+    """`parity_file("mini_zip.pth")` -> its path; skips where it is not there."""
+    return parity_path
+
+
+@pytest.fixture(scope="session")
+def parity():
+    """`parity("tiny_golden.npz")` -> {name: array}; skips where the file is not there."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        with np.load(parity_path(name)) as data:
+            return {key: data[key] for key in data}
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def parity_weights():
+    """`parity_weights("rule" or "calib")` -> the weights that the golden features were computed with, by their rule."""
+    shapes = json.loads(parity_path("manifest.json").read_text())["shapes"]
+    generator = np.random.Generator(np.random.PCG64(20151205))
+    rule = {key: _ruled(key, shapes[key], generator.random(shapes[key])) for key in sorted(shapes)}
+    flat = np.load(parity_path("bn_calib_f16.npy")).astype(np.float32)
+    statistics = sorted(key for key in rule if "running_" in key)
+    parts = np.split(flat, np.cumsum([rule[key].size for key in statistics])[:-1])
+    return {"rule": rule, "calib": rule | dict(zip(statistics, parts, strict=True))}.__getitem__
+
+
+def _ruled(key: str, shape: list[int], uniform: np.ndarray) -> np.ndarray:
+    low, high = {
+        "conv.weight": (-1, 1),
+        "bn.weight": (0.75, 1.25),
+        "bn.bias": (-0.3, 0.3),
+        "bn.running_mean": (-0.2, 0.2),
+        "bn.running_var": (0.5, 1.5),
+        "fc.weight": (-1, 1),
+        "fc.bias": (-0.1, 0.1),
+    }[".".join(key.split(".")[-2:])]
+    scale = 1.0
+    if key.endswith("conv.weight"):
+        scale = np.sqrt(6 / np.prod(shape[1:]))
+    elif key == "fc.weight":
+        scale = np.sqrt(3 / shape[1])
+    return ((low + (high - low) * uniform) * scale).astype(np.float16).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_images():
+    """uint8 [4, 256, 256, 3]: 16 x 16 blocks of random color under noise, as in `tiny_golden.npz`."""
+    generator = np.random.Generator(np.random.PCG64(7))
+    blocks = (generator.random((4, 16, 16, 3)) * 224).astype(np.int64)
+    noise = (generator.random((4, 256, 256, 3)) * 32).astype(np.int64)
+    return (np.kron(blocks, np.ones((1, 16, 16, 1), np.int64)) + noise).astype(np.uint8)
