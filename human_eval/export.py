@@ -118,10 +118,10 @@ def _build(pipeline, truth, colorized, pixels: str, forms: Sequence, secret: byt
     pairs = {
         role: pipeline
         | f"Read {role}" >> ReadRecords(folder, names[role])
-        | beam.FlatMap(_by_trial, dict(trials), pixels)
+        | f"Trials of {role}" >> beam.FlatMap(_by_trial, dict(trials), pixels)
         for role, folder in (("truth", truth), ("colorized", colorized))
     }
-    _ = pairs | "Pair" >> beam.CoGroupByKey() | "Write" >> beam.MapTuple(_write_pair, secret, images)
+    _ = pairs | "Pair" >> beam.CoGroupByKey() | "Write" >> beam.Map(_write_pair, secret, images)
 
 
 def _by_trial(values: Mapping[str, object], trials: Mapping[str, list], pixels: str) -> Iterator[tuple]:
@@ -131,7 +131,8 @@ def _by_trial(values: Mapping[str, object], trials: Mapping[str, list], pixels: 
             yield trial.trial, values[pixels]
 
 
-def _write_pair(trial: int, found: Mapping[str, Iterable], secret: bytes, images: str) -> None:
+def _write_pair(grouped: tuple[int, Mapping[str, Iterable]], secret: bytes, images: str) -> None:
+    trial, found = grouped
     pair = [list(found[role]) for role in opaque_files.ROLES]
     if [len(side) for side in pair] != [1, 1]:
         raise UserError(

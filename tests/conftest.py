@@ -68,3 +68,48 @@ def truth_folder(photo_folder, tmp_path_factory) -> pathlib.Path:
     arguments = ["--source", str(photo_folder), "--out", str(out), "--hi=32", "--lo=16", "--num_shards=3"]
     assert preprocess.main(arguments) == 0
     return out
+
+
+def write_records(folder: pathlib.Path, schema, sizes, rows: list[dict], num_shards: int = 2) -> pathlib.Path:
+    """A finished record folder of given values, written the way the jobs do."""
+    from coltran import records
+    from pipelines import shard_job
+
+    job = shard_job.ShardJob(
+        folder=str(folder),
+        schema=schema.name,
+        split="test",
+        sizes=sizes,
+        features=tuple(rows[0]),
+        options={},
+        fingerprint=shard_job.fingerprint(str(folder)),
+        num_shards=num_shards,
+    )
+    inputs = [rows[index::num_shards] for index in range(num_shards)]
+    shard_job.plan(job, [[{"key": row[records.KEY]} for row in part] for part in inputs])
+    for index, part in enumerate(inputs):
+        with shard_job.write_shard(job, index) as writer:
+            for row in part:
+                writer.write(records.encode(schema, row, sizes))
+    shard_job.finish(job, max_reject_fraction=0, run={})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def colorized_folder(truth_folder, tmp_path_factory) -> pathlib.Path:
+    """Three made-up colorizations of each of the 12 truth records: the truth, its channels turned by the sample."""
+    from coltran import record_folder, records
+
+    rows = [
+        {
+            records.KEY: values[records.KEY],
+            records.SAMPLE: sample,
+            records.COARSE_LO: values[records.COARSE_LO],
+            records.RGB_LO: np.roll(values[records.RGB_LO], 1 + sample, axis=-1),
+            records.RGB_HI: np.roll(values[records.RGB_HI], 1 + sample, axis=-1),
+        }
+        for values in record_folder.open_folder(str(truth_folder)).read()
+        for sample in range(3)
+    ]
+    folder = tmp_path_factory.mktemp("colorized") / "samples"
+    return write_records(folder, records.COLORIZED, records.Sizes(lo=16, hi=32), rows)
