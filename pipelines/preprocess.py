@@ -10,13 +10,12 @@ stopped; a finished one is not repeated.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import time
 from collections.abc import Iterator, Sequence
 
-from coltran import cli, partition, record_folder, records, storage
+from coltran import cli, partition, record_folder, records
 from pipelines.preprocess_options import PROG, Options, parse, parser
 
 _SHARD_BYTES = 150_000_000
@@ -44,12 +43,12 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> Result:
     if shard_job.is_finished(job):
         return Result(manifest=record_folder.open_folder(options.out).manifest, made=0, seconds=0.0)
     missing = shard_job.plan(job, _inputs(job, refs, duplicates))
-    before = shard_job.count_done(job)
+    before, total = shard_job.count_done(job), len(refs) + len(duplicates)
     if missing:
-        with _progress(job, len(refs) + len(duplicates), engine_options):
+        with engine.watched_job(job, engine_options, total, "preprocess", "images"):
             engine.run_pipeline(lambda pipeline: _build(pipeline, job, options, missing), engine_options)
     seconds = time.monotonic() - started
-    made = len(refs) + len(duplicates) - before
+    made = total - before
     figures = {"seconds": seconds, "images_made": made, "images_per_second": made / max(seconds, 1e-9)}
     manifest = shard_job.finish(
         job,
@@ -108,14 +107,6 @@ def _inputs(job, refs: Sequence, duplicates: Sequence) -> list[list[dict]]:
     for ref in duplicates:
         inputs[0].append(dataclasses.asdict(ref) | {"duplicate": True})
     return inputs
-
-
-def _progress(job, total: int, engine_options):
-    from pipelines import beam_options, engine, shard_job
-
-    if storage.is_gcs(job.folder) or not beam_options.is_local(engine_options):
-        return contextlib.nullcontext()
-    return engine.watched(lambda: shard_job.count_done(job), total, "preprocess", "images")
 
 
 def _build(pipeline, job, options: Options, missing: Sequence[int]) -> None:

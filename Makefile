@@ -1,0 +1,44 @@
+# The commands of this project. `make demo` and `make test` need Python 3.11 to 3.13, make, and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := beam,eval,study,demo,dev
+INSTALLED := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+
+help:  ## Show this list.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(INSTALLED)  ## Make the environment (.venv) from requirements.lock.
+
+$(INSTALLED): requirements.lock setup.py
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed, this is %s" % sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet requirements.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+lock: $(VENV)/bin/uv  ## Choose the versions anew, within the ranges of setup.py.
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade setup.py \
+		$(foreach extra,beam eval study demo dev,--extra $(extra)) --custom-compile-command "make lock" \
+		--output-file requirements.lock
+
+demo: install  ## The whole way on photos that ship in installed packages (a few minutes).
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/demo.py
+
+lint: install  ## Check style and formatting.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: install  ## All fast tests.
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+
+test-slow: install  ## The slow tests.
+	$(BIN)/pytest -m slow
+
+clean:  ## Remove the environment and the demo's output.
+	rm -rf $(VENV) demo build *.egg-info
+
+.PHONY: help install lock demo lint test test-slow clean

@@ -1,0 +1,83 @@
+"""Options of coltran-sample, and how its command line is read."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+
+from coltran import cli, partition
+from coltran.errors import UserError
+from pipelines.beam_options import HELP
+
+PROG = "coltran-sample"
+MODES = ("sample", "argmax")
+DESCRIPTION = """\
+Colorize a record folder: grayscale in, several samples per image out.
+
+    coltran-sample --records records/holdout --colorizer runs/colorizer --color_upsampler runs/color_upsampler \\
+        --spatial_upsampler runs/spatial_upsampler --out colorized --samples 3 --seed 1
+
+reads gray_lo (and gray_hi) of every record and writes a record folder with the coarse colors, the 64x64 and the
+256x256 images and the log-likelihood of each sample, and gallery.png, which shows some of them beside the truth. A
+sample depends on (seed, key, sample index) and the weights alone. Prints how many images were made, and how fast.
+Interrupted runs go on where they stopped.
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says; see `--help`."""
+
+    records: str
+    colorizer: str
+    out: str
+    seed: int
+    color_upsampler: str | None = None
+    spatial_upsampler: str | None = None
+    samples: int = 1
+    num: int | None = None
+    part: str | None = None
+    mode: str = "sample"
+    temperature: float = 1.0
+    top_k: int | None = None
+    batch_size: int = 8
+    png_folder: str | None = None
+    gallery: int = 8
+
+    def __post_init__(self) -> None:
+        if self.spatial_upsampler and not self.color_upsampler:
+            raise UserError("--spatial_upsampler needs --color_upsampler: it starts from the color upsampler's image")
+        if self.mode == "argmax" and self.samples > 1:
+            raise UserError(f"--samples {self.samples}: --mode argmax gives one image, whatever the sample index")
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
+    add = parser.add_argument
+    add("--records", required=True, metavar="FOLDER", help="record folder of coltran-preprocess; local or gs://")
+    add("--colorizer", required=True, metavar="FOLDER", help="checkpoint of stage colorizer")
+    add("--color_upsampler", metavar="FOLDER", help="checkpoint of stage color_upsampler (else coarse colors alone)")
+    add(
+        "--spatial_upsampler",
+        metavar="FOLDER",
+        help="checkpoint of stage spatial_upsampler (else low resolution alone)",
+    )
+    add("--out", required=True, metavar="FOLDER", help="record folder to write; local or gs://")
+    add("--seed", required=True, type=int, help="decides on the samples and the parts; write it down")
+    add("--samples", type=cli.positive, default=1, metavar="K", help="samples per image, indexed from 0 (1)")
+    add("--num", type=cli.positive, metavar="N", help="colorize N images only, the first by hash (all)")
+    add("--part", choices=partition.PARTS, help="half of the folder, by hash: FID wants 'condition' here (all)")
+    add("--mode", choices=MODES, default="sample", help="draw colors, or take the most likely ones (sample)")
+    add("--temperature", type=float, default=1.0, help="divides the logits before drawing (1)")
+    add("--top_k", type=cli.positive, metavar="K", help="draw from the K most likely colors only (all 512)")
+    add("--batch_size", type=cli.positive, default=8, help="images in one compiled program (8)")
+    add("--png_folder", metavar="FOLDER", help="also write every image as a PNG")
+    add("--gallery", type=int, default=8, metavar="ROWS", help="rows of gallery.png, 0 for none (8)")
+    return parser
+
+
+def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
+    """The job's options, and the arguments that are left for Beam."""
+    found, beam_arguments = parser().parse_known_args(argv)
+    return Options(**vars(found)), beam_arguments
