@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := beam,eval,study,demo,dev
+EXTRAS := beam eval study demo dev
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
@@ -20,9 +20,9 @@ $(INSTALLED): requirements.lock setup.py
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-lock: $(VENV)/bin/uv  ## Choose the versions anew, within the ranges of setup.py.
+lock: install  ## Choose the versions anew, within the ranges of setup.py.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade setup.py \
-		$(foreach extra,beam eval study demo dev,--extra $(extra)) --custom-compile-command "make lock" \
+		$(foreach extra,$(EXTRAS),--extra $(extra)) --custom-compile-command "make lock" \
 		--output-file requirements.lock
 
 demo: install  ## The whole way on photos that ship in installed packages (a few minutes).

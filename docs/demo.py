@@ -1,0 +1,89 @@
+"""`make demo`: the whole way, from photos that ship inside installed packages to a FID number and a study folder.
+
+Prints every command before it runs it, so that a reader learns the seven commands in the order of the data. The
+networks are tiny and trained for a minute each: the point is the path, not the colors.
+"""
+
+import argparse
+import importlib.resources
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+
+from PIL import Image
+
+PHOTOS = {
+    "skimage.data": (
+        *("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg"),
+        *("ihc.png", "motorcycle_left.png", "retina.jpg", "rocket.jpg"),
+    ),
+    "matplotlib": ("mpl-data/sample_data/grace_hopper.jpg",),
+}
+TILE, STRIDE, TILES_PER_PHOTO = 192, 96, 16
+
+
+def tiles(folder: pathlib.Path) -> int:
+    """Cuts the packages' photos into overlapping squares, so that there are enough images; returns how many."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for package, names in PHOTOS.items():
+        for name in names:
+            path = importlib.resources.files(package) / name
+            photo = Image.open(path).convert("RGB")
+            photo.thumbnail((640, 640))
+            places = [
+                (left, top)
+                for top in range(0, photo.height - TILE + 1, STRIDE)
+                for left in range(0, photo.width - TILE + 1, STRIDE)
+            ]
+            step = max(1, len(places) // TILES_PER_PHOTO)
+            for left, top in places[::step][:TILES_PER_PHOTO]:
+                target = folder / pathlib.Path(name).stem / f"{top}_{left}.png"
+                target.parent.mkdir(exist_ok=True)
+                photo.crop((left, top, left + TILE, top + TILE)).save(target)
+                count += 1
+    return count
+
+
+def commands(out: str, steps: int) -> list[str]:
+    """The seven commands, in the order of the data."""
+    train = f"coltran-train --config smoke --data {out}/records --seed 1"
+    runs = " ".join(f"--{stage} {out}/{stage}" for stage in ("colorizer", "color_upsampler", "spatial_upsampler"))
+    return [
+        f"coltran-preprocess --source {out}/photos --out {out}/records --hi 128 --lo 32",
+        f"{train} --stage colorizer --workdir {out}/colorizer --steps {steps}",
+        f"{train} --stage color_upsampler --workdir {out}/color_upsampler --steps {steps // 2}",
+        f"{train} --stage spatial_upsampler --workdir {out}/spatial_upsampler --steps {steps // 8}",
+        f"coltran-sample --records {out}/records {runs} --out {out}/colorized --samples 3 --part condition --seed 1",
+        f"coltran-fid --real {out}/records --real_part truth --fake {out}/colorized --sample 0 --seed 1 "
+        f"--extractor random --out {out}/fid.json",
+        f"coltran-study export --truth {out}/records --colorized {out}/colorized --out {out}/study "
+        "--images 20 --seed 1",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", default="demo", help="folder for everything (demo)")
+    parser.add_argument("--steps", type=int, default=300, help="training steps of the colorizer (300)")
+    options = parser.parse_args()
+    started = time.monotonic()
+    print(f"{tiles(pathlib.Path(options.out, 'photos'))} tiles of 9 photos in {options.out}/photos")
+    for command in commands(options.out, options.steps):
+        print(f"\n$ {command}", flush=True)
+        done = subprocess.run(shlex.split(command))
+        if done.returncode:
+            sys.exit(f"the demo stopped: `{command.split()[0]}` ended with status {done.returncode}")
+    print(f"\nDone in {time.monotonic() - started:.0f} seconds. Look at:")
+    for what, name in (
+        ("gallery (gray, samples, truth)", "colorized/gallery.png"),
+        ("FID", "fid.json"),
+        ("study page, for a browser", "study/public/index.html"),
+    ):
+        print(f"  {what:31} {pathlib.Path(options.out, name)}")
+
+
+if __name__ == "__main__":
+    main()
