@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx, struct
 
 from coltran.conditioning import HeadModulation
+from coltran.initializers import Initializer
 
 MASKED = -1e6  # added to the scores of future positions, as the release does
 
@@ -41,21 +42,19 @@ class AxialAttention(nnx.Module):
         context_size: int,
         modulation: str,
         modulated: tuple[str, ...],
-        rngs: nnx.Rngs,
+        init: Initializer,
     ):
         head_size = hidden_size // num_heads
         self.length, self.along_columns, self.masked = length, along_columns, masked
-        inward = nnx.initializers.glorot_uniform(in_axis=0, out_axis=(1, 2))
-        outward = nnx.initializers.glorot_uniform(in_axis=(0, 1), out_axis=2)
-        shape = (hidden_size, num_heads, head_size)
-        self.query = nnx.Param(inward(rngs.params(), shape, jnp.float32))
-        self.key = nnx.Param(inward(rngs.params(), shape, jnp.float32))
-        self.value = nnx.Param(inward(rngs.params(), shape, jnp.float32))
-        self.output = nnx.Param(outward(rngs.params(), (num_heads, head_size, hidden_size), jnp.float32))
+        fans = {"fan_in": hidden_size, "fan_out": hidden_size}
+        self.query = nnx.Param(init.glorot((hidden_size, num_heads, head_size), **fans))
+        self.key = nnx.Param(init.glorot((hidden_size, num_heads, head_size), **fans))
+        self.value = nnx.Param(init.glorot((hidden_size, num_heads, head_size), **fans))
+        self.output = nnx.Param(init.glorot((num_heads, head_size, hidden_size), **fans))
         self.relative_bias = nnx.Param(jnp.zeros((num_heads, 2 * length), jnp.float32))
         names = modulated if modulation != "none" else ()
         self.modulations = nnx.Dict(
-            {name: HeadModulation(context_size, num_heads, head_size, modulation, rngs=rngs) for name in names}
+            {name: HeadModulation(context_size, num_heads, head_size, modulation, init=init) for name in names}
         )
 
     def project_context(self, context: jax.Array) -> dict[str, jax.Array]:

@@ -8,6 +8,7 @@ from flax import nnx, struct
 
 from coltran.attention import AxialAttention, KeyValueCache
 from coltran.conditioning import ConditionalLayerNorm, modulate, modulation_size
+from coltran.initializers import Initializer
 from coltran.layers import Dense, LayerNorm
 
 
@@ -49,7 +50,7 @@ class AxialLayer(nnx.Module):
         along_columns: bool,
         masked: bool,
         conditioning: Conditioning,
-        rngs: nnx.Rngs,
+        init: Initializer,
     ):
         self.mlp_modulation = conditioning.mlp_modulation
         self.attention = AxialAttention(
@@ -61,16 +62,16 @@ class AxialLayer(nnx.Module):
             context_size=conditioning.context_size,
             modulation=conditioning.attention_modulation,
             modulated=conditioning.attention_modulated,
-            rngs=rngs,
+            init=init,
         )
-        self.mlp_hidden = Dense(hidden_size, ff_size, rngs=rngs)
-        self.mlp_output = Dense(ff_size, hidden_size, rngs=rngs)
+        self.mlp_hidden = Dense(hidden_size, ff_size, init=init)
+        self.mlp_output = Dense(ff_size, hidden_size, init=init)
         size = modulation_size(self.mlp_modulation, hidden_size)
         modulated = self.mlp_modulation != "none"
-        self.mlp_context = Dense(conditioning.context_size, size, rngs=rngs) if modulated else None
+        self.mlp_context = Dense(conditioning.context_size, size, init=init) if modulated else None
         kind = conditioning.conditional_layer_norm
-        self.attention_norm = _layer_norm(kind, height, width, hidden_size, rngs)
-        self.mlp_norm = _layer_norm(kind, height, width, hidden_size, rngs)
+        self.attention_norm = _layer_norm(kind, height, width, hidden_size, init)
+        self.mlp_norm = _layer_norm(kind, height, width, hidden_size, init)
 
     def project_context(self, context: jax.Array) -> Modulation:
         """cAtt's and cMLP's modulations from a context [B,h,w,C] of any rows and columns."""
@@ -110,10 +111,10 @@ class AxialLayer(nnx.Module):
         return _normalize(self.mlp_norm, x + h, norms.mlp)
 
 
-def _layer_norm(kind: str, height: int, width: int, size: int, rngs: nnx.Rngs) -> LayerNorm | ConditionalLayerNorm:
+def _layer_norm(kind: str, height: int, width: int, size: int, init: Initializer) -> LayerNorm | ConditionalLayerNorm:
     if kind == "none":
-        return LayerNorm(size, rngs=rngs)
-    return ConditionalLayerNorm(height, width, size, learned_pooling=kind == "learned", rngs=rngs)
+        return LayerNorm(size)
+    return ConditionalLayerNorm(height, width, size, learned_pooling=kind == "learned", init=init)
 
 
 def _normalize(norm: LayerNorm | ConditionalLayerNorm, x: jax.Array, modulation: jax.Array | None) -> jax.Array:

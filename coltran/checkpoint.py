@@ -3,8 +3,9 @@
     <folder>/step_00000200/arrays/...     orbax: {"weights": ..., "ema": ..., "optimizer": ...}, flat names -> arrays
     <folder>/step_00000200/checkpoint.json  config, step, schema version, sha256 of the EMA weights; written last
 
-A folder `step_*` without checkpoint.json was being written when its program died; it is never read, and the next save of
-that step replaces it. `load` takes either such a step folder or its parent, of which it takes the newest finished step.
+A folder `step_*` without checkpoint.json was being written when its program died; it is never read, and the next save
+of that step replaces it. `load` takes such a step folder, or its parent, of which it takes the newest finished
+step.
 """
 
 import dataclasses

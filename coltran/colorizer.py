@@ -10,6 +10,7 @@ from flax import nnx, struct
 from coltran.attention import KeyValueCache
 from coltran.axial_layer import AxialLayer, Conditioning, Modulation, NormModulation
 from coltran.config import ColorizerConfig
+from coltran.initializers import Initializer
 from coltran.layers import Dense, LayerNorm, PositionEmbedding
 
 
@@ -21,7 +22,7 @@ class ColorizerLogits(struct.PyTreeNode):
 
 
 def _layer(
-    config: ColorizerConfig, *, along_columns: bool, masked: bool, conditioning: Conditioning, rngs: nnx.Rngs
+    config: ColorizerConfig, *, along_columns: bool, masked: bool, conditioning: Conditioning, init: Initializer
 ) -> AxialLayer:
     return AxialLayer(
         height=config.height,
@@ -32,7 +33,7 @@ def _layer(
         along_columns=along_columns,
         masked=masked,
         conditioning=conditioning,
-        rngs=rngs,
+        init=init,
     )
 
 
@@ -49,11 +50,11 @@ def _conditioning(config: ColorizerConfig, context_size: int) -> Conditioning:
 class GrayscaleEncoder(nnx.Module):
     """Gray levels to context: embedding, positions, then unmasked row and column layers in turn."""
 
-    def __init__(self, config: ColorizerConfig, *, rngs: nnx.Rngs):
-        self.embedding = Dense(config.num_gray_levels, config.hidden_size, rngs=rngs)
-        self.positions = PositionEmbedding(config.height, config.width, config.hidden_size, rngs=rngs)
+    def __init__(self, config: ColorizerConfig, *, init: Initializer):
+        self.embedding = Dense(config.num_gray_levels, config.hidden_size, init=init)
+        self.positions = PositionEmbedding(config.height, config.width, config.hidden_size, init=init)
         self.layers = nnx.List(
-            _layer(config, along_columns=along, masked=False, conditioning=Conditioning(), rngs=rngs)
+            _layer(config, along_columns=along, masked=False, conditioning=Conditioning(), init=init)
             for _ in range(config.num_encoder_layers)
             for along in (False, True)
         )
@@ -68,11 +69,11 @@ class GrayscaleEncoder(nnx.Module):
 class OuterDecoder(nnx.Module):
     """Summarizes all rows above each row: unmasked row layers and masked column layers in turn (section 4.1)."""
 
-    def __init__(self, config: ColorizerConfig, *, rngs: nnx.Rngs):
-        self.positions = PositionEmbedding(config.height, config.width, config.hidden_size, rngs=rngs)
+    def __init__(self, config: ColorizerConfig, *, init: Initializer):
+        self.positions = PositionEmbedding(config.height, config.width, config.hidden_size, init=init)
         conditioning = _conditioning(config, config.hidden_size)
         self.layers = nnx.List(
-            _layer(config, along_columns=along, masked=along, conditioning=conditioning, rngs=rngs)
+            _layer(config, along_columns=along, masked=along, conditioning=conditioning, init=init)
             for _ in range(config.num_outer_layers)
             for along in (False, True)
         )
@@ -89,11 +90,11 @@ class OuterDecoder(nnx.Module):
 class InnerDecoder(nnx.Module):
     """Reads a row from left to right, given the rows above and the gray image (section 4.1)."""
 
-    def __init__(self, config: ColorizerConfig, *, rngs: nnx.Rngs):
-        self.positions = PositionEmbedding(config.height, config.width, config.hidden_size, rngs=rngs)
+    def __init__(self, config: ColorizerConfig, *, init: Initializer):
+        self.positions = PositionEmbedding(config.height, config.width, config.hidden_size, init=init)
         conditioning = _conditioning(config, 2 * config.hidden_size)
         self.layers = nnx.List(
-            _layer(config, along_columns=False, masked=True, conditioning=conditioning, rngs=rngs)
+            _layer(config, along_columns=False, masked=True, conditioning=conditioning, init=init)
             for _ in range(config.num_inner_layers)
         )
 
@@ -121,15 +122,15 @@ class Context(struct.PyTreeNode):
 class Colorizer(nnx.Module):
     """Gray image and, for likelihoods, its coarse colors -> logits of every pixel's coarse color."""
 
-    def __init__(self, config: ColorizerConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: ColorizerConfig, *, init: Initializer):
         self.config = config
-        self.encoder = GrayscaleEncoder(config, rngs=rngs)
-        self.parallel_head = Dense(config.hidden_size, config.num_symbols, use_bias=False, rngs=rngs)
-        self.symbol_embedding = Dense(config.num_symbols, config.hidden_size, use_bias=False, rngs=rngs)
-        self.outer_decoder = OuterDecoder(config, rngs=rngs)
-        self.inner_decoder = InnerDecoder(config, rngs=rngs)
-        self.norm = LayerNorm(config.hidden_size, rngs=rngs)
-        self.head = Dense(config.hidden_size, config.num_symbols, rngs=rngs)
+        self.encoder = GrayscaleEncoder(config, init=init)
+        self.parallel_head = Dense(config.hidden_size, config.num_symbols, use_bias=False, init=init)
+        self.symbol_embedding = Dense(config.num_symbols, config.hidden_size, use_bias=False, init=init)
+        self.outer_decoder = OuterDecoder(config, init=init)
+        self.inner_decoder = InnerDecoder(config, init=init)
+        self.norm = LayerNorm(config.hidden_size)
+        self.head = Dense(config.hidden_size, config.num_symbols, init=init)
 
     def __call__(self, gray_BHW: jax.Array, symbols_BHW: jax.Array) -> ColorizerLogits:
         """Teacher-forced logits of both heads.

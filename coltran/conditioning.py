@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from coltran.initializers import Initializer
 from coltran.layers import Dense, normalize
 
 
@@ -36,11 +37,10 @@ def modulation_size(kind: str, size: int) -> int:
 class HeadModulation(nnx.Module):
     """cAtt's projection for one of query, key, value: context [..., C] -> [..., N, K or 2K], no bias."""
 
-    def __init__(self, context_size: int, num_heads: int, head_size: int, kind: str, *, rngs: nnx.Rngs):
+    def __init__(self, context_size: int, num_heads: int, head_size: int, kind: str, *, init: Initializer):
         self.kind = kind
         shape = (context_size, num_heads, modulation_size(kind, head_size))
-        init = nnx.initializers.glorot_uniform(in_axis=0, out_axis=(1, 2))
-        self.kernel = nnx.Param(init(rngs.params(), shape, jnp.float32))
+        self.kernel = nnx.Param(init.glorot(shape, fan_in=context_size, fan_out=shape[1] * shape[2]))
 
     def project(self, context: jax.Array) -> jax.Array:
         return jnp.einsum("...c,cnm->...nm", context, self.kernel[...])
@@ -52,10 +52,10 @@ class HeadModulation(nnx.Module):
 class ConditionalLayerNorm(nnx.Module):
     """cLN: normalization whose scale and offset come from the pooled context of the whole image."""
 
-    def __init__(self, height: int, width: int, size: int, *, learned_pooling: bool, rngs: nnx.Rngs):
+    def __init__(self, height: int, width: int, size: int, *, learned_pooling: bool, init: Initializer):
         ones = jnp.ones((height, width), jnp.float32)
         self.pooling = nnx.Param(ones) if learned_pooling else None
-        self.dense = Dense(size, 2 * size, rngs=rngs)
+        self.dense = Dense(size, 2 * size, init=init)
 
     def project(self, context_BHWD: jax.Array) -> jax.Array:
         """[scale, shift] of each image, float32 [B,1,1,2D]."""

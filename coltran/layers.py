@@ -14,15 +14,16 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from coltran.initializers import Initializer
+
 LAYER_NORM_EPSILON = 1e-3  # Keras' default, and the release's
-_glorot = nnx.initializers.glorot_uniform()
 
 
 class Dense(nnx.Module):
     """x [..., in] -> [..., out], float32."""
 
-    def __init__(self, in_size: int, out_size: int, *, rngs: nnx.Rngs, use_bias: bool = True):
-        self.kernel = nnx.Param(_glorot(rngs.params(), (in_size, out_size), jnp.float32))
+    def __init__(self, in_size: int, out_size: int, *, init: Initializer, use_bias: bool = True):
+        self.kernel = nnx.Param(init.glorot((in_size, out_size), fan_in=in_size, fan_out=out_size))
         self.bias = nnx.Param(jnp.zeros((out_size,), jnp.float32)) if use_bias else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -41,8 +42,7 @@ class Dense(nnx.Module):
 class LayerNorm(nnx.Module):
     """Normalization over the last axis with learned scale and offset, x [..., D] -> [..., D]."""
 
-    def __init__(self, size: int, *, rngs: nnx.Rngs):
-        del rngs
+    def __init__(self, size: int):
         self.scale = nnx.Param(jnp.ones((size,), jnp.float32))
         self.offset = nnx.Param(jnp.zeros((size,), jnp.float32))
 
@@ -54,10 +54,9 @@ class LayerNorm(nnx.Module):
 class PositionEmbedding(nnx.Module):
     """One learned vector per row and one per column, to be added to [B,H,W,D]."""
 
-    def __init__(self, height: int, width: int, size: int, *, rngs: nnx.Rngs):
-        init = nnx.initializers.normal(0.02)
-        self.rows = nnx.Param(init(rngs.params(), (height, 1, size), jnp.float32))
-        self.columns = nnx.Param(init(rngs.params(), (width, size), jnp.float32))
+    def __init__(self, height: int, width: int, size: int, *, init: Initializer):
+        self.rows = nnx.Param(init.normal((height, 1, size), stddev=0.02))
+        self.columns = nnx.Param(init.normal((width, size), stddev=0.02))
 
     def __call__(self) -> jax.Array:
         """Embeddings of the whole image, float32 [1,H,W,D]."""

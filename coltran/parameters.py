@@ -15,21 +15,22 @@ from flax import nnx
 from coltran.colorizer import Colorizer
 from coltran.config import ColorizerConfig, NetworkConfig
 from coltran.errors import UserError
+from coltran.initializers import Initializer
 from coltran.upsamplers import Upsampler
 
 Network = Colorizer | Upsampler
 
 
-def build(config: NetworkConfig, *, rngs: nnx.Rngs) -> Network:
-    """A freshly initialized network of `config`."""
+def build(config: NetworkConfig, *, seed: int | None) -> Network:
+    """A freshly initialized network of `config`; with `seed=None` its parameters are zeros."""
     kind = Colorizer if isinstance(config, ColorizerConfig) else Upsampler
-    return kind(config, rngs=rngs)
+    return kind(config, init=Initializer(seed))
 
 
 @functools.lru_cache(maxsize=16)
 def abstract(config: NetworkConfig) -> tuple[nnx.GraphDef, nnx.State]:
     """The network's structure, and its parameters as shapes and dtypes without arrays."""
-    return nnx.split(nnx.eval_shape(lambda: build(config, rngs=nnx.Rngs(0))), nnx.Param)
+    return nnx.split(nnx.eval_shape(lambda: build(config, seed=None)), nnx.Param)
 
 
 def flatten(state: nnx.State) -> dict[str, Any]:

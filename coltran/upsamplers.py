@@ -10,6 +10,7 @@ from flax import nnx
 
 from coltran.axial_layer import AxialLayer, Conditioning, Modulation, NormModulation
 from coltran.config import UpsamplerConfig
+from coltran.initializers import Initializer
 from coltran.layers import Dense, PositionEmbedding
 
 NUM_CHANNELS = 3
@@ -18,15 +19,15 @@ NUM_CHANNELS = 3
 class Upsampler(nnx.Module):
     """Levels of one channel and the gray image -> logits of that channel's 8-bit levels."""
 
-    def __init__(self, config: UpsamplerConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: UpsamplerConfig, *, init: Initializer):
         self.config = config
         size = config.hidden_size
         levels = NUM_CHANNELS * config.num_input_levels
-        self.channel_embedding = Dense(levels, size, use_bias=False, rngs=rngs)
-        gray = Dense(config.num_gray_levels, size, use_bias=False, rngs=rngs) if config.grayscale else None
+        self.channel_embedding = Dense(levels, size, use_bias=False, init=init)
+        gray = Dense(config.num_gray_levels, size, use_bias=False, init=init) if config.grayscale else None
         self.gray_embedding = gray
-        self.mix = Dense(2 * size if config.grayscale else size, size, rngs=rngs)
-        self.positions = PositionEmbedding(config.height, config.width, size, rngs=rngs)
+        self.mix = Dense(2 * size if config.grayscale else size, size, init=init)
+        self.positions = PositionEmbedding(config.height, config.width, size, init=init)
         self.layers = nnx.List(
             AxialLayer(
                 height=config.height,
@@ -37,12 +38,12 @@ class Upsampler(nnx.Module):
                 along_columns=along,
                 masked=False,
                 conditioning=Conditioning(),
-                rngs=rngs,
+                init=init,
             )
             for _ in range(config.num_layers)
             for along in (False, True)
         )
-        self.head = Dense(size, config.num_output_levels, rngs=rngs)
+        self.head = Dense(size, config.num_output_levels, init=init)
 
     def __call__(self, levels_BHW: jax.Array, channel_B: jax.Array, gray_BHW: jax.Array) -> jax.Array:
         """Float32 logits [B,H,W,V] of one channel per image.
