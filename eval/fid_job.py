@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import apache_beam as beam
 import numpy as np
 
 from coltran import images, records, storage
 from coltran.errors import UserError
+from coltran.record_folder import RecordFolder
 from eval.combine import CombineStatistics
 from eval.distance import frechet_distance
 from eval.extractors import Extractor, load_extractor
@@ -37,47 +38,67 @@ def build(pipeline: beam.Pipeline, sets: Mapping[str, ImageSet], options: Option
       options: of the command.
       described: the result without its number.
     """
+    # Every folder is summed up by itself before anything is flattened: the local engine keeps what enters a Flatten in
+    # memory, and that should be statistics, not images.
     statistics = [
         pipeline
-        | f"Read {name}" >> ReadImages(image_set)
-        | f"Batch {name}" >> beam.BatchElements(options.batch_size, options.batch_size)
-        | f"Features of {name}" >> beam.ParDo(ExtractFeatures(options))
-        | f"Sum up {name}" >> beam.CombineGlobally(CombineStatistics(FEATURE_DIMS))
-        | f"Name {name}" >> beam.Map(lambda summed, name=name: (name, summed))
+        | f"Read {label}" >> read_images
+        | f"Batch {label}" >> beam.BatchElements(options.batch_size, options.batch_size)
+        | f"Features of {label}" >> beam.ParDo(ExtractFeatures(options))
+        | f"Sum up {label}" >> beam.CombineGlobally(CombineStatistics(FEATURE_DIMS)).without_defaults()
+        | f"Name {label}" >> beam.Map(lambda summed, name=name: (name, summed))
         for name, image_set in sets.items()
+        for label, read_images in readers(name, image_set)
     ]
     _ = (
         statistics
-        | "Both" >> beam.Flatten()
-        | "Together" >> beam.combiners.ToDict()
-        | "Score" >> beam.Map(write_result, described=described, out=options.out)
+        | "All" >> beam.Flatten()
+        # One shuffle and no more: each one copies every 2048 x 2048 matrix (33 MB).
+        | "Together" >> beam.GroupBy(lambda named: 0)
+        | "Score" >> beam.MapTuple(lambda _, named: write_result(named, described, options.out))
     )
 
 
-class ReadImages(beam.PTransform):
-    """The images of a set as uint8 [height, width, 3], in no particular order."""
+def readers(name: str, image_set: ImageSet) -> Iterator[tuple[str, beam.PTransform]]:
+    """(label, transform that reads images) for all parts of a set."""
+    if image_set.files:
+        yield f"{name} files", ReadPngs(image_set)
+    for index, folder in enumerate(image_set.folders):
+        yield f"{name} folder {index}", ReadPixels(folder, image_set)
+
+
+class ReadPixels(beam.PTransform):
+    """The chosen images of a record folder as uint8 [height, width, 3], in no particular order."""
+
+    def __init__(self, folder: RecordFolder, image_set: ImageSet) -> None:
+        super().__init__()
+        self._folder = folder
+        self._feature = image_set.feature
+        self._keys = image_set.keys
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        return (
+            pipeline
+            | ReadRecords(self._folder, [records.KEY, self._feature])
+            | "Chosen" >> beam.Filter(lambda values, keys: values[records.KEY] in keys, self._keys)
+            | "Pixels" >> beam.Map(lambda values, feature: values[feature], self._feature)
+        )
+
+
+class ReadPngs(beam.PTransform):
+    """The PNG files of a set as uint8 [height, width, 3], in no particular order."""
 
     def __init__(self, image_set: ImageSet) -> None:
         super().__init__()
-        self._set = image_set
+        self._files = image_set.files
+        self._size = image_set.size
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        if self._set.files:
-            return (
-                pipeline
-                | "Files" >> beam.Create(self._set.files, reshuffle=False)
-                | "Spread" >> beam.Reshuffle()
-                | "Decode" >> beam.Map(read_png, size=self._set.size)
-            )
-        names = [records.KEY, self._set.feature]
         return (
-            [
-                pipeline | f"Records {index}" >> ReadRecords(folder, names)
-                for index, folder in enumerate(self._set.folders)
-            ]
-            | beam.Flatten()
-            | "Chosen" >> beam.Filter(lambda values, keys: values[records.KEY] in keys, self._set.keys)
-            | "Pixels" >> beam.Map(lambda values, feature: values[feature], self._set.feature)
+            pipeline
+            | "Files" >> beam.Create(self._files, reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Decode" >> beam.Map(read_png, size=self._size)
         )
 
 
@@ -129,14 +150,25 @@ class ExtractFeatures(beam.DoFn):
         yield features
 
 
-def write_result(statistics: Mapping[str, Statistics], described: FidResult, out: str) -> None:
-    """Computes the distance and writes fid.json. Raises UserError if an engine lost or doubled images."""
-    for name in ("real", "fake"):
-        expected, counted = getattr(described, name).count, statistics[name].count
-        if expected != counted:
+def write_result(parts: Iterable[tuple[str, Statistics]], described: FidResult, out: str) -> None:
+    """Computes the distance and writes fid.json.
+
+    Args:
+      parts: statistics of each folder under the name of its set, `real` or `fake`.
+      described: the result without its number.
+      out: where to write.
+    Raises:
+      UserError: an engine lost or doubled images.
+    """
+    merged = {name: Statistics.empty(FEATURE_DIMS) for name in ("real", "fake")}
+    for name, statistics in parts:
+        merged[name] = merged[name].merge(statistics)
+    for name, statistics in merged.items():
+        expected = getattr(described, name).count
+        if expected != statistics.count:
             raise UserError(
-                f"{counted} features of {expected} {name} images arrived: the folder changed meanwhile, or the engine "
-                "loses data; run again with --runner=FnApiRunner"
+                f"{statistics.count} features of {expected} {name} images arrived: the folder changed, or the "
+                "engine loses data; run again with --runner=FnApiRunner"
             )
-    distance = frechet_distance(statistics["real"], statistics["fake"])
+    distance = frechet_distance(merged["real"], merged["fake"])
     storage.write_bytes(out, dataclasses.replace(described, fid=distance).to_json())

@@ -39,12 +39,11 @@ def test_tiny_images(kind, resize, golden, parity, parity_weights, tiny_images):
     assert _error(engine(tiny_images), parity("tiny_golden.npz")[f"pool3_{kind}_{golden}"]) < TOLERANCE
 
 
-@pytest.mark.parametrize("kind", ["rule", "calib"])
 @pytest.mark.parametrize("resize", ["tf1", "halfpixel"])
-def test_photos(kind, resize, parity, parity_weights):
+def test_photos(resize, parity, parity_weights):
     photos = parity("features16.npz")
-    engine = _engine(parity_weights(kind), RESIZES[resize])
-    assert _error(engine(photos["images"]), photos[f"pool3_{kind}_{TOOLS[resize]}"]) < TOLERANCE
+    engine = _engine(parity_weights("calib"), RESIZES[resize])
+    assert _error(engine(photos["images"]), photos[f"pool3_calib_{TOOLS[resize]}"]) < TOLERANCE
 
 
 @pytest.mark.parametrize("resize", ["tf1", "halfpixel"])

@@ -1,0 +1,284 @@
+"""coltran-fid as a user runs it: the job's number is the in-memory number, and sets that would mislead are refused."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from coltran import partition, record_folder, records
+from eval import fid, fid_options
+from eval.distance import frechet_distance
+from eval.extractors import RANDOM_NOTE, load_extractor
+from eval.fid_result import OVERLAP_ALLOWED, OVERLAP_UNCHECKED
+from eval.statistics import Statistics
+from tests.conftest import smooth_photo, write_records
+
+SIZES = records.Sizes(lo=16, hi=32)
+RANDOM = ["--extractor=random", "--batch_size=4"]
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    status = fid.main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def refused(capsys, tmp_path, *arguments) -> str:
+    """The one line that a run ends with, and nothing written."""
+    out = tmp_path / "fid.json"
+    status, printed, errors = run(capsys, "--out", out, *arguments)
+    assert status == 2
+    assert printed == ""
+    assert not out.exists()
+    lines = [line for line in errors.splitlines() if line.startswith("coltran-fid: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in errors
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return load_extractor("random")
+
+
+def truth_rows(name: str, count: int, seed: int, hi: int = 32) -> list[dict]:
+    return [
+        {
+            records.KEY: f"val/{name}_{index}",
+            records.CROP: 0,
+            records.LABEL: -1,
+            records.GRAYSCALE: 0,
+            records.RGB_HI: smooth_photo(seed + index, hi, hi),
+            records.RGB_LO: smooth_photo(seed + index + 500, 16, 16),
+        }
+        for index in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def holdout(tmp_path_factory):
+    """21 truth records in 3 shards: a number that no batch size divides."""
+    rows = truth_rows("holdout", 21, seed=100)
+    return write_records(tmp_path_factory.mktemp("holdout") / "records", records.TRUTH, SIZES, rows, num_shards=3)
+
+
+@pytest.fixture(scope="module")
+def more(tmp_path_factory):
+    """9 further truth records."""
+    return write_records(
+        tmp_path_factory.mktemp("more") / "records", records.TRUTH, SIZES, truth_rows("more", 9, seed=200)
+    )
+
+
+def pixels(folder, feature=records.RGB_HI, keys=None) -> np.ndarray:
+    rows = record_folder.open_folder(str(folder)).read([records.KEY, feature])
+    return np.stack([row[feature] for row in rows if keys is None or row[records.KEY] in keys])
+
+
+def in_memory(extractor, real: np.ndarray, fake: np.ndarray) -> float:
+    first, second = (Statistics.from_features(extractor.features(images)) for images in (real, fake))
+    return frechet_distance(first, second)
+
+
+def test_the_job_gives_the_in_memory_number(capsys, tmp_path, holdout, more, extractor):
+    out = tmp_path / "new" / "fid.json"
+    status, printed, _ = run(capsys, "--real", holdout, "--fake", more, "--out", out, *RANDOM)
+    assert status == 0
+    result = json.loads(out.read_text())
+    # Batches differ between the two, and with them float32 rounding; the next test takes that away.
+    assert result["fid"] == pytest.approx(in_memory(extractor, pixels(holdout), pixels(more)), rel=1e-5)
+    assert (result["real"]["count"], result["fake"]["count"]) == (21, 9)
+    assert result["image_size"] == [32, 32]
+    assert result["overlap"] == "none"
+    assert result["counts_equal"] is False
+    assert result["comparable"] is False
+    assert result["notes"][:2] == [RANDOM_NOTE, "unequal counts: 21 real and 9 fake images"]
+    assert result["extractor"] == {"name": "random", "weights_sha256": extractor.weights_sha256, "resize": "tf1"}
+    manifest = json.loads((holdout / "manifest.json").read_text())
+    assert result["real"]["fingerprints"] == [manifest["fingerprint"]]
+    assert f"{result['fid']:.4f}" in printed
+    assert RANDOM_NOTE in printed
+
+
+@pytest.fixture
+def quick_features(monkeypatch, extractor):
+    """Features that cost nothing and do not depend on the batch: 2048 fixed mixtures of a few pixels."""
+    from eval import fid_job
+
+    mixing = np.random.default_rng(0).normal(size=(48, 2048))
+
+    def engine(images):
+        corner = images[:, :4, :4].reshape(len(images), 48).astype(np.float64)
+        return (corner[:, None, :] @ mixing)[:, 0].astype(np.float32)
+
+    quick = dataclasses.replace(extractor, engine=engine)
+    monkeypatch.setattr(fid_job, "shared_extractor", lambda options: quick)
+    return quick
+
+
+@pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (3, 7), (2, 32)])
+def test_same_features_same_number(workers, batch_size, tmp_path, holdout, more, colorized_folder, quick_features):
+    options = fid_options.Options(
+        real=(str(holdout), str(more)),
+        fake=(str(colorized_folder),),
+        out=str(tmp_path / "fid.json"),
+        extractor="random",
+        batch_size=batch_size,
+    )
+    result = fid.run(options, [f"--direct_num_workers={workers}"])
+    real = np.concatenate([pixels(holdout), pixels(more)])
+    assert (result.real.count, result.fake.count) == (30, 36)
+    assert (result.real.kind, result.fake.kind) == ("truth records", "colorized records")
+    assert result.fid == pytest.approx(in_memory(quick_features, real, pixels(colorized_folder)), rel=1e-10)
+
+
+def test_more_images_than_dimensions(tmp_path, quick_features):
+    # Above 2048 the combiner folds, and the distance comes from covariances.
+    generator = np.random.default_rng(1)
+    folders, images = [], []
+    for name in ("a", "b"):
+        rows = truth_rows(name, 1, 0) * 2101
+        images.append(generator.integers(0, 256, (len(rows), 32, 32, 3), dtype=np.uint8))
+        rows = [
+            {**row, records.KEY: f"{name}{index}", records.RGB_HI: image}
+            for index, (row, image) in enumerate(zip(rows, images[-1], strict=True))
+        ]
+        folders.append(str(write_records(tmp_path / name, records.TRUTH, SIZES, rows, num_shards=4)))
+    options = fid_options.Options(real=(folders[0],), fake=(folders[1],), out=str(tmp_path / "fid.json"))
+    result = fid.run(options)
+    # These features have rank 48 of 2048; a covariance without features loses some digits of the distance.
+    assert result.fid == pytest.approx(in_memory(quick_features, *images), rel=1e-6)
+    assert (result.real.count, result.fake.count) == (2101, 2101)
+
+
+def test_disjoint_halves_of_one_folder(tmp_path, holdout, quick_features):
+    options = fid_options.Options(
+        real=(str(holdout),),
+        fake=(str(holdout),),
+        real_part="truth",
+        fake_part="condition",
+        num=8,
+        seed=5,
+        image="lo",
+        out=str(tmp_path / "fid.json"),
+    )
+    result = fid.run(options)
+    keys = [f"val/holdout_{index}" for index in range(21)]
+    truth, condition = (
+        pixels(holdout, records.RGB_LO, partition.choose(keys, seed=5, part=part, num=8))
+        for part in ("truth", "condition")
+    )
+    assert len(truth) == len(condition) == 8
+    assert result.fid == pytest.approx(in_memory(quick_features, truth, condition), rel=1e-10)
+    assert (result.overlap, result.image_size, result.counts_equal) == ("none", (16, 16), True)
+
+
+def test_overlap_of_one_key_is_refused(capsys, tmp_path, holdout):
+    rows = truth_rows("other", 5, seed=300)
+    rows[3][records.KEY] = "val/holdout_7"
+    fake = write_records(tmp_path / "fake", records.TRUTH, SIZES, rows)
+    line = refused(capsys, tmp_path, "--real", holdout, "--fake", fake, *RANDOM)
+    assert "1 of 5 fake images have their own truth among the real ones (val/holdout_7)" in line
+    assert "--allow_overlap" in line
+
+
+def test_allowed_overlap_is_marked_and_identical_sets_are_at_0(tmp_path, holdout, quick_features):
+    options = fid_options.Options(
+        real=(str(holdout),), fake=(str(holdout),), out=str(tmp_path / "fid.json"), allow_overlap=True
+    )
+    result = fid.run(options)
+    assert result.fid < 1e-6 * np.trace(np.cov(quick_features.features(pixels(holdout)), rowvar=False))
+    assert result.overlap == OVERLAP_ALLOWED
+    assert result.overlapping_keys == 21
+    assert result.comparable is False
+    assert OVERLAP_ALLOWED in result.notes
+
+
+def test_png_folders_say_that_overlap_is_unchecked(tmp_path, holdout, quick_features):
+    folder = tmp_path / "png"
+    folder.mkdir()
+    images = np.stack([smooth_photo(seed, 32, 32) for seed in range(5)])
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{index}.png")
+    options = fid_options.Options(real=(str(holdout),), fake=(str(folder),), out=str(tmp_path / "fid.json"))
+    result = fid.run(options)
+    assert result.overlap == OVERLAP_UNCHECKED
+    assert result.overlapping_keys is None
+    assert result.fake.kind == "PNG files"
+    assert result.fid == pytest.approx(in_memory(quick_features, pixels(holdout), images), rel=1e-10)
+
+
+def test_bad_png_folders(capsys, tmp_path, holdout):
+    folder = tmp_path / "png"
+    folder.mkdir()
+    arguments = ["--real", holdout, "--fake", folder, *RANDOM]
+    assert "not a record folder" in refused(capsys, tmp_path, *arguments)
+    Image.fromarray(smooth_photo(0, 32, 32)).save(folder / "a.png")
+    assert "images: 1, but a distance needs at least 2" in refused(capsys, tmp_path, *arguments)
+    Image.fromarray(smooth_photo(0, 32, 40)).save(folder / "b.png")
+    assert "b.png has 40x32 pixels, others of the set 32x32" in refused(capsys, tmp_path, *arguments)
+    (folder / "b.png").write_bytes((folder / "a.png").read_bytes()[:300])
+    assert "b.png: PNG data is cut or damaged" in refused(capsys, tmp_path, *arguments)
+    assert "no record keys" in refused(capsys, tmp_path, *arguments, "--fake_part=truth")
+    Image.fromarray(smooth_photo(0, 32, 32)).save(folder / "c.jpg")
+    assert "1 lossy images (c.jpg)" in refused(capsys, tmp_path, *arguments)
+
+
+def test_bad_record_folders(capsys, tmp_path, holdout, more):
+    line = refused(capsys, tmp_path, "--real", holdout, "--fake", tmp_path / "none", *RANDOM)
+    assert f"{tmp_path / 'none'}: no such folder" in line
+    larger = write_records(
+        tmp_path / "larger", records.TRUTH, records.Sizes(lo=16, hi=64), truth_rows("larger", 3, 400, hi=64)
+    )
+    line = refused(capsys, tmp_path, "--real", holdout, "--fake", larger, *RANDOM)
+    assert "--real has images of 32x32, --fake of 64x64" in line
+    line = refused(capsys, tmp_path, "--real", holdout, larger, "--fake", more, *RANDOM)
+    assert "images of 32x32 and 64x64 in one set" in line
+    line = refused(capsys, tmp_path, "--real", holdout, holdout, "--fake", more, *RANDOM)
+    assert "both hold 'val/holdout_" in line
+    line = refused(capsys, tmp_path, "--real", holdout, "--fake", more, "--num=10", *RANDOM)
+    assert "--num 10: the folder has only 9 images" in line
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--extractor=inception", "--weights=nowhere.pth"], "no Inception weights at nowhere.pth"),
+        (["--extractor=tfgan"], "saved_model.pb"),
+        (["--extractor=vgg"], "invalid choice: 'vgg'"),
+        (["--direct_running_mode=multi_threading"], "loses records without an error"),
+        (["--extracter=random"], "Did you mean '--extractor'?"),
+        (["--weights_seed=-1"], "expected a number from 0 on"),
+    ],
+)
+def test_wrong_flags(flags, message, capsys, tmp_path, holdout, more):
+    assert message in refused(capsys, tmp_path, "--real", holdout, "--fake", more, *flags)
+
+
+def test_an_engine_that_loses_images_is_noticed(tmp_path, holdout, more, quick_features, monkeypatch):
+    from coltran.errors import UserError
+    from eval import fid_job
+
+    kept = fid_job.ExtractFeatures.process
+    monkeypatch.setattr(fid_job.ExtractFeatures, "process", lambda self, batch: kept(self, batch[1:]))
+    options = fid_options.Options(
+        real=(str(holdout),), fake=(str(more),), out=str(tmp_path / "fid.json"), batch_size=32
+    )
+    with pytest.raises(UserError, match=r"\d+ features of (21 real|9 fake) images arrived"):
+        fid.run(options)
+    assert not (tmp_path / "fid.json").exists()
+
+
+def test_help_loads_no_heavy_library():
+    code = (
+        "import sys\nfrom eval import fid\n"
+        "try:\n    fid.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'apache_beam', 'tensorflow', 'jax', 'scipy'} & set(sys.modules)\nsys.exit(f'{heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--allow_overlap" in done.stdout
