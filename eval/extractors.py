@@ -19,6 +19,7 @@ from eval.inception_weights import file_sha256, load_public, random_weights, wei
 from eval.resize import HALFPIXEL, Resize, find_resize, resize_to_input
 
 EXTRACTORS = ("inception", "tfgan", "random")
+FRAMEWORKS = ("tensorflow", "jax")
 RANDOM_NOTE = "random features: not comparable with published FID"
 HALFPIXEL_NOTE = "halfpixel resize: comparable with pytorch-fid, not with the paper's TF-GAN numbers"
 TFGAN_MODEL = "tensorflow/tfgan/eval/inception/1"
@@ -75,7 +76,9 @@ class Extractor:
         return features
 
 
-def load_extractor(name: str, weights: str | None = None, resize: str = "tf1", *, seed: int = 0) -> Extractor:
+def load_extractor(
+    name: str, weights: str | None = None, resize: str = "tf1", *, seed: int = 0, framework: str = "tensorflow"
+) -> Extractor:
     """Load a network once; call its `features` many times.
 
     Args:
@@ -84,6 +87,7 @@ def load_extractor(name: str, weights: str | None = None, resize: str = "tf1", *
         folder for `tfgan`. None for `random`.
       resize: `tf1` as in the paper's tool, or `halfpixel` as in pytorch-fid.
       seed: of the weights of `random`.
+      framework: `tensorflow`, the fastest on a CPU, or `jax` for a GPU or TPU; `tfgan` has no choice.
 
     Raises:
       UserError: an unknown name, or weights that are absent, damaged or other than the public ones.
@@ -93,23 +97,29 @@ def load_extractor(name: str, weights: str | None = None, resize: str = "tf1", *
     match name:
         case "inception":
             tensors, sha256 = load_public(weights)
-            engine = _inception_engine(tensors, chosen)
+            engine = _inception_engine(tensors, chosen, framework)
         case "tfgan":
             engine, sha256 = _load_tfgan(weights, chosen)
         case "random":
             if weights is not None:
                 raise UserError(f"the random extractor makes its own weights from a seed: leave out {weights}")
             tensors, note = random_weights(seed), RANDOM_NOTE
-            engine, sha256 = _inception_engine(tensors, chosen), weights_sha256(tensors)
+            engine, sha256 = _inception_engine(tensors, chosen, framework), weights_sha256(tensors)
         case _:
             raise UserError(f"unknown extractor {name!r}: expected one of {', '.join(EXTRACTORS)}")
     return Extractor(name=name, weights_sha256=sha256, resize=resize, comparable=not note, note=note, engine=engine)
 
 
-def _inception_engine(tensors: dict[str, np.ndarray], resize: Resize) -> Engine:
-    from eval.inception_tensorflow import InceptionTensorFlow
+def _inception_engine(tensors: dict[str, np.ndarray], resize: Resize, framework: str) -> Engine:
+    if framework == "jax":
+        from eval.inception_jax import InceptionJax
 
-    return InceptionTensorFlow(tensors, resize)
+        return InceptionJax(tensors, resize)
+    if framework == "tensorflow":
+        from eval.inception_tensorflow import InceptionTensorFlow
+
+        return InceptionTensorFlow(tensors, resize)
+    raise UserError(f"unknown framework {framework!r}: expected one of {', '.join(FRAMEWORKS)}")
 
 
 def _load_tfgan(folder: str | None, resize: Resize) -> tuple[Engine, str]:

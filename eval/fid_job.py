@@ -117,14 +117,14 @@ def read_png(path: str, size: tuple[int, int]) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=1)
-def _load(name: str, weights: str | None, resize: str, seed: int) -> Extractor:
-    return load_extractor(name, weights, resize, seed=seed)
+def _load(name: str, weights: str | None, resize: str, seed: int, framework: str) -> Extractor:
+    return load_extractor(name, weights, resize, seed=seed, framework=framework)
 
 
 def shared_extractor(options: Options) -> Extractor:
     """The extractor of the options, loaded once a process. Raises as `load_extractor`."""
     with _network:
-        return _load(options.extractor, options.weights, options.resize, options.weights_seed)
+        return _load(options.extractor, options.weights, options.resize, options.weights_seed, options.framework)
 
 
 def images_done() -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from coltran import cli, partition, storage
 from coltran.errors import UserError
-from eval.extractors import EXTRACTORS
+from eval.extractors import EXTRACTORS, FRAMEWORKS
 from eval.resize import RESIZES
 from pipelines.beam_options import HELP
 
@@ -36,6 +36,7 @@ class Options:
     weights: str | None = None
     weights_seed: int = 0
     resize: str = "tf1"
+    framework: str = "tensorflow"
     image: str = "hi"
     real_part: str | None = None
     fake_part: str | None = None
@@ -56,6 +57,12 @@ def parser() -> argparse.ArgumentParser:
     add("--weights", metavar="PATH", help="the public .pth file of inception, or the SavedModel folder of tfgan")
     add("--weights_seed", type=_seed, default=0, metavar="N", help="of the weights of --extractor random (0)")
     add("--resize", choices=tuple(RESIZES), default="tf1", help="as in TF-GAN 1.x, or as in pytorch-fid (tf1)")
+    add(
+        "--framework",
+        choices=FRAMEWORKS,
+        default="tensorflow",
+        help="jax for a GPU or TPU (tensorflow)",
+    )
     add("--image", choices=IMAGES, default="hi", help="high or low resolution of the records (hi)")
     add("--real_part", choices=partition.PARTS, help="take only this half of --real, by hash of (seed, key) (all)")
     add("--fake_part", choices=partition.PARTS, help="take only this half of --fake (all)")

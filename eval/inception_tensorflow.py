@@ -13,34 +13,9 @@ from eval.inception_graph import (
     MaxPool,
     MeanPool,
     Sequence,
-    convolutions,
 )
+from eval.inception_weights import fold_batch_norm
 from eval.resize import Resize
-
-
-def fold_batch_norm(
-    weights: Mapping[str, np.ndarray], epsilon: float = BATCH_NORM_EPSILON
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Put each batch normalization into its convolution: one multiplication and addition less per activation.
-
-    Args:
-      weights: the arrays of `parameter_shapes()`, kernels [out, in, height, width].
-      epsilon: what is added to the variance.
-
-    Returns:
-      name of the convolution -> (kernel float32 [height, width, in, out], bias float32 [out]).
-    """
-    folded = {}
-    for conv, _ in convolutions():
-        kernel = np.asarray(weights[f"{conv.name}.conv.weight"], np.float64)
-        gamma, beta, mean, variance = (
-            np.asarray(weights[f"{conv.name}.bn.{key}"], np.float64)
-            for key in ("weight", "bias", "running_mean", "running_var")
-        )
-        scale = gamma / np.sqrt(variance + epsilon)
-        kernel = kernel.transpose(2, 3, 1, 0) * scale
-        folded[conv.name] = (kernel.astype(np.float32), (beta - mean * scale).astype(np.float32))
-    return folded
 
 
 class InceptionTensorFlow:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from coltran.errors import UserError
-from eval.inception_graph import parameter_shapes
+from eval.inception_graph import BATCH_NORM_EPSILON, convolutions, parameter_shapes
 from eval.torch_file import read_tensors
 
 PUBLIC_NAME = "pt_inception-2015-12-05-6726825d.pth"
@@ -106,6 +106,31 @@ def random_weights(seed: int) -> Weights:
             value = uniform / np.sqrt(shape[-1])
         weights[key] = value.astype(np.float16).astype(np.float32)
     return weights
+
+
+def fold_batch_norm(
+    weights: Mapping[str, np.ndarray], epsilon: float = BATCH_NORM_EPSILON
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Put each batch normalization into its convolution: one multiplication and addition less per activation.
+
+    Args:
+      weights: the arrays of `parameter_shapes()`, kernels [out, in, height, width].
+      epsilon: what is added to the variance.
+
+    Returns:
+      name of the convolution -> (kernel float32 [height, width, in, out], bias float32 [out]).
+    """
+    folded = {}
+    for conv, _ in convolutions():
+        kernel = np.asarray(weights[f"{conv.name}.conv.weight"], np.float64)
+        gamma, beta, mean, variance = (
+            np.asarray(weights[f"{conv.name}.bn.{key}"], np.float64)
+            for key in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = gamma / np.sqrt(variance + epsilon)
+        kernel = kernel.transpose(2, 3, 1, 0) * scale
+        folded[conv.name] = (kernel.astype(np.float32), (beta - mean * scale).astype(np.float32))
+    return folded
 
 
 def weights_sha256(weights: Mapping[str, np.ndarray]) -> str:

@@ -1,5 +1,7 @@
 """Merging statistics, in plain Python and in the Beam combiner, against NumPy's own mean and covariance."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -80,6 +82,16 @@ def test_the_empty_set_changes_nothing():
     assert some.merge(Statistics.empty(DIMS)) is some
     combine = CombineStatistics(DIMS)
     assert combine.extract_output(combine.create_accumulator()).count == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, DIMS, DIMS + 1])
+def test_pickled_statistics_are_the_same(count):
+    some = Statistics.from_features(_features(count))
+    again = pickle.loads(pickle.dumps(some))
+    assert again.count == count
+    assert (again.features is None) == (some.features is None)
+    np.testing.assert_array_equal(again.mean, some.mean)
+    np.testing.assert_array_equal(again.scatter, some.scatter)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
