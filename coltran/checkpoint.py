@@ -57,6 +57,10 @@ class Checkpoint:
     training: dict[str, Any]
     path: str
 
+    def checksum(self, weights: str = "ema") -> str:
+        """sha256 of the `ema` or the `raw` weights."""
+        return self.ema_sha256 if weights == "ema" else parameters.checksum(self.weights)
+
 
 def step_folder(folder: str | Path, step: int) -> Path:
     """Where the checkpoint of `step` lies."""
@@ -132,11 +136,7 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
     Raises:
       UserError: none is there, it is damaged or of another version, or it fits not: the first difference is named.
     """
-    path = _locate(Path(folder))
-    metadata = read_metadata(path)
-    found_stage, found = configs.from_json(metadata["config"])
-    if stage is not None and found_stage != stage:
-        raise UserError(f"{path} is a checkpoint of the {found_stage}, asked for the {stage}.")
+    path, found_stage, found, metadata = describe(folder, stage=stage)
     difference = configs.first_difference(found, config) if config is not None else None
     if difference:
         raise UserError(f"{path} does not fit the config asked for: {difference}.")
@@ -172,6 +172,20 @@ def load_network(folder: str | Path, *, stage: str, weights: str = "ema") -> tup
     checkpoint = load(folder, stage=stage)
     chosen = checkpoint.ema if weights == "ema" else checkpoint.weights
     return parameters.restore(checkpoint.config, chosen), checkpoint
+
+
+def describe(folder: str | Path, *, stage: str | None = None) -> tuple[Path, str, NetworkConfig, dict[str, Any]]:
+    """(step folder, stage, config, checkpoint.json) of the checkpoint that `load` takes, without reading its arrays.
+
+    Raises:
+      UserError: none is there, or it belongs to another stage.
+    """
+    path = _locate(Path(folder))
+    metadata = read_metadata(path)
+    found, config = configs.from_json(metadata["config"])
+    if stage is not None and found != stage:
+        raise UserError(f"{path} is a checkpoint of the {found}, asked for the {stage}.")
+    return path, found, config, metadata
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

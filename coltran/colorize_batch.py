@@ -1,0 +1,266 @@
+"""Gray images to colored images with all three networks, in batches of one compiled size.
+
+    pipeline = ColorizationPipeline.load(
+        colorizer="runs/colorizer", color_upsampler="runs/color", spatial_upsampler="runs/spatial", batch_size=16
+    )
+    result = pipeline.colorize(gray_lo, gray_hi, keys=keys, sample_indices=[0] * len(keys), seed=1)
+
+The result of an image depends on the weights, its gray pixels, seed, key and sample index, and on the compiled batch
+size, but never on what shares the batch: the last batch is padded, and the padding is thrown away.
+"""
+
+import dataclasses
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from coltran import checkpoint, colors, sampler
+from coltran.colorizer import Colorizer, Context
+from coltran.errors import UserError
+from coltran.random_keys import sample_keys
+from coltran.sampler import SamplerOptions
+from coltran.upsamplers import Upsampler
+
+COARSE_BITS = 5  # a coarse level is the value without its 5 lowest bits
+SPATIAL_CHUNK = 1  # images at a time in the spatial upsampler: 256x256 pixels of 512 features are 134 MB each
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """Colored images, in the order of the inputs.
+
+    Attributes:
+      coarse_lo: uint16 [N,h,w], sampled coarse colors, 0..511.
+      rgb_lo: uint8 [N,h,w,3], of the color upsampler; without one, the bottoms of the coarse colors' bins.
+      rgb_hi: uint8 [N,H,W,3], of the spatial upsampler; None without one.
+      log_likelihood: float32 [N], log2 of the colorizer's probability of coarse_lo, in bits, at most 0.
+      probability: float32 [N,h,w], the colorizer's probability of each chosen coarse color.
+      max_probability: float32 [N,h,w], its largest probability at each pixel.
+    """
+
+    coarse_lo: np.ndarray
+    rgb_lo: np.ndarray
+    rgb_hi: np.ndarray | None
+    log_likelihood: np.ndarray
+    probability: np.ndarray
+    max_probability: np.ndarray
+
+
+class _Program:
+    """A network and a function of it, compiled once per shape; calls are made with NumPy or JAX arrays."""
+
+    def __init__(self, network, function):
+        graphdef, self._parameters = nnx.split(network, nnx.Param)
+        self._call = jax.jit(lambda parameters, *args: function(nnx.merge(graphdef, parameters), *args))
+
+    def __call__(self, *args):
+        return self._call(self._parameters, *args)
+
+
+class ColorizationPipeline:
+    """Colorizer, color upsampler and spatial upsampler with their weights, at one compiled batch size.
+
+    Safe to share between threads: calls wait for each other.
+
+    Attributes:
+      batch_size: images in every compiled call.
+      checksums: {stage: sha256 of the weights in use}, for manifests.
+    """
+
+    def __init__(
+        self,
+        *,
+        colorizer: Colorizer,
+        color_upsampler: Upsampler | None,
+        spatial_upsampler: Upsampler | None,
+        checksums: dict[str, str],
+        batch_size: int,
+        options: SamplerOptions,
+    ):
+        if batch_size < 1:
+            raise UserError(f"batch_size must be at least 1, got {batch_size}.")
+        if spatial_upsampler is not None and color_upsampler is None:
+            raise UserError("a spatial upsampler needs a color upsampler before it: give its checkpoint too.")
+        _check_sizes(colorizer, color_upsampler, spatial_upsampler)
+        self.batch_size, self.options, self.checksums = batch_size, options, dict(checksums)
+        self._size = (colorizer.config.height, colorizer.config.width)
+        self._size_hi = None
+        if spatial_upsampler is not None:
+            self._size_hi = (spatial_upsampler.config.height, spatial_upsampler.config.width)
+        self._encode = _Program(colorizer, lambda network, gray_BHW: network.encode(gray_BHW))
+        self._sample = _Program(
+            colorizer, lambda network, context, keys: sampler.sample_from_context(network, context, keys, options)
+        )
+        self._recolor = _Program(color_upsampler, _argmax) if color_upsampler is not None else None
+        self._enlarge = _Program(spatial_upsampler, _argmax) if spatial_upsampler is not None else None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        colorizer: str | Path,
+        color_upsampler: str | Path | None = None,
+        spatial_upsampler: str | Path | None = None,
+        batch_size: int = 16,
+        weights: str = "ema",
+        options: SamplerOptions = SamplerOptions(),
+    ) -> "ColorizationPipeline":
+        """The pipeline of three checkpoint folders (or training work folders, of which the newest step is taken).
+
+        `weights` is `ema` (what the paper samples from) or `raw`.
+
+        Raises:
+          UserError: a folder holds no checkpoint of its stage, or the networks' sizes do not fit together.
+        """
+        folders = {
+            "colorizer": colorizer,
+            "color_upsampler": color_upsampler,
+            "spatial_upsampler": spatial_upsampler,
+        }
+        networks, checksums = dict.fromkeys(folders), {}
+        for stage, folder in folders.items():
+            if folder is not None:
+                networks[stage], loaded = checkpoint.load_network(folder, stage=stage, weights=weights)
+                checksums[stage] = loaded.checksum(weights)
+        return cls(**networks, checksums=checksums, batch_size=batch_size, options=options)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w) of the low resolution."""
+        return self._size
+
+    @property
+    def size_hi(self) -> tuple[int, int] | None:
+        """(H, W) of the high resolution; None without a spatial upsampler."""
+        return self._size_hi
+
+    def colorize(
+        self,
+        gray_lo: np.ndarray,
+        gray_hi: np.ndarray | None = None,
+        *,
+        keys: Sequence[str],
+        sample_indices: Sequence[int],
+        seed: int,
+    ) -> Result:
+        """One sample for each of N gray images; give an image n times, with n sample indices, for n samples.
+
+        Rows that follow each other with equal gray pixels are encoded once.
+
+        Args:
+          gray_lo: uint8 [N,h,w], N at least 1.
+          gray_hi: uint8 [N,H,W]; None where there is no spatial upsampler.
+          keys: the record key of each image.
+          sample_indices: which sample of that record each is.
+          seed: of the whole run.
+
+        Raises:
+          UserError: arrays of another shape or dtype, or lists of another length.
+        """
+        self._check(gray_lo, gray_hi, keys, sample_indices)
+        with self._lock:
+            coarse = self._sample_all(gray_lo, np.asarray(sample_keys(seed, keys, sample_indices)))
+            symbols = coarse.symbols_BHW.astype(np.uint16)
+            rgb_lo = self.upsample_color(symbols, gray_lo)
+            rgb_hi = self.upsample_space(rgb_lo, gray_hi) if self._enlarge is not None else None
+        return Result(
+            coarse_lo=symbols,
+            rgb_lo=rgb_lo,
+            rgb_hi=rgb_hi,
+            log_likelihood=coarse.log_likelihood_B,
+            probability=coarse.probability_BHW,
+            max_probability=coarse.max_probability_BHW,
+        )
+
+    def upsample_color(self, coarse_lo: np.ndarray, gray_lo: np.ndarray) -> np.ndarray:
+        """uint16 [N,h,w] coarse colors and uint8 [N,h,w] gray -> uint8 [N,h,w,3]."""
+        rgb = colors.coarse_to_rgb(coarse_lo)
+        if self._recolor is None:
+            return rgb
+        levels = (rgb >> COARSE_BITS).astype(np.int32)
+        chunks = [self._recolor(*chunk) for chunk in _chunks(self.batch_size, levels, gray_lo.astype(np.int32))]
+        return np.concatenate(jax.device_get(chunks))[: len(rgb)]
+
+    def upsample_space(self, rgb_lo: np.ndarray, gray_hi: np.ndarray) -> np.ndarray:
+        """uint8 [N,h,w,3] and uint8 [N,H,W] gray -> uint8 [N,H,W,3]; one image and channel at a time."""
+        height, width = self._size_hi
+        rows, columns = height // self._size[0], width // self._size[1]
+        images = []
+        for rgb, gray in _chunks(SPATIAL_CHUNK, rgb_lo.astype(np.int32), gray_hi.astype(np.int32)):
+            enlarged = rgb.repeat(rows, axis=1).repeat(columns, axis=2)
+            images.append(np.asarray(self._enlarge(enlarged, gray)))
+        return np.concatenate(images)[: len(rgb_lo)]
+
+    def _sample_all(self, gray_lo: np.ndarray, keys_N2: np.ndarray) -> sampler.CoarseSamples:
+        """Samples of all images; each run of equal gray images is encoded once."""
+        fresh = np.ones(len(gray_lo), bool)
+        fresh[1:] = (gray_lo[1:] != gray_lo[:-1]).any(axis=(1, 2))
+        owner = np.cumsum(fresh) - 1  # which distinct image each row shows
+        distinct = gray_lo[fresh].astype(np.int32)
+        parts = []
+        for first in range(0, len(distinct), self.batch_size):
+            images = distinct[first : first + self.batch_size]
+            context = self._encode(_pad(images, self.batch_size))
+            rows = np.flatnonzero((owner >= first) & (owner < first + len(images)))
+            for index, keys in _chunks(self.batch_size, owner[rows] - first, keys_N2[rows]):
+                parts.append(jax.device_get(self._sample(_take(context, index), keys)))
+            parts[-1] = jax.tree.map(lambda a, n=(len(rows) - 1) % self.batch_size + 1: a[:n], parts[-1])
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+    def _check(self, gray_lo, gray_hi, keys, sample_indices) -> None:
+        _check_gray("gray_lo", gray_lo, self._size)
+        if self._size_hi is not None:
+            if gray_hi is None:
+                raise UserError(f"gray_hi is needed: uint8 [N,{self._size_hi[0]},{self._size_hi[1]}].")
+            _check_gray("gray_hi", gray_hi, self._size_hi)
+        lengths = {"gray_lo": len(gray_lo), "keys": len(keys), "sample_indices": len(sample_indices)}
+        if self._size_hi is not None:
+            lengths["gray_hi"] = len(gray_hi)
+        if len(set(lengths.values())) != 1 or not len(gray_lo):
+            raise UserError(f"all inputs must have the same length, at least 1; got {lengths}.")
+
+
+def _argmax(network: Upsampler, levels_BHW3: jax.Array, gray_BHW: jax.Array) -> jax.Array:
+    return network.argmax(levels_BHW3, gray_BHW)
+
+
+@jax.jit
+def _take(context: Context, index_B: jax.Array) -> Context:
+    return jax.tree.map(lambda array: jnp.take(array, index_B, axis=0), context)
+
+
+def _pad(array: np.ndarray, length: int) -> np.ndarray:
+    """`array` lengthened to `length` rows by repeating its last one."""
+    return np.concatenate([array, array[-1:].repeat(length - len(array), axis=0)])
+
+
+def _chunks(size: int, *arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Arrays of N rows in chunks of `size` rows, the last one padded."""
+    for start in range(0, len(arrays[0]), size):
+        yield tuple(_pad(array[start : start + size], size) for array in arrays)
+
+
+def _check_gray(name: str, gray: np.ndarray, size: tuple[int, int]) -> None:
+    if gray.dtype != np.uint8 or gray.ndim != 3 or gray.shape[1:] != size:
+        raise UserError(f"{name} must be uint8 [N,{size[0]},{size[1]}], got {gray.dtype} {list(gray.shape)}.")
+
+
+def _check_sizes(colorizer: Colorizer, color: Upsampler | None, spatial: Upsampler | None) -> None:
+    """Raises UserError unless the three networks fit together."""
+    low = (colorizer.config.height, colorizer.config.width)
+    if colorizer.config.num_symbols != colors.NUM_COARSE_COLORS:
+        raise UserError(
+            f"the colorizer has {colorizer.config.num_symbols} symbols; images need {colors.NUM_COARSE_COLORS}."
+        )
+    if color is not None and (color.config.height, color.config.width) != low:
+        size = f"{color.config.height}x{color.config.width}"
+        raise UserError(f"the colorizer makes {low[0]}x{low[1]} pixels, the color upsampler takes {size}.")
+    if spatial is not None and (spatial.config.height % low[0] or spatial.config.width % low[1]):
+        size = f"{spatial.config.height}x{spatial.config.width}"
+        raise UserError(f"the spatial upsampler's {size} pixels are no whole multiple of {low[0]}x{low[1]}.")
