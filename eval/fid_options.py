@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Sequence
 
 from coltran import cli, partition, storage
@@ -77,15 +78,24 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
     """The job's options, and the arguments that are left for Beam. Raises UserError for a wrong flag."""
     found, beam_arguments = parser().parse_known_args(argv)
     found.real, found.fake = tuple(found.real), tuple(found.fake)
-    if not storage.is_gcs(found.out) and (storage.is_folder(found.out) or found.out.endswith("/")):
-        raise UserError(
-            f"--out {found.out} is a folder; name a file in it, such as {storage.join(found.out, 'fid.json')}"
-        )
+    _check_out(found.out)
     return Options(**vars(found)), beam_arguments
 
 
+def _check_out(path: str) -> None:
+    """Refuses before the work, not after it, what could not be written."""
+    if storage.is_gcs(path):
+        return
+    if os.path.isdir(path) or path.endswith("/"):
+        raise UserError(f"--out {path} is a folder; name a file in it, such as {storage.join(path, 'fid.json')}")
+    above = os.path.dirname(os.path.abspath(path))
+    while not os.path.exists(above):
+        above = os.path.dirname(above)
+    if not os.path.isdir(above) or not os.access(above, os.W_OK):
+        raise UserError(f"--out {path} cannot be written: {above} is no folder that you may write to")
+
+
 def _seed(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 on, got {text}")
-    return value
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got '{text}'")
+    return int(text)

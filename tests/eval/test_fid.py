@@ -252,11 +252,22 @@ def test_bad_record_folders(capsys, tmp_path, holdout, more):
         (["--extractor=vgg"], "invalid choice: 'vgg'"),
         (["--direct_running_mode=multi_threading"], "loses records without an error"),
         (["--extracter=random"], "Did you mean '--extractor'?"),
-        (["--weights_seed=-1"], "expected a number from 0 on"),
+        (["--weights_seed=-1"], "expected a whole number from 0 on, got '-1'"),
     ],
 )
 def test_wrong_flags(flags, message, capsys, tmp_path, holdout, more):
     assert message in refused(capsys, tmp_path, "--real", holdout, "--fake", more, *flags)
+
+
+def test_an_output_that_cannot_be_written_is_refused_first(capsys, tmp_path, holdout, more):
+    (tmp_path / "file").write_text("")
+    for out, message in (
+        (tmp_path, "is a folder; name a file in it"),
+        (tmp_path / "file" / "a" / "fid.json", "file is no folder"),
+    ):
+        status, _, errors = run(capsys, "--real", holdout, "--fake", more, "--out", out, *RANDOM)
+        assert status == 2
+        assert message in errors
 
 
 def test_an_engine_that_loses_images_is_noticed(tmp_path, holdout, more, quick_features, monkeypatch):
