@@ -80,11 +80,11 @@ def _choose(source: RecordFolder, options: Options) -> list[list[dict[str, objec
 
 
 def _plan_job(source: RecordFolder, options: Options):
-    from eval.sample_shard import checkpoint_facts
+    from eval.sample_shard import sampler_options
     from pipelines import shard_job
 
-    checkpoints = checkpoint_facts(options)
-    kept = dataclasses.asdict(options) | checkpoints
+    sampler_options(options)
+    kept = dataclasses.asdict(options) | _check_checkpoints(source, options)
     for name in ("records", "out", "png_folder", "gallery"):  # none of these changes a record
         del kept[name]
     made = {records.COARSE_LO, records.LOG_LIKELIHOOD, *records.COLORIZED.required}
@@ -100,6 +100,28 @@ def _plan_job(source: RecordFolder, options: Options):
         fingerprint=shard_job.fingerprint("sample", kept, source.manifest.fingerprint),
         num_shards=len(source.manifest.shards),
     )
+
+
+def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, object]:
+    """Each given checkpoint's step and sha256, for manifest and fingerprint; refuses one of another stage or size."""
+    from coltran import checkpoint
+
+    facts = {}
+    for stage, side in (("colorizer", "lo"), ("color_upsampler", "lo"), ("spatial_upsampler", "hi")):
+        folder = getattr(options, stage)
+        if folder is None:
+            continue
+        found, _, config, metadata = checkpoint.describe(folder, stage=stage)
+        size = getattr(source.sizes, side)
+        if (config.height, config.width) != (size, size):
+            raise UserError(
+                f"{found}: was trained for {config.height}x{config.width} pixels, and the {side} images of "
+                f"{source.path} are {size}x{size}; train on such records, or preprocess with --{side} {config.height}"
+            )
+        if stage == "colorizer" and options.top_k is not None and options.top_k > config.num_symbols:
+            raise UserError(f"--top_k {options.top_k}: {found} knows {config.num_symbols} colors")
+        facts[stage] = {"step": metadata["step"], "ema_sha256": metadata["ema_sha256"]}
+    return facts
 
 
 def _build(pipeline, source: RecordFolder, job, options: Options, missing: Sequence[int]) -> None:

@@ -12,6 +12,7 @@ from pipelines.beam_options import HELP
 
 PROG = "coltran-sample"
 MODES = ("sample", "argmax")
+WEIGHTS = ("ema", "raw")
 DESCRIPTION = """\
 Colorize a record folder: grayscale in, several samples per image out.
 
@@ -41,6 +42,7 @@ class Options:
     mode: str = "sample"
     temperature: float = 1.0
     top_k: int | None = None
+    weights: str = "ema"
     batch_size: int = 8
     png_folder: str | None = None
     gallery: int = 8
@@ -71,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     add("--mode", choices=MODES, default="sample", help="draw colors, or take the most likely ones (sample)")
     add("--temperature", type=float, default=1.0, help="divides the logits before drawing (1)")
     add("--top_k", type=cli.positive, metavar="K", help="draw from the K most likely colors only (all 512)")
+    add("--weights", choices=WEIGHTS, default="ema", help="moving average of the weights, or the raw ones (ema)")
     add("--batch_size", type=cli.positive, default=8, help="images in one compiled program (8)")
     add("--png_folder", metavar="FOLDER", help="also write every image as a PNG")
     add("--gallery", type=int, default=8, metavar="ROWS", help="rows of gallery.png, 0 for none (8)")

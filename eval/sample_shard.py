@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.metrics import Metrics
 from apache_beam.utils import shared
+from PIL import Image
 
-from coltran import records, storage
+from coltran import colors, records, storage
 from coltran.record_folder import RecordFolder
 from pipelines import shard_job
 
-_CHECKPOINTS = ("colorizer", "color_upsampler", "spatial_upsampler")
 
+def sampler_options(options):
+    """The sampler's part of the options; raises UserError for values out of range."""
+    from coltran.sampler import SamplerOptions
 
-def checkpoint_facts(options) -> dict[str, object]:
-    """Per given checkpoint, its step and its weights' sha256, for manifest and fingerprint."""
-    from pathlib import Path
-
-    from coltran import checkpoint
-
-    facts = {}
-    for stage in _CHECKPOINTS:
-        folder = getattr(options, stage)
-        if folder is not None:
-            metadata = checkpoint.describe(Path(folder), stage=stage)
-            facts[stage] = {"step": metadata.step, "ema_sha256": metadata.ema_sha256}
-    return facts
+    return SamplerOptions(mode=options.mode, temperature=options.temperature, top_k=options.top_k)
 
 
 def load_model(options):
     """The three networks of the options, ready to sample."""
-    from coltran.colorization import ColorizationPipeline
+    from coltran.colorize_batch import ColorizationPipeline
 
     return ColorizationPipeline.load(
         colorizer=options.colorizer,
         color_upsampler=options.color_upsampler,
         spatial_upsampler=options.spatial_upsampler,
         batch_size=options.batch_size,
-        mode=options.mode,
-        temperature=options.temperature,
-        top_k=options.top_k,
+        weights=options.weights,
+        options=sampler_options(options),
     )
 
 
@@ -86,13 +78,11 @@ class SampleShard(beam.DoFn):
             yield batch
 
     def _colorize(self, batch: list[tuple[dict, int]]) -> Iterator[dict[str, object]]:
-        import numpy as np
-
         values, samples = [values for values, _ in batch], [sample for _, sample in batch]
         hi = self._options.spatial_upsampler is not None
         result = self._model.colorize(
-            gray_lo=np.stack([v[records.GRAY_LO] for v in values]),
-            gray_hi=np.stack([v[records.GRAY_HI] for v in values]) if hi else None,
+            np.stack([v[records.GRAY_LO] for v in values]),
+            np.stack([v[records.GRAY_HI] for v in values]) if hi else None,
             keys=[v[records.KEY] for v in values],
             sample_indices=samples,
             seed=self._options.seed,
@@ -104,7 +94,7 @@ class SampleShard(beam.DoFn):
                 records.COARSE_LO: result.coarse_lo[place],
                 records.LOG_LIKELIHOOD: float(result.log_likelihood[place]),
             }
-            if result.rgb_lo is not None:
+            if self._options.color_upsampler is not None:
                 made[records.RGB_LO] = result.rgb_lo[place]
             if result.rgb_hi is not None:
                 made[records.RGB_HI] = result.rgb_hi[place]
@@ -113,12 +103,6 @@ class SampleShard(beam.DoFn):
     def _write_png(self, values: dict[str, object]) -> None:
         if self._options.png_folder is None:
             return
-        import io
-
-        from PIL import Image
-
-        from coltran import colors
-
         image = values.get(records.RGB_HI, values.get(records.RGB_LO))
         image = colors.coarse_to_rgb(values[records.COARSE_LO]) if image is None else image
         buffer = io.BytesIO()

@@ -14,6 +14,18 @@ from coltran.errors import UserError
 
 _USER_ERROR = re.compile(r"^(?:coltran\.errors\.)?UserError: (.*?)(?: \[while running '[^\n]*)?$", re.MULTILINE)
 
+_WORKER_LOGS = (
+    "apache_beam.runners.common",
+    "apache_beam.runners.worker.bundle_processor",
+    "apache_beam.runners.worker.sdk_worker",
+)
+
+
+def _is_no_user_error(record: logging.LogRecord) -> bool:
+    """A worker's log of a UserError is a traceback of what `run_pipeline` says in one line."""
+    text = f"{record.getMessage()} {record.exc_info[1]!r}" if record.exc_info else record.getMessage()
+    return "UserError" not in text
+
 
 def run_pipeline(build: Callable, options) -> None:
     """Builds and runs a pipeline to its end.
@@ -28,13 +40,15 @@ def run_pipeline(build: Callable, options) -> None:
 
     # It advises against in_memory with several workers, and for the mode that loses records.
     logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").setLevel(logging.ERROR)
+    for name in _WORKER_LOGS:
+        logging.getLogger(name).addFilter(_is_no_user_error)
     try:
         with beam.Pipeline(options=options) as pipeline:
             build(pipeline)
-    except UserError:
-        raise
     except Exception as error:
-        found = _USER_ERROR.findall(str(error))
+        # Beam raises the worker's own exception with a note on its step, or a RuntimeError with a traceback as text.
+        text = f"UserError: {error}" if isinstance(error, UserError) else str(error)
+        found = _USER_ERROR.findall(text)
         if found:
             raise UserError(found[-1]) from error
         raise

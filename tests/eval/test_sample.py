@@ -1,0 +1,173 @@
+"""coltran-sample on tiny untrained networks: every sample once, the same whatever the batch, the shards, the kill."""
+
+import json
+
+import numpy as np
+import pytest
+
+from coltran import checkpoint, parameters, presets, record_folder, records
+from coltran.config import replace_fields
+from eval import sample
+
+STAGES = {"colorizer": 16, "color_upsampler": 16, "spatial_upsampler": 32}
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """Three tiny networks with random weights, for lo = 16 and hi = 32."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    for stage, side in STAGES.items():
+        config = presets.network_config(stage, "smoke", height=side, width=side)
+        config = replace_fields(config, {"hidden_size": 8, "ff_size": 8, "num_heads": 2})
+        weights = parameters.flatten(parameters.nnx.state(parameters.build(config, seed=3), parameters.nnx.Param))
+        weights = {name: np.asarray(array) for name, array in weights.items()}
+        checkpoint.save(root / stage, stage=stage, config=config, step=7, ema=weights, weights=weights)
+    return root
+
+
+def run(capsys, truth, checkpoints, out, *arguments, stages=tuple(STAGES)) -> tuple[int, str, str]:
+    chosen = [f"--{stage}={checkpoints / stage}" for stage in stages]
+    status = sample.main([f"--records={truth}", *chosen, f"--out={out}", *arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def rows(folder) -> dict[tuple, dict]:
+    return {(v[records.KEY], v[records.SAMPLE]): v for v in record_folder.open_folder(str(folder)).read()}
+
+
+@pytest.fixture(scope="module")
+def sampled(truth_folder, checkpoints, tmp_path_factory):
+    out = tmp_path_factory.mktemp("sampled") / "out"
+    arguments = ["--samples=2", "--seed=5", "--batch_size=3", f"--png_folder={out.parent / 'png'}"]
+    chosen = [f"--{stage}={checkpoints / stage}" for stage in STAGES]
+    assert sample.main([f"--records={truth_folder}", *chosen, f"--out={out}", *arguments]) == 0
+    return out
+
+
+def test_every_sample_of_every_image_once(sampled, truth_folder):
+    keys = {values[records.KEY] for values in record_folder.open_folder(str(truth_folder)).read([records.KEY])}
+    made = rows(sampled)
+    assert set(made) == {(key, index) for key in keys for index in range(2)}
+    manifest = record_folder.open_folder(str(sampled), schema=records.COLORIZED).manifest
+    assert manifest.counts == {"read": 24, "written": 24, "rejected": 0}
+    assert len(manifest.shards) == 3
+    assert manifest.options["colorizer"]["step"] == 7
+    for values in made.values():
+        assert values[records.RGB_HI].shape == (32, 32, 3)
+        assert -np.inf < values[records.LOG_LIKELIHOOD] < 0
+    assert any((made[key, 0][records.COARSE_LO] != made[key, 1][records.COARSE_LO]).any() for key in keys)
+
+
+def test_pngs_are_the_records_pixels(sampled):
+    from PIL import Image
+
+    for (key, index), values in rows(sampled).items():
+        image = np.asarray(Image.open(sampled.parent / "png" / f"{key}_sample{index}.png"))
+        np.testing.assert_array_equal(image, values[records.RGB_HI])
+
+
+def test_a_sample_does_not_depend_on_what_shares_its_batch(sampled, truth_folder, checkpoints, tmp_path, capsys):
+    """Half of the images, one sample each: other batches, other neighbors, the same compiled size."""
+    arguments = ["--samples=1", "--seed=5", "--batch_size=3", "--part=condition", "--num=5", "--direct_num_workers=1"]
+    status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "out", *arguments)
+    assert status == 0, err
+    whole, part = rows(sampled), rows(tmp_path / "out")
+    assert len(part) == 5
+    for place, values in part.items():
+        for name, value in values.items():
+            np.testing.assert_array_equal(value, whole[place][name], err_msg=f"{place} {name}")
+
+
+def test_coarse_colors_alone(truth_folder, checkpoints, tmp_path, capsys):
+    arguments = ["--seed=1", "--num=2", "--mode=argmax", f"--png_folder={tmp_path / 'png'}"]
+    status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "out", *arguments, stages=["colorizer"])
+    assert status == 0, err
+    for values in rows(tmp_path / "out").values():
+        assert set(values) == {records.KEY, records.SAMPLE, records.COARSE_LO, records.LOG_LIKELIHOOD}
+    assert len(list((tmp_path / "png").rglob("*.png"))) == 2
+
+
+def test_the_gallery_shows_gray_samples_and_truth(sampled, truth_folder):
+    from PIL import Image
+
+    from coltran import partition
+
+    picture = np.asarray(Image.open(sampled / "gallery.png").convert("RGB"))
+    made = rows(sampled)
+    key = partition.shuffled({key for key, _ in made}, 5)[0]
+    truth = {v[records.KEY]: v for v in record_folder.open_folder(str(truth_folder)).read()}[key]
+    gray = np.repeat(truth[records.GRAY_HI][..., None], 3, axis=-1)
+    first_row = [gray, made[key, 0][records.RGB_HI], made[key, 1][records.RGB_HI], truth[records.RGB_HI]]
+    for column, image in enumerate(first_row):
+        left = 6 + column * (128 + 6)
+        shown = picture[28 : 28 + 128, left : left + 128]
+        np.testing.assert_array_equal(shown, image.repeat(4, axis=0).repeat(4, axis=1))
+
+
+def test_a_rerun_makes_only_what_is_missing(sampled, truth_folder, checkpoints, tmp_path, capsys, monkeypatch):
+    """The first run dies while it writes its second shard; the rerun must not touch the first."""
+    from pipelines import shard_job
+
+    arguments = ["--samples=2", "--seed=5", "--batch_size=3", "--direct_num_workers=1", "--gallery=0"]
+    real_read, calls = shard_job.read_inputs, []
+
+    def dying(job, index):
+        calls.append(index)
+        if len(calls) == 2:
+            raise RuntimeError("the machine is gone")
+        return real_read(job, index)
+
+    monkeypatch.setattr(shard_job, "read_inputs", dying)
+    with pytest.raises(RuntimeError, match="the machine is gone"):
+        run(capsys, truth_folder, checkpoints, tmp_path / "out", *arguments)
+    monkeypatch.undo()
+    assert not (tmp_path / "out" / "COMPLETED").exists()
+    status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "out", *arguments)
+    assert status == 0, err
+    assert len(json.loads((tmp_path / "out" / "run.json").read_text())["shards_made"]) == 2
+    for shard in record_folder.open_folder(str(sampled)).manifest.shards:
+        assert (tmp_path / "out" / shard.name).read_bytes() == (sampled / shard.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--records=/nowhere"], "/nowhere: no such folder"),
+        (["--colorizer=/nowhere"], "/nowhere"),
+        (["--colorizer=SPATIAL"], "checkpoint of the spatial_upsampler, asked for the colorizer"),
+        (["--records=OTHER"], "was trained for 16x16 pixels, and the lo images of"),
+        (["--num=13"], "has only 12 images"),
+        (["--mode=argmax", "--samples=2"], "--mode argmax gives one image"),
+        (["--temperature=0"], "temperature must be above 0"),
+        (["--top_k=600"], "knows 512 colors"),
+    ],
+)
+def test_mistakes_get_one_line(arguments, message, truth_folder, photo_folder, checkpoints, tmp_path, capsys):
+    from pipelines import preprocess
+
+    if "OTHER" in str(arguments):
+        preprocess.main([f"--source={photo_folder}", f"--out={tmp_path / 'other'}", "--hi=16", "--lo=8"])
+        capsys.readouterr()
+    places = {"OTHER": str(tmp_path / "other"), "SPATIAL": str(checkpoints / "spatial_upsampler")}
+    for word, path in places.items():
+        arguments = [argument.replace(word, path) for argument in arguments]
+    status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "out", "--seed=1", *arguments)
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_damaged_record_is_named(truth_folder, checkpoints, tmp_path, capsys):
+    import shutil
+
+    copy = tmp_path / "records"
+    shutil.copytree(truth_folder, copy)
+    shard = sorted(copy.glob("*.tfrecord-*"))[1]
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    status, _, err = run(capsys, copy, checkpoints, tmp_path / "out", "--seed=1")
+    assert status == 2
+    assert f"{shard.name}: record at byte" in err
+    assert not (tmp_path / "out" / "COMPLETED").exists()
