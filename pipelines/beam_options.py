@@ -6,10 +6,9 @@ pipeline, and its `multi_threading` mode loses records without an error, so that
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
-from coltran.cli import nearest
+from coltran.cli import Parser, nearest
 from coltran.errors import UserError
 
 LOCAL_RUNNER = "FnApiRunner"
@@ -58,13 +57,10 @@ def is_local(options) -> bool:
 def _check_known(arguments: Sequence[str], job_flags: Sequence[str]) -> None:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = Parser("the job", "", add_help=False)
     for cls in PipelineOptions.__subclasses__():
         cls._add_argparse_args(parser)
-    try:
-        _, unknown = parser.parse_known_args(list(arguments))
-    except SystemExit as error:
-        raise UserError("one of Beam's flags has a value that Beam does not take (see the line above)") from error
+    _, unknown = parser.parse_known_args(list(arguments))
     if unknown:
         flags = [name for action in parser._actions for name in action.option_strings]
         flag = unknown[0].partition("=")[0]

@@ -37,7 +37,7 @@ def test_the_local_engine_is_named_and_beams_flags_pass():
         ("--runer=FlinkRunner", "Did you mean '--runner'?"),
         ("--direct_running_mode=multi_threading", "loses records"),
         ("--experiments=data_buffer_time_limit_ms=100", "loses records"),
-        ("--autoscaling_algorithm=SOME", "takes"),
+        ("--autoscaling_algorithm=SOME", "invalid choice"),
     ],
 )
 def test_flags_that_are_wrong_or_lose_records_are_refused(flag, message):
