@@ -109,7 +109,7 @@ class ColorizationPipeline:
         spatial_upsampler: str | Path | None = None,
         batch_size: int = 16,
         weights: str = "ema",
-        options: SamplerOptions = SamplerOptions(),
+        options: SamplerOptions | None = None,
     ) -> "ColorizationPipeline":
         """The pipeline of three checkpoint folders (or training work folders, of which the newest step is taken).
 
@@ -128,7 +128,7 @@ class ColorizationPipeline:
             if folder is not None:
                 networks[stage], loaded = checkpoint.load_network(folder, stage=stage, weights=weights)
                 checksums[stage] = loaded.checksum(weights)
-        return cls(**networks, checksums=checksums, batch_size=batch_size, options=options)
+        return cls(**networks, checksums=checksums, batch_size=batch_size, options=options or SamplerOptions())
 
     @property
     def size(self) -> tuple[int, int]:
@@ -210,7 +210,7 @@ class ColorizationPipeline:
             rows = np.flatnonzero((owner >= first) & (owner < first + len(images)))
             for index, keys in _chunks(self.batch_size, owner[rows] - first, keys_N2[rows]):
                 parts.append(jax.device_get(self._sample(_take(context, index), keys)))
-            parts[-1] = jax.tree.map(lambda a, n=(len(rows) - 1) % self.batch_size + 1: a[:n], parts[-1])
+            parts[-1] = _head(parts[-1], (len(rows) - 1) % self.batch_size + 1)
         return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
     def _check(self, gray_lo, gray_hi, keys, sample_indices) -> None:
@@ -233,6 +233,10 @@ def _argmax(network: Upsampler, levels_BHW3: jax.Array, gray_BHW: jax.Array) -> 
 @jax.jit
 def _take(context: Context, index_B: jax.Array) -> Context:
     return jax.tree.map(lambda array: jnp.take(array, index_B, axis=0), context)
+
+
+def _head(samples: sampler.CoarseSamples, length: int) -> sampler.CoarseSamples:
+    return jax.tree.map(lambda array: array[:length], samples)
 
 
 def _pad(array: np.ndarray, length: int) -> np.ndarray:

@@ -88,3 +88,8 @@ def checksum(flat: Mapping[str, Any]) -> str:
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def is_colorizer(config: NetworkConfig) -> bool:
+    """Whether `config` is a colorizer's, not an upsampler's."""
+    return isinstance(config, ColorizerConfig)

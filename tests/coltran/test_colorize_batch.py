@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from flax import nnx
 
 from coltran import checkpoint, colors, parameters, presets
 from coltran.colorize_batch import ColorizationPipeline
 from coltran.errors import UserError
-from flax import nnx
 
 LOW, HIGH = 8, 16
 
@@ -100,7 +100,7 @@ def test_wrong_inputs_are_refused(pipeline, mistake):
         gray_hi = None
     else:
         gray_lo, gray_hi, keys = gray_lo[:0], gray_hi[:0], []
-    with pytest.raises(UserError, match="gray_lo must be|same length|gray_hi is needed"):
+    with pytest.raises(UserError, match=r"gray_lo must be|same length|gray_hi is needed"):
         pipeline.colorize(gray_lo, gray_hi, keys=keys, sample_indices=[0] * len(keys), seed=1)
 
 

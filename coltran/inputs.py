@@ -1,0 +1,140 @@
+"""Training batches as a pure function of (folder, seed, step), so that a resumed run needs the step number alone.
+
+Each epoch is one permutation of the whole folder, drawn from (seed, epoch): every example comes once per epoch, and
+batches run on across epochs.
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from coltran import colors, images, record_folder, records, storage, tfrecord
+from coltran.config import NetworkConfig, refuse_unknown
+from coltran.errors import UserError
+from coltran.record_folder import RecordFolder
+
+Batch = dict[str, np.ndarray]
+
+# What a network reads (the names of a Batch) is made of these features.
+FEATURES = {
+    "colorizer": (records.GRAY_LO, records.COARSE_LO),
+    "color_upsampler": (records.GRAY_LO, records.COARSE_LO, records.RGB_LO),
+    "spatial_upsampler": (records.GRAY_HI, records.RGB_LO, records.RGB_HI),
+}
+
+
+class Examples:
+    """The examples of one stage in a record folder, read in any order.
+
+    Attributes:
+      stage: colorizer, color_upsampler or spatial_upsampler.
+      side: pixels a side of what the network sees.
+      fingerprint: of the record folder, for refusing to resume on other data.
+    """
+
+    def __init__(self, path: str, stage: str):
+        refuse_unknown("stage", stage, FEATURES)
+        self.stage, self.path = stage, path
+        self._folder: RecordFolder = record_folder.open_folder(path, schema=records.TRUTH, needs=FEATURES[stage])
+        sizes = self._folder.sizes
+        self.side = sizes.hi if stage == "spatial_upsampler" else sizes.lo
+        self.fingerprint = self._folder.manifest.fingerprint
+        self._files = contextlib.ExitStack()
+        self._where: list[tuple[int, int]] = []  # (shard, offset) of each example
+        self._open = []
+        for index, shard in enumerate(self._folder.manifest.shards):
+            file = self._files.enter_context(storage.open_read(self._folder.shard_path(shard)))
+            self._open.append(file)
+            offsets = tfrecord.read_offsets(file, self._folder.shard_path(shard))
+            self._where.extend((index, offset) for offset in offsets)
+        if not self._where:
+            raise UserError(f"{path} holds no record: nothing to train or evaluate on.")
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def __enter__(self) -> "Examples":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def check_size(self, config: NetworkConfig) -> None:
+        """Raise UserError unless a network of `config` takes these pixels."""
+        if (config.height, config.width) != (self.side, self.side):
+            raise UserError(
+                f"the network takes {config.height}x{config.width} pixels, {self.path} holds {self.side}x{self.side}."
+            )
+
+    def read(self, index: int) -> dict[str, np.ndarray]:
+        """The features of one example, as in the record. Not for several threads at once."""
+        shard, offset = self._where[index]
+        name = self._folder.shard_path(self._folder.manifest.shards[shard])
+        data = tfrecord.read_frame_at(self._open[shard], offset, name)
+        return records.decode(records.TRUTH, data, self._folder.sizes, FEATURES[self.stage])
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """The network's inputs for the examples at `indices`, stacked.
+
+        Colorizer: gray uint8 [B,h,w] and symbols uint16 [B,h,w]. Color upsampler: gray, levels uint8 [B,h,w,3] in 0..7
+        and target uint8 [B,h,w,3]. Spatial upsampler: the same at H x W, levels in 0..255.
+        """
+        read = [self.read(int(index)) for index in indices]
+        stacked = {name: np.stack([example[name] for example in read]) for name in FEATURES[self.stage]}
+        if self.stage == "colorizer":
+            return {"gray": stacked[records.GRAY_LO], "symbols": stacked[records.COARSE_LO]}
+        if self.stage == "color_upsampler":
+            levels = colors.coarse_to_rgb(stacked[records.COARSE_LO]) >> 5
+            return {"gray": stacked[records.GRAY_LO], "levels": levels, "target": stacked[records.RGB_LO]}
+        enlarged = images.repeat_pixels(stacked[records.RGB_LO], self.side, self.side)
+        return {"gray": stacked[records.GRAY_HI], "levels": enlarged, "target": stacked[records.RGB_HI]}
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def batch_indices(count: int, batch_size: int, seed: int, step: int) -> np.ndarray:
+    """Which of `count` examples make the batch of `step` (from 0): int64 [batch_size]."""
+    positions = np.arange(step * batch_size, (step + 1) * batch_size)
+    return np.array([_permutation(count, seed, int(p) // count)[int(p) % count] for p in positions])
+
+
+def training_batches(examples: Examples, batch_size: int, seed: int, first_step: int, steps: int) -> Iterator[Batch]:
+    """The batches of steps first_step..steps-1; the next one is read while the caller computes."""
+
+    def make(step: int) -> Batch:
+        return examples.batch(batch_indices(len(examples), batch_size, seed, step))
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        waiting = reader.submit(make, first_step) if first_step < steps else None
+        for step in range(first_step, steps):
+            batch = waiting.result()
+            waiting = reader.submit(make, step + 1) if step + 1 < steps else None
+            yield batch
+
+
+def evaluation_batches(examples: Examples, batch_size: int) -> Iterator[tuple[Batch, np.ndarray]]:
+    """All examples once, in order, with a mask float32 [B]: 0 marks the padding of the last batch."""
+    for start in range(0, len(examples), batch_size):
+        indices = np.arange(start, start + batch_size)
+        yield examples.batch(np.minimum(indices, len(examples) - 1)), (indices < len(examples)).astype(np.float32)
+
+
+def coarse_entropy(examples: Examples, seed: int, limit: int = 20_000) -> tuple[float, int]:
+    """Entropy in bits of the histogram of all coarse colors, and how many examples it was counted on.
+
+    It is what a model would pay per pixel that knew only how often each color occurs. Beyond `limit` examples, a
+    random `limit` of them.
+    """
+    chosen = _permutation(len(examples), seed, 0)[:limit]
+    counts = np.zeros(colors.NUM_COARSE_COLORS, np.int64)
+    for index in chosen:
+        symbols = examples.read(int(index))[records.COARSE_LO]
+        counts += np.bincount(symbols.ravel(), minlength=len(counts))
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log2(shares)).sum()), len(chosen)
