@@ -31,7 +31,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
     from pipelines import beam_options, engine
 
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
-    chosen = {"image": options.image, "num": options.num, "seed": options.seed}
+    chosen = {"image": options.image, "num": options.num, "seed": options.seed, "sample": options.sample}
     sets = {
         "real": open_image_set(options.real, part=options.real_part, **chosen),
         "fake": open_image_set(options.fake, part=options.fake_part, **chosen),

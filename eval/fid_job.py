@@ -75,14 +75,20 @@ class ReadPixels(beam.PTransform):
         self._folder = folder
         self._feature = image_set.feature
         self._keys = image_set.keys
+        self._index = (image_set.index_feature, image_set.index)
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         return (
             pipeline
-            | ReadRecords(self._folder, [records.KEY, self._feature])
-            | "Chosen" >> beam.Filter(lambda values, keys: values[records.KEY] in keys, self._keys)
+            | ReadRecords(self._folder, [records.KEY, self._index[0], self._feature])
+            | "Chosen" >> beam.Filter(is_chosen, self._keys, *self._index)
             | "Pixels" >> beam.Map(lambda values, feature: values[feature], self._feature)
         )
+
+
+def is_chosen(values: Mapping[str, object], keys: frozenset[str], index_feature: str, index: int) -> bool:
+    """Whether a record is the one that counts of one of the chosen images."""
+    return values[records.KEY] in keys and values[index_feature] == index
 
 
 class ReadPngs(beam.PTransform):

@@ -42,6 +42,7 @@ class Options:
     real_part: str | None = None
     fake_part: str | None = None
     num: int | None = None
+    sample: int = 0
     seed: int = 0
     batch_size: int = 32
     allow_overlap: bool = False
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     add("--real_part", choices=partition.PARTS, help="take only this half of --real, by hash of (seed, key) (all)")
     add("--fake_part", choices=partition.PARTS, help="take only this half of --fake (all)")
     add("--num", type=cli.positive, metavar="N", help="keys to take of each set, the first by hash (all)")
+    add("--sample", type=_seed, default=0, metavar="K", help="which sample of each image colorized records give (0)")
     add("--seed", type=_seed, default=0, metavar="N", help="of the parts and of --num (0)")
     add("--batch_size", type=cli.positive, default=32, metavar="N", help="images at once in the network (32)")
     add("--allow_overlap", action="store_true", help="accept images that are in both sets, and mark the result")

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 from collections.abc import Sequence
 
+from coltran import records
 from coltran.errors import UserError
 from eval.extractors import Extractor
 from eval.fid_options import Options
@@ -30,12 +31,22 @@ class Overlap:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScoredSet:
-    """One of the two sets: its folders, what they hold, images counted, `condition` or `truth` half, fingerprints."""
+    """One of the two sets.
+
+    Attributes:
+      paths: its folders.
+      kind: what they hold.
+      count: images.
+      part: `condition` or `truth` half, or None for all.
+      sample: which sample of each image, for colorized records.
+      fingerprints: of the folders.
+    """
 
     paths: tuple[str, ...]
     kind: str
     count: int
     part: str | None
+    sample: int | None
     fingerprints: tuple[str, ...]
 
 
@@ -151,7 +162,12 @@ def describe(real: ImageSet, fake: ImageSet, overlap: Overlap, extractor: Extrac
 
 def _scored(images: ImageSet, part: str | None) -> ScoredSet:
     return ScoredSet(
-        paths=images.paths, kind=images.kind, count=images.count, part=part, fingerprints=images.fingerprints
+        paths=images.paths,
+        kind=images.kind,
+        count=images.count,
+        part=part,
+        sample=images.index if images.index_feature == records.SAMPLE else None,
+        fingerprints=images.fingerprints,
     )
 
 

@@ -32,6 +32,8 @@ class ImageSet:
       folders: opened record folders.
       files: paths of PNG files.
       keys: of the images that belong to the set; None for PNG files, which have none.
+      index_feature, index: of the records of one image only this one counts: crop 0 of truth records, the sample that
+        was asked for of colorized ones.
     """
 
     paths: tuple[str, ...]
@@ -43,10 +45,18 @@ class ImageSet:
     folders: tuple[RecordFolder, ...] = ()
     files: tuple[str, ...] = ()
     keys: frozenset[str] | None = None
+    index_feature: str | None = None
+    index: int = 0
 
 
 def open_image_set(
-    paths: Sequence[str], *, image: str = "hi", part: str | None = None, num: int | None = None, seed: int = 0
+    paths: Sequence[str],
+    *,
+    image: str = "hi",
+    part: str | None = None,
+    num: int | None = None,
+    seed: int = 0,
+    sample: int = 0,
 ) -> ImageSet:
     """Opens folders that together are one set. Reads every record's key, and no pixels.
 
@@ -54,12 +64,13 @@ def open_image_set(
       paths: folders of one kind; several record folders count as one.
       image: `hi` or `lo`, which pixels of the records.
       part, num, seed: which keys to take, as in `partition.choose`; need records.
+      sample: which sample of each image colorized records give.
     Raises:
       UserError: a folder that is missing, unfinished or empty, kinds or sizes that differ, one key in two folders,
         fewer keys than `num`, or a choice by key where there are no keys.
     """
     if not any(_is_png_folder(path) for path in paths):
-        return _open_records(paths, image, part, num, seed)
+        return _open_records(paths, image, sample, part=part, num=num, seed=seed)
     others = [path for path in paths if not _is_png_folder(path)]
     if others:
         raise UserError(
@@ -85,17 +96,21 @@ def _is_png_folder(path: str) -> bool:
     return not is_records and any(name.lower().endswith((".png", *_LOSSY)) for name in names)
 
 
-def _open_records(paths, image, part, num, seed) -> ImageSet:
+def _open_records(paths: Sequence[str], image: str, sample: int, **choice) -> ImageSet:
     folders = tuple(record_folder.open_folder(path, needs=[FEATURES[image]]) for path in paths)
     kinds = {f"{folder.manifest.schema} records" for folder in folders}
     sizes = {folder.schema.features[FEATURES[image]].shape(folder.sizes)[:2] for folder in folders}
     if len(kinds) > 1 or len(sizes) > 1:
         what = " and ".join(sorted(kinds)) if len(kinds) > 1 else "images of " + _sides(sizes)
         raise UserError(f"{', '.join(paths)}: {what} in one set; give folders of one kind and size")
-    keys_by_folder = [_read_keys(folder) for folder in folders]
+    colorized = folders[0].schema is records.COLORIZED
+    index_feature, index = (records.SAMPLE, sample) if colorized else (records.CROP, 0)
+    keys_by_folder = [_read_keys(folder, index_feature, index) for folder in folders]
     _check_disjoint(paths, keys_by_folder)
     all_keys = [key for keys in keys_by_folder for key in keys]
-    chosen = partition.choose(all_keys, seed=seed, part=part, num=num)
+    if colorized and sample and not all_keys:
+        raise UserError(f"{', '.join(paths)}: no image has a sample {sample}; samples count from 0")
+    chosen = partition.choose(all_keys, **choice)
     return ImageSet(
         paths=tuple(paths),
         kind=kinds.pop(),
@@ -105,12 +120,15 @@ def _open_records(paths, image, part, num, seed) -> ImageSet:
         feature=FEATURES[image],
         folders=folders,
         keys=frozenset(chosen),
+        index_feature=index_feature,
+        index=index,
     )
 
 
-def _read_keys(folder: RecordFolder) -> list[str]:
+def _read_keys(folder: RecordFolder, index_feature: str, index: int) -> list[str]:
     def read(shard) -> list[str]:
-        return [values[records.KEY] for values in folder.read_shard(shard, [records.KEY])]
+        rows = folder.read_shard(shard, [records.KEY, index_feature])
+        return [values[records.KEY] for values in rows if values[index_feature] == index]
 
     # Threads, because the time goes to disk or network and to checksums, which release the GIL.
     with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:

@@ -131,9 +131,34 @@ def test_same_features_same_number(workers, batch_size, tmp_path, holdout, more,
     )
     result = fid.run(options, [f"--direct_num_workers={workers}"])
     real = np.concatenate([pixels(holdout), pixels(more)])
-    assert (result.real.count, result.fake.count) == (30, 36)
+    # 12 images with 3 samples each, of which one counts.
+    assert (result.real.count, result.fake.count) == (30, 12)
     assert (result.real.kind, result.fake.kind) == ("truth records", "colorized records")
-    assert result.fid == pytest.approx(in_memory(quick_features, real, pixels(colorized_folder)), rel=1e-10)
+    assert (result.real.sample, result.fake.sample) == (None, 0)
+    fake = sample_pixels(colorized_folder, 0)
+    assert result.fid == pytest.approx(in_memory(quick_features, real, fake), rel=1e-10)
+
+
+def sample_pixels(folder, sample: int) -> np.ndarray:
+    rows = record_folder.open_folder(str(folder)).read([records.SAMPLE, records.RGB_HI])
+    return np.stack([row[records.RGB_HI] for row in rows if row[records.SAMPLE] == sample])
+
+
+def test_another_sample_of_each_image(tmp_path, holdout, colorized_folder, quick_features, capsys):
+    options = fid_options.Options(
+        real=(str(holdout),),
+        fake=(str(colorized_folder),),
+        out=str(tmp_path / "fid.json"),
+        extractor="random",
+        sample=2,
+    )
+    result = fid.run(options)
+    assert (result.fake.count, result.fake.sample) == (12, 2)
+    expected = in_memory(quick_features, pixels(holdout), sample_pixels(colorized_folder, 2))
+    assert result.fid == pytest.approx(expected, rel=1e-10)
+    (tmp_path / "fid.json").unlink()
+    arguments = ["--real", str(holdout), "--fake", str(colorized_folder), "--sample=3"]
+    assert "no image has a sample 3" in refused(capsys, tmp_path, *arguments)
 
 
 def test_more_images_than_dimensions(tmp_path, quick_features):
