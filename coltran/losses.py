@@ -10,9 +10,12 @@ PARALLEL_WEIGHT = 0.01  # the paper's lambda, best by figure 4
 
 def bits(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """-log2 p(label) of each element: logits float32 [..., V], labels int32 [...] in 0..V-1 -> float32 [...]."""
-    log_p = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
-    chosen = jnp.take_along_axis(log_p, labels[..., None], axis=-1)[..., 0]
-    return -chosen / math.log(2)
+    logits = logits.astype(jnp.float32)
+    # A masked sum, not a gather: its gradient is elementwise and fuses with the softmax's.
+    symbols = jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
+    is_label = jnp.asarray(labels, jnp.int32)[..., None] == symbols
+    chosen = jnp.where(is_label, logits, 0.0).sum(axis=-1)
+    return (jax.nn.logsumexp(logits, axis=-1) - chosen) / math.log(2)
 
 
 def colorizer_loss(decoder_bits: jax.Array, parallel_bits: jax.Array, parallel_weight: float) -> jax.Array:

@@ -28,8 +28,9 @@ COLORIZERS: dict[str, dict[str, Any]] = {
     "gated": {"attention_modulation": "gated", "mlp_modulation": "gated"},
     "global_conditioning": {"context": "global"},
     "smoke": {
-        "hidden_size": 64,
+        "hidden_size": 32,
         "ff_size": 64,
+        "num_heads": 2,
         "num_encoder_layers": 1,
         "num_outer_layers": 1,
         "num_inner_layers": 1,
@@ -44,7 +45,7 @@ UPSAMPLERS: dict[str, dict[str, Any]] = {
 # What the public release's spatial upsampler differs in: full color in, and 3 layers.
 SPATIAL: dict[str, dict[str, Any]] = {
     "coltran": {"num_input_levels": 256, "num_layers": 3},
-    "smoke": {"num_input_levels": 256, "hidden_size": 16, "ff_size": 16, "num_heads": 2, "num_layers": 1},
+    "smoke": {"num_input_levels": 256, "hidden_size": 16, "ff_size": 16, "num_heads": 1, "num_layers": 1},
 }
 
 PRESETS = {"colorizer": COLORIZERS, "color_upsampler": UPSAMPLERS, "spatial_upsampler": SPATIAL}

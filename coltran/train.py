@@ -56,7 +56,7 @@ def parse(argv: Sequence[str]) -> Options:
     add("--validation", metavar="FOLDER", help="record folder whose bits are measured")
     add("--steps", type=cli.positive, help="train up to this step (default: the config's)")
     add("--batch_size", type=cli.positive, help="examples a step (default: the config's)")
-    add("--learning_rate", type=_number, help="of RMSprop (default 3e-4; smoke 2e-3)")
+    add("--learning_rate", type=_number, help="of RMSprop (default 3e-4; smoke 3e-3)")
     add("--ema_decay", type=_number, help="of the averaged weights (default 0.999; smoke 0.98)")
     add("--parallel_weight", type=cli.fraction, help="lambda of the parallel head's loss (default 0.01)")
     add("--seed", type=int, default=0, help="of weights, order and channels (default 0)")

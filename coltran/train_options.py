@@ -50,9 +50,9 @@ _PAPER = {
 
 # About a minute on 2 CPU cores at 64x64. A short run needs a short moving average and larger steps.
 _SMOKE = {
-    "colorizer": {"steps": 200, "batch_size": 8, "learning_rate": 2e-3, "ema_decay": 0.98},
-    "color_upsampler": {"steps": 200, "batch_size": 8, "learning_rate": 2e-3, "ema_decay": 0.98},
-    "spatial_upsampler": {"steps": 100, "batch_size": 2, "learning_rate": 2e-3, "ema_decay": 0.98},
+    "colorizer": {"steps": 200, "batch_size": 4, "learning_rate": 3e-3, "ema_decay": 0.98},
+    "color_upsampler": {"steps": 200, "batch_size": 4, "learning_rate": 3e-3, "ema_decay": 0.98},
+    "spatial_upsampler": {"steps": 60, "batch_size": 1, "learning_rate": 3e-3, "ema_decay": 0.98},
 }
 
 
