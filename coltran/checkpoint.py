@@ -111,11 +111,7 @@ def save(
         "training": dict(training or {}),
     }
     try:
-        (target / METADATA).unlink(missing_ok=True)  # first: from here on the old one is unfinished
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        _write_arrays(target / ARRAYS, arrays)
-        storage.write_bytes(str(target / METADATA), json.dumps(metadata, indent=1).encode() + b"\n")
+        _write(target, arrays, metadata)
     except OSError as error:
         raise UserError(f"{target}: the checkpoint cannot be written: {error}.") from error
     if keep is not None:
@@ -123,6 +119,15 @@ def save(
             (step_folder(folder, old) / METADATA).unlink()
             shutil.rmtree(step_folder(folder, old), ignore_errors=True)
     return target
+
+
+def _write(target: Path, arrays: Mapping[str, Mapping[str, np.ndarray]], metadata: Mapping[str, Any]) -> None:
+    (target / METADATA).unlink(missing_ok=True)  # first: from here on an old one of this step is unfinished
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    with _checkpointer() as checkpointer:
+        checkpointer.save((target / ARRAYS).absolute(), arrays)
+    storage.write_bytes(str(target / METADATA), json.dumps(metadata, indent=1).encode() + b"\n")
 
 
 def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig | None = None) -> Checkpoint:
@@ -223,11 +228,6 @@ def _checkpointer() -> Any:
     import orbax.checkpoint as ocp
 
     return ocp.Checkpointer(ocp.StandardCheckpointHandler())
-
-
-def _write_arrays(path: Path, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    with _checkpointer() as checkpointer:
-        checkpointer.save(path.absolute(), arrays)
 
 
 def _read_arrays(path: Path) -> dict[str, dict[str, np.ndarray]]:
