@@ -69,6 +69,21 @@ def fraction(text: str) -> float:
     return value
 
 
+def import_tensorflow():
+    """The tensorflow module, without the lines that its import writes whatever TF_CPP_MIN_LOG_LEVEL says."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        import tensorflow
+
+        tensorflow.constant(0)  # the devices are looked for at the first use, with more such lines
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+    return tensorflow
+
+
 def nearest(name: str, good: Iterable[str]) -> str:
     """` Did you mean 'X'?` for a misspelt name, or an empty string where nothing is near."""
     found = difflib.get_close_matches(name, list(good), n=1)
@@ -88,8 +103,22 @@ def progress_bar(total: int, what: str, unit: str, initial: int = 0):
         mininterval=0.2 if live else 10.0,
         dynamic_ncols=live,
         ascii=not live,
-        file=sys.stderr,
+        file=sys.stderr if live else _Lines(sys.stderr),
     )
+
+
+class _Lines:
+    """Writes each state of a progress bar as a line of its own: a log file cannot move its cursor back."""
+
+    def __init__(self, file) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            self._file.write(text.strip() + "\n")
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def table(rows: Sequence[tuple[str, object]]) -> str:

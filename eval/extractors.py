@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coltran.cli import import_tensorflow
 from coltran.errors import UserError
 from eval.inception_graph import FEATURE_DIMS, INPUT_SIZE
 from eval.inception_weights import file_sha256, load_public, random_weights, weights_sha256
@@ -132,7 +133,7 @@ def _load_tfgan(folder: str | None, resize: Resize) -> tuple[Engine, str]:
     from eval.tfgan_import import import_tfgan_eval
 
     tfgan = import_tfgan_eval()
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     classify = tfgan.classifier_fn_from_tfhub(folder, tfgan.INCEPTION_FINAL_POOL, return_tensor=True)
     # TF-GAN's function loads the model whenever it is called: traced into a graph, that happens once.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from coltran.cli import import_tensorflow
 from eval.inception_graph import (
     BATCH_NORM_EPSILON,
     GRAPH,
@@ -37,9 +38,7 @@ class InceptionTensorFlow:
           graph: the description to walk; another one only in tests of deliberate mistakes.
           epsilon: of batch normalization; another one only in such tests.
         """
-        import tensorflow as tf
-
-        self._tf = tf
+        self._tf = tf = import_tensorflow()
         self._resize = resize
         self._graph = graph
         self._layers = {
