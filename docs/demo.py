@@ -54,8 +54,8 @@ def commands(out: str, steps: int) -> list[str]:
     return [
         f"coltran-preprocess --source {out}/photos --out {out}/records --hi 64 --lo 32",
         f"{train} --stage colorizer --workdir {out}/colorizer --steps {steps}",
-        f"{train} --stage color_upsampler --workdir {out}/color_upsampler --steps {steps // 2}",
-        f"{train} --stage spatial_upsampler --workdir {out}/spatial_upsampler --steps {steps // 4}",
+        f"{train} --stage color_upsampler --workdir {out}/color_upsampler --steps {2 * steps}",
+        f"{train} --stage spatial_upsampler --workdir {out}/spatial_upsampler --steps {2 * steps} --batch_size 2",
         f"coltran-sample --records {out}/records {runs} --out {out}/colorized --samples 3 --part condition --seed 1",
         f"coltran-fid --real {out}/records --real_part truth --fake {out}/colorized --sample 0 --seed 1 "
         f"--extractor random --out {out}/fid.json",

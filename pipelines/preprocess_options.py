@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import collections
 import dataclasses
 from collections.abc import Sequence
 
@@ -110,7 +109,6 @@ def _resolution(text: str) -> int | None:
 
 def _stages(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    unknown = collections.Counter(names) - collections.Counter(STAGES)
-    if unknown:
+    if not set(names) <= set(STAGES):
         raise argparse.ArgumentTypeError(f"expected some of {','.join(STAGES)}, got '{text}'")
     return names

@@ -94,6 +94,16 @@ def test_finished_work_is_not_repeated_and_other_options_are_refused(photo_folde
     assert "other inputs or options" in err
 
 
+def test_a_folder_for_one_stage_holds_what_that_network_reads(photo_folder, tmp_path, capsys):
+    arguments = ["--source", photo_folder, "--out", tmp_path / "out", *SMALL, "--stages=colorizer"]
+    assert run(capsys, *arguments)[0] == 0
+    features = {records.KEY, records.CROP, records.LABEL, records.GRAYSCALE, records.GRAY_LO, records.COARSE_LO}
+    assert set(record_folder.open_folder(str(tmp_path / "out")).manifest.features) == features
+    status, _, err = run(capsys, *arguments[:-1], "--stages=colorizer,upsampler")
+    assert status == 2
+    assert "expected some of colorizer,color_upsampler,spatial_upsampler" in err
+
+
 def hostile_folder(folder, photo_folder):
     """Six good photos and one of each bad kind; returns the bad ones' reasons by name."""
     for path in sorted(photo_folder.rglob("*.JPEG"))[:6]:
