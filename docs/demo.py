@@ -54,8 +54,8 @@ def commands(out: str, steps: int) -> list[str]:
     return [
         f"coltran-preprocess --source {out}/photos --out {out}/records --hi 64 --lo 32",
         f"{train} --stage colorizer --workdir {out}/colorizer --steps {steps}",
-        f"{train} --stage color_upsampler --workdir {out}/color_upsampler --steps {2 * steps}",
-        f"{train} --stage spatial_upsampler --workdir {out}/spatial_upsampler --steps {2 * steps} --batch_size 2",
+        f"{train} --stage color_upsampler --workdir {out}/color_upsampler --steps {3 * steps // 2}",
+        f"{train} --stage spatial_upsampler --workdir {out}/spatial_upsampler --steps {3 * steps // 2} --batch_size 2",
         f"coltran-sample --records {out}/records {runs} --out {out}/colorized --samples 3 --part condition --seed 1",
         f"coltran-fid --real {out}/records --real_part truth --fake {out}/colorized --sample 0 --seed 1 "
         f"--extractor random --out {out}/fid.json",
@@ -67,7 +67,7 @@ def commands(out: str, steps: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default="demo", help="folder for everything (demo)")
-    parser.add_argument("--steps", type=int, default=160, help="training steps of the colorizer (160)")
+    parser.add_argument("--steps", type=int, default=400, help="training steps of the colorizer (400)")
     options = parser.parse_args()
     started = time.monotonic()
     print(f"{tiles(pathlib.Path(options.out, 'photos'))} tiles of 9 photos in {options.out}/photos")
