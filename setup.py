@@ -45,6 +45,7 @@ setup(
         "orbax-checkpoint>=0.12,<0.13",
         "pillow>=11",
         "protobuf>=5",
+        "pyyaml>=6",
         "scipy>=1.15",
         "tensorflow>=2.21,<2.22",
         "tqdm>=4.66",
@@ -62,6 +63,7 @@ setup(
     entry_points={
         "console_scripts": [
             "coltran-preprocess=pipelines.preprocess:main",
+            "coltran-import=coltran.import_release:main",
             "coltran-train=coltran.train:main",
             "coltran-sample=eval.sample:main",
             "coltran-fid=eval.fid:main",

@@ -28,6 +28,7 @@ DOORS = {
 }
 COMMANDS = {
     "coltran-preprocess": "pipelines.preprocess",
+    "coltran-import": "coltran.import_release",
     "coltran-train": "coltran.train",
     "coltran-sample": "eval.sample",
     "coltran-fid": "eval.fid",

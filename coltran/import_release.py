@@ -1,0 +1,169 @@
+"""Turns a checkpoint of the public ColTran release into one of this project, or back.
+
+    coltran-import --from gs://BUCKET/coltran/colorizer --to runs/colorizer
+    coltran-import --export --from runs/colorizer --to released/colorizer
+
+Which of the three networks it is, and its sizes, are read from the variables; every variable must be there, fit, and be
+used. The first command takes the averaged weights, which the paper's numbers are made with; the raw ones come along.
+The second writes what the release's own program reads, without the optimizer's state.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+
+from coltran import cli
+from coltran.errors import UserError
+
+PROG = "coltran-import"
+_ORIGIN = "imported_from"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """The command line, typed."""
+
+    source: str
+    target: str
+    weights: str
+    step: int | None
+    export: bool
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Raises UserError for flags that are unknown, missing or contradictory."""
+    parser = cli.Parser(PROG, __doc__)
+    add = parser.add_argument
+    add(
+        "--from",
+        dest="source",
+        required=True,
+        metavar="FOLDER",
+        help="public checkpoint: folder or prefix, may be gs://",
+    )
+    add("--to", dest="target", required=True, metavar="FOLDER", help="new checkpoint folder")
+    add("--weights", choices=("ema", "raw"), help="what sampling and evaluation will use (default ema, the averages)")
+    add("--step", type=_whole_number, metavar="N", help="take model-N of a public folder (default: its newest)")
+    add("--export", action="store_true", help="from our checkpoint to the release's format")
+    options = parser.parse_args(argv)
+    if options.export and (options.weights or options.step is not None):
+        raise UserError("--weights and --step choose what to import; --export writes all of the newest checkpoint")
+    return Options(**{**vars(options), "weights": options.weights or "ema"})
+
+
+def run(options: Options) -> int:
+    """Imports or exports; returns the exit status. Raises UserError."""
+    print(cli.table(_export(options) if options.export else _import(options)))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+    return cli.run_command(PROG, lambda: run(parse(arguments)))
+
+
+def convert(variables, weights: str):
+    """(stage, config, averaged parameters, raw parameters) of a release's variables.
+
+    Args:
+      variables: coltran.release_checkpoint.ReleaseVariables.
+      weights: `ema` takes the moving averages, and the raw weights beside them; `raw` takes the raw ones for both, so
+        that whatever samples from the checkpoint uses them.
+
+    Raises:
+      UserError: a variable is missing, left over or of another shape, or config.yaml contradicts the shapes.
+    """
+    from coltran import release_config, release_names
+
+    chosen = variables.raw if weights == "raw" else _averaged(variables)
+    stage, config = release_config.infer({name: array.shape for name, array in chosen.items()})
+    if variables.config_text is not None:
+        folder = variables.path.rpartition("/")[0]
+        release_config.check_yaml(stage, config, variables.config_text, f"{folder}/config.yaml")
+    ema = release_names.from_release(stage, config, chosen)
+    return stage, config, ema, release_names.from_release(stage, config, variables.raw)
+
+
+def _averaged(variables) -> dict:
+    """The moving averages, with the fixed gamma and beta, which have none."""
+    from coltran.release_names import is_fixed
+
+    fixed = {name: array for name, array in variables.raw.items() if is_fixed(name)}
+    if not variables.averaged:
+        raise UserError(f"{variables.path} has no averaged weights; --weights=raw takes the others.")
+    lonely = [name for name in variables.raw if name not in variables.averaged and name not in fixed]
+    if lonely:
+        name = lonely[0].removesuffix(":0")
+        raise UserError(f"variable {name}/ExponentialMovingAverage:0 is missing, or {name}:0 is left over.")
+    return {**variables.averaged, **fixed}
+
+
+def _import(options: Options) -> list[tuple[str, object]]:
+    from coltran import checkpoint, parameters, release_checkpoint, storage, training
+
+    if storage.is_gcs(options.target):
+        raise UserError(f"--to must be a local folder, got {options.target}.")
+    variables = release_checkpoint.read(options.source, options.step)
+    try:
+        stage, config, ema, raw = convert(variables, options.weights)
+    except UserError as error:
+        raise UserError(f"{variables.path}: {error}") from None
+    step = variables.step or 0
+    for old in checkpoint.finished_steps(options.target):
+        metadata = checkpoint.read_metadata(checkpoint.step_folder(options.target, old))
+        if old != step or _ORIGIN not in metadata.get("training", {}):
+            raise UserError(f"{options.target} holds a checkpoint of step {old} already: give a new folder.")
+    origin = {_ORIGIN: variables.path, "weights": options.weights}
+    written = checkpoint.save(
+        options.target, stage=stage, config=config, step=step, ema=ema, weights=raw, training=origin
+    )
+    return [
+        ("network", f"{stage}, {training.describe(config)}"),
+        ("variables", f"{len(variables.raw)}, each used once"),
+        ("training step", f"{step:,}" if variables.step is not None else "unknown (taken as 0)"),
+        ("weights", "moving averages" if options.weights == "ema" else "raw"),
+        ("sha256", parameters.checksum(ema)),
+        ("checkpoint", written),
+    ]
+
+
+def _export(options: Options) -> list[tuple[str, object]]:
+    import yaml
+
+    from coltran import checkpoint, release_checkpoint, release_config, release_names, training
+
+    loaded = checkpoint.load(options.source)
+    stage, config = loaded.stage, loaded.config
+    model = release_config.release_model_config(stage, config)
+    learning_rate = float(loaded.training.get("learning_rate", 3e-4))
+    program = {
+        "model": model,
+        "optimizer": {"type": "rmsprop", "learning_rate": learning_rate},
+        "polyak_decay": float(loaded.training.get("ema_decay", 0.999)),
+    }
+    raw = release_names.to_release(stage, config, loaded.weights)
+    prefix = release_checkpoint.write(
+        options.target,
+        raw={**raw, **release_names.fixed_variables(stage, config)},
+        averaged=release_names.to_release(stage, config, loaded.ema),
+        step=loaded.step,
+        learning_rate=learning_rate,
+        config_text=yaml.safe_dump(program, default_flow_style=None),
+    )
+    return [
+        ("network", f"{stage}, {training.describe(config)}"),
+        ("training step", f"{loaded.step:,}"),
+        ("sha256", loaded.ema_sha256),
+        ("checkpoint", prefix),
+    ]
+
+
+def _whole_number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, got '{text}'")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
