@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import math
 import os
 import sys
@@ -13,6 +14,7 @@ from coltran.errors import UserError
 
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
+_USER_CAUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOSPC)
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,6 +44,11 @@ def run_command(prog: str, command: Callable[[], int | None]) -> int:
         # The reader of our output (`head`, say) has left; pointing stdout elsewhere keeps the exit silent.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in _USER_CAUSED:
+            raise
+        print(f"{prog}: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        return USER_ERROR_STATUS
 
 
 def quiet_libraries() -> None:

@@ -9,6 +9,7 @@ rather than TensorFlow's or etils' file systems, so that the same code also talk
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import posixpath
@@ -21,6 +22,7 @@ from coltran.errors import UserError
 
 GCS_PREFIX = "gs://"
 _TEMPORARY_MARK = ".writing-"
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def is_gcs(path: str) -> bool:
@@ -97,8 +99,11 @@ def open_write(path: str) -> Iterator[BinaryIO]:
             _blob(path).upload_from_file(file)
         return
     folder, name = os.path.split(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{name}{_TEMPORARY_MARK}", dir=folder)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{name}{_TEMPORARY_MARK}", dir=folder)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
     try:
         with os.fdopen(handle, "w+b") as file:
             yield file
@@ -107,9 +112,13 @@ def open_write(path: str) -> Iterator[BinaryIO]:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
         _sync_folder(folder)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+            raise UserError(
+                f"{path}: cannot be written: {error.strerror}; make room, then run the same command again"
+            ) from error
         raise
 
 

@@ -94,6 +94,13 @@ def test_finished_work_is_not_repeated_and_other_options_are_refused(photo_folde
     assert "other inputs or options" in err
 
 
+def test_an_output_that_cannot_be_written_gets_one_line(photo_folder, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    status, _, err = run(capsys, "--source", photo_folder, "--out", tmp_path / "file" / "out", *SMALL)
+    assert status == 2
+    assert "cannot be written: Not a directory" in err
+
+
 def test_a_folder_for_one_stage_holds_what_that_network_reads(photo_folder, tmp_path, capsys):
     arguments = ["--source", photo_folder, "--out", tmp_path / "out", *SMALL, "--stages=colorizer"]
     assert run(capsys, *arguments)[0] == 0
@@ -149,9 +156,12 @@ def test_every_bad_file_is_listed_with_its_reason(photo_folder, tmp_path, capsys
         (["--source=EMPTY", "--limt=5"], "unknown option '--limt'. Did you mean '--limit'?"),
         (["--source=EMPTY", "--direct_running_mode=multi_threading"], "loses records"),
         ([], "--source"),
+        (["--source=EMPTY/file"], "expected a folder of images or a .zip"),
     ],
 )
 def test_mistakes_get_one_line(arguments, message, tmp_path, capsys):
+    if arguments == ["--source=EMPTY/file"]:
+        (tmp_path / "file").write_text("no zip")
     arguments = [argument.replace("EMPTY", str(tmp_path)) for argument in arguments]
     status, _, err = run(capsys, *arguments, "--out", tmp_path / "out")
     assert status == 2
@@ -159,6 +169,22 @@ def test_mistakes_get_one_line(arguments, message, tmp_path, capsys):
     assert err.startswith("coltran-preprocess: ")
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_gets_one_line_and_the_run_can_go_on(photo_folder, tmp_path, capsys):
+    """A limit on the size of files stands for the full disk: the write fails in the middle of a shard."""
+    code = (
+        "import resource, sys\nfrom pipelines import preprocess\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\nsys.exit(preprocess.main(sys.argv[1:]))"
+    )
+    arguments = ["--source", str(photo_folder), "--out", str(tmp_path / "out"), *SMALL]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("preprocess:")]  # the progress bar
+    assert len(lines) == 1, done.stderr
+    assert "cannot be written: File too large; make room" in lines[0]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["_work"]
+    assert run(capsys, *arguments)[0] == 0
 
 
 def test_killed_and_run_again_gives_the_same_bytes(tmp_path):
