@@ -15,8 +15,10 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 
-from coltran import cli, partition, record_folder, records
+from coltran import cli, record_folder, records
+from pipelines import selection
 from pipelines.preprocess_options import PROG, Options, parse, parser
+from pipelines.selection import Selection
 
 _SHARD_BYTES = 150_000_000
 _MIN_SHARDS = 8  # enough for small folders to be spread over the workers
@@ -36,14 +38,16 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> Result:
     from pipelines import beam_options, engine, shard_job, sources
 
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
-    index = sources.index_images(options.source, options.split)
-    refs, duplicates = _choose(index.images, options)
-    job = _plan_job(options, refs, duplicates)
+    index = sources.index_images(options.source, "train" if options.split == selection.HOLDOUT else options.split)
+    chosen = selection.select(
+        index.images, split=options.split, holdout=options.holdout, limit=options.limit, seed=options.seed
+    )
+    job = _plan_job(options, chosen)
     started = time.monotonic()
     if shard_job.is_finished(job):
         return Result(manifest=record_folder.open_folder(options.out).manifest, made=0, seconds=0.0)
-    missing = shard_job.plan(job, _inputs(job, refs, duplicates))
-    before, total = shard_job.count_done(job), len(refs) + len(duplicates)
+    missing = shard_job.plan(job, _inputs(job, chosen))
+    before, total = shard_job.count_done(job), len(chosen.images) + len(chosen.duplicates)
     if missing:
         with engine.watched_job(job, engine_options, total, "preprocess", "images"):
             engine.run_pipeline(lambda pipeline: _build(pipeline, job, options, missing), engine_options)
@@ -53,38 +57,24 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> Result:
     manifest = shard_job.finish(
         job,
         max_reject_fraction=options.max_reject_fraction,
-        run={**figures, "shards_made": missing, "files_ignored": index.ignored},
+        run={**figures, "shards_made": missing, "files_ignored": index.ignored, "held_out": chosen.held_out},
     )
     return Result(manifest=manifest, made=made, seconds=seconds)
 
 
-def _choose(images: Sequence, options: Options) -> tuple[list, list]:
-    """The images to take in the order of their hashes, and those whose key another one already has."""
-    by_key: dict[str, object] = {}
-    duplicates = []
-    for ref in images:
-        if by_key.setdefault(ref.key, ref) is not ref:
-            duplicates.append(ref)
-    order = partition.shuffled(by_key, options.seed)
-    if options.limit is not None and options.limit < len(order):
-        order = order[: options.limit]
-        duplicates = [ref for ref in duplicates if ref.key in set(order)]
-    return [by_key[key] for key in order], duplicates
-
-
-def _plan_job(options: Options, refs: Sequence, duplicates: Sequence):
+def _plan_job(options: Options, chosen: Selection):
     from pipelines import shard_job
 
-    listing = [[ref.key, ref.label, ref.name, ref.size] for ref in [*refs, *duplicates]]
+    listing = [[ref.key, ref.label, ref.name, ref.size] for ref in [*chosen.images, *chosen.duplicates]]
     record_bytes = sum(
         math.prod(feature.shape(options.sizes)) * (2 if feature.dtype == "uint16" else 1)
         for feature in records.TRUTH.select(options.features)
     )
-    by_size = math.ceil(record_bytes * len(refs) / _SHARD_BYTES)
-    wanted = options.num_shards or max(by_size, min(_MIN_SHARDS, math.ceil(len(refs) / 32)))
-    num_shards = min(wanted, len(refs))
+    by_size = math.ceil(record_bytes * options.crops * len(chosen.images) / _SHARD_BYTES)
+    wanted = options.num_shards or max(by_size, min(_MIN_SHARDS, math.ceil(len(chosen.images) / 32)))
+    num_shards = min(wanted, len(chosen.images))
     kept = dataclasses.asdict(options)
-    for name in ("source", "out", "max_reject_fraction"):  # none of these changes a byte
+    for name in ("source", "out", "max_reject_fraction", "holdout", "limit"):  # what they decide is in the listing
         del kept[name]
     kept |= {"num_shards": num_shards, "crop": "random" if options.random_crop else "center"}
     kept["stages"] = list(options.stages)
@@ -100,11 +90,11 @@ def _plan_job(options: Options, refs: Sequence, duplicates: Sequence):
     )
 
 
-def _inputs(job, refs: Sequence, duplicates: Sequence) -> list[list[dict]]:
+def _inputs(job, chosen: Selection) -> list[list[dict]]:
     inputs = [[] for _ in range(job.num_shards)]
-    for place, ref in enumerate(refs):
+    for place, ref in enumerate(chosen.images):
         inputs[place % job.num_shards].append(dataclasses.asdict(ref))
-    for ref in duplicates:
+    for ref in chosen.duplicates:
         inputs[0].append(dataclasses.asdict(ref) | {"duplicate": True})
     return inputs
 

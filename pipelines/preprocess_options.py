@@ -21,7 +21,7 @@ were read, written and rejected, and why. On 2 cores, hundreds of photos a secon
 stopped; a finished one is not repeated.
 """
 PROG = "coltran-preprocess"
-SPLITS = ("train", "validation")
+SPLITS = ("train", "holdout", "validation")
 CROPS = ("auto", "center", "random")
 STAGES = {
     "colorizer": (records.GRAY_LO, records.COARSE_LO),
@@ -41,6 +41,8 @@ class Options:
     lo: int = 64
     stages: tuple[str, ...] = tuple(STAGES)
     crop: str = "auto"
+    crops: int = 1
+    holdout: int | None = None
     limit: int | None = None
     num_shards: int | None = None
     seed: int = 0
@@ -77,6 +79,13 @@ def parser() -> argparse.ArgumentParser:
     add("--lo", type=cli.positive, default=64, help="pixels a side of the low resolution (64)")
     add("--stages", type=_stages, default=tuple(STAGES), help=f"networks to write for, of {','.join(STAGES)} (all)")
     add("--crop", choices=CROPS, default="auto", help="square crop: random by hash for train, else center (auto)")
+    add("--crops", type=cli.positive, default=1, metavar="K", help="random crops, and so records, of each image (1)")
+    add(
+        "--holdout",
+        type=_count,
+        metavar="N",
+        help="training images to keep for --split holdout; same N and seed for both (10000 of 50000 or more, else 0)",
+    )
     add("--limit", type=cli.positive, metavar="N", help="take only N images, chosen by hash of (seed, name) (all)")
     add("--num_shards", type=cli.positive, metavar="N", help="files to write (enough for about 150 MB each)")
     add("--seed", type=int, default=0, help="for random crops, the order of records and --limit (0)")
@@ -100,11 +109,18 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
         raise UserError(f"--hi {found.hi} is below --lo {found.lo}; the high resolution is made first")
     if found.hi is None and "spatial_upsampler" in found.stages:
         found.stages = tuple(stage for stage in found.stages if stage != "spatial_upsampler")
-    return Options(**vars(found)), beam_arguments
+    options = Options(**vars(found))
+    if options.crops > 1 and not options.random_crop:
+        raise UserError(f"--crops {options.crops}: center crops of an image are all the same; use --crop random")
+    return options, beam_arguments
 
 
 def _resolution(text: str) -> int | None:
     return None if text == "none" else cli.positive(text)
+
+
+def _count(text: str) -> int:
+    return 0 if text == "0" else cli.positive(text)
 
 
 def _stages(text: str) -> tuple[str, ...]:

@@ -117,16 +117,19 @@ class ShardWriter:
         self._job, self._index, self._file = job, index, file
         self._crc = google_crc32c.Checksum()
         self._size = 0
+        self._records = 0
         self._reported = 0.0
         self.counts = {"read": 0, "written": 0, "rejected": 0}
         self.rejects: list[dict[str, str]] = []
 
-    def write(self, data: bytes, **counts: int) -> None:
-        """Adds a record (of one input) to the shard, and `counts` to its report."""
-        framed = tfrecord.frame(data)
-        self._file.write(framed)
-        self._crc.update(framed)
-        self._size += len(framed)
+    def write(self, *records_of_input: bytes, **counts: int) -> None:
+        """Adds the records of one input to the shard, and `counts` to its report."""
+        for data in records_of_input:
+            framed = tfrecord.frame(data)
+            self._file.write(framed)
+            self._crc.update(framed)
+            self._size += len(framed)
+            self._records += 1
         self._count(written=1, **counts)
 
     def reject(self, source: str, reason: str, message: str) -> None:
@@ -144,7 +147,7 @@ class ShardWriter:
     def report(self) -> ShardReport:
         shard = Shard(
             name=record_folder.shard_name(self._job.split, self._index, self._job.num_shards),
-            records=self.counts["written"],
+            records=self._records,
             size=self._size,
             crc32c=self._crc.hexdigest().decode(),
         )

@@ -136,5 +136,7 @@ def _split_and_key(name: str, asked: str) -> tuple[str, str]:
     first, _, rest = within.partition("/")
     split = SPLIT_FOLDERS.get(first, asked) if rest else asked
     stem = (rest if rest and first in SPLIT_FOLDERS else within).rpartition(".")[0]
+    # A key may become a path (--png_folder): nothing in it may lead out of a folder.
+    stem = "/".join(part for part in stem.split("/") if part not in ("", ".", ".."))
     # File names that are not UTF-8 still get a printable key.
     return split, f"{split}/{stem}".encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -70,9 +70,12 @@ class WriteTruthShard(beam.DoFn):
         except ImageRejected as error:
             writer.reject(ref.name, error.reason, str(error))
             return
-        values = truth_values(photo, self._options, key=ref.key, label=ref.label)
-        data = records.encode(records.TRUTH, values, self._options.sizes)
-        writer.write(data, grayscale=int(photo.grayscale))
+        crops = [
+            truth_values(photo, self._options, key=ref.key, label=ref.label, crop=crop)
+            for crop in range(self._options.crops)
+        ]
+        encoded = [records.encode(records.TRUTH, values, self._options.sizes) for values in crops]
+        writer.write(*encoded, grayscale=int(photo.grayscale))
 
     def _decode(self, ref: ImageRef) -> Photo:
         try:

@@ -74,6 +74,14 @@ def test_kaggle_zip_gives_the_records_of_the_folder(photo_folder, truth_folder, 
     assert list(digest(tmp_path / "val")) == ["validation/ILSVRC2012_val_00000001"]
 
 
+def test_no_key_leads_out_of_a_folder(tmp_path, capsys):
+    packed = tmp_path / "slip.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("../../etc/photo.png", encoded(smooth_photo(1, 40, 40), "PNG"))
+    assert run(capsys, "--source", packed, "--out", tmp_path / "out", *SMALL)[0] == 0
+    assert list(digest(tmp_path / "out")) == ["train/etc/photo"]
+
+
 def test_bytes_do_not_depend_on_workers_or_modes(photo_folder, truth_folder, tmp_path, capsys):
     common = ["--source", photo_folder, *SMALL, "--num_shards=3"]
     run(capsys, *common, "--out", tmp_path / "one", "--direct_num_workers=1")
@@ -99,6 +107,33 @@ def test_an_output_that_cannot_be_written_gets_one_line(photo_folder, tmp_path, 
     status, _, err = run(capsys, "--source", photo_folder, "--out", tmp_path / "file" / "out", *SMALL)
     assert status == 2
     assert "cannot be written: Not a directory" in err
+
+
+def test_several_random_crops_of_each_image(photo_folder, truth_folder, tmp_path, capsys):
+    arguments = ["--source", photo_folder, "--out", tmp_path / "out", *SMALL, "--crops=3"]
+    status, out, _ = run(capsys, *arguments)
+    assert status == 0
+    assert "12 read = 12 written" in out
+    folder = record_folder.open_folder(str(tmp_path / "out"))
+    rows = {(values[records.KEY], values[records.CROP]): values for values in folder.read()}
+    assert len(rows) == folder.num_records == 36
+    for values in record_folder.open_folder(str(truth_folder)).read():  # the first crop is that of --crops=1
+        np.testing.assert_array_equal(rows[values[records.KEY], 0][records.RGB_HI], values[records.RGB_HI])
+    differ = [(rows[key, 1][records.RGB_HI] != rows[key, 2][records.RGB_HI]).any() for key, crop in rows if not crop]
+    assert sum(differ) > 6
+    status, _, err = run(capsys, *arguments, "--crop=center")
+    assert status == 2
+    assert "center crops of an image are all the same" in err
+
+
+def test_holdout_and_train_share_no_image(photo_folder, tmp_path, capsys):
+    for split in ("train", "holdout"):
+        arguments = ["--source", photo_folder, "--out", tmp_path / split, *SMALL, f"--split={split}", "--holdout=5"]
+        assert run(capsys, *arguments)[0] == 0
+    train, holdout = digest(tmp_path / "train"), digest(tmp_path / "holdout")
+    assert (len(train), len(holdout)) == (7, 5)
+    assert not set(train) & set(holdout)
+    assert all(key.startswith("train/") for key in holdout)  # a key names the original split
 
 
 def test_a_folder_for_one_stage_holds_what_that_network_reads(photo_folder, tmp_path, capsys):
