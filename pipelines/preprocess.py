@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from coltran import cli, record_folder, records
 from pipelines import selection
-from pipelines.preprocess_options import PROG, Options, parse, parser
+from pipelines.preprocess_options import PROG, Inspection, Options, parse, parser
 from pipelines.selection import Selection
 
 _SHARD_BYTES = 150_000_000
@@ -134,10 +134,24 @@ def report(result: Result, options: Options) -> Iterator[str]:
     )
 
 
-def _command(argv: Sequence[str] | None) -> None:
+def _inspect(asked: Inspection) -> int:
+    from pipelines import inspection
+
+    if asked.action == "describe":
+        print(*inspection.describe(asked.folder), sep="\n")
+        return 0
+    folder, wrong = inspection.verify(asked.folder)
+    shards = f"{len(folder.manifest.shards)} shards, {folder.num_records} records"
+    print(*wrong, f"{asked.folder}: {shards}, {f'{len(wrong)} things are wrong' if wrong else 'all right'}", sep="\n")
+    return 1 if wrong else 0
+
+
+def _command(argv: Sequence[str] | None) -> int:
     options, beam_arguments = parse(argv)
-    for line in report(run(options, beam_arguments), options):
-        print(line)
+    if isinstance(options, Inspection):
+        return _inspect(options)
+    print(*report(run(options, beam_arguments), options), sep="\n")
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

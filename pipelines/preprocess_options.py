@@ -19,6 +19,9 @@ reads a folder of images (class folders or loose files) or Kaggle's ImageNet zip
 each photo, the 256x256 and 64x64 images, their grayscale, and the 512 coarse colors at 64x64. Prints how many images
 were read, written and rejected, and why. On 2 cores, hundreds of photos a second. Interrupted runs go on where they
 stopped; a finished one is not repeated.
+
+    coltran-preprocess --verify records/train       checks every shard; exit status 1 if anything is wrong
+    coltran-preprocess --describe records/train     prints what is in the folder
 """
 PROG = "coltran-preprocess"
 SPLITS = ("train", "holdout", "validation")
@@ -72,8 +75,10 @@ class Options:
 def parser() -> argparse.ArgumentParser:
     parser = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
     add = parser.add_argument
-    add("--source", required=True, metavar="PATH", help="folder of images, or Kaggle's zip; local or gs://")
-    add("--out", required=True, metavar="FOLDER", help="record folder to write; local or gs://")
+    add("--source", metavar="PATH", help="folder of images, or Kaggle's zip; local or gs://")
+    add("--out", metavar="FOLDER", help="record folder to write; local or gs://")
+    add("--verify", metavar="FOLDER", help="instead: check every shard of a finished record folder")
+    add("--describe", metavar="FOLDER", help="instead: say what a finished record folder holds")
     add("--split", choices=SPLITS, default="train", help="which images to take, and the shards' name (train)")
     add("--hi", type=_resolution, default=256, help="pixels a side of the high resolution, or 'none' (256)")
     add("--lo", type=cli.positive, default=64, help="pixels a side of the low resolution (64)")
@@ -102,9 +107,24 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
-    """The job's options, and the arguments that are left for Beam."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """A look at a finished folder instead of a job: `action` is `verify` or `describe`."""
+
+    action: str
+    folder: str
+
+
+def parse(argv: Sequence[str] | None = None) -> tuple[Options | Inspection, list[str]]:
+    """The job's options, or what to look at instead, and the arguments that are left for Beam."""
     found, beam_arguments = parser().parse_known_args(argv)
+    verify, describe = vars(found).pop("verify"), vars(found).pop("describe")
+    if verify or describe:
+        if found.source or found.out or beam_arguments or (verify and describe):
+            raise UserError("--verify and --describe each stand alone, with the folder to look at")
+        return Inspection(action="verify" if verify else "describe", folder=verify or describe), []
+    if not (found.source and found.out):
+        raise UserError("--source and --out are both needed (see coltran-preprocess --help)")
     if found.hi is not None and found.hi < found.lo:
         raise UserError(f"--hi {found.hi} is below --lo {found.lo}; the high resolution is made first")
     if found.hi is None and "spatial_upsampler" in found.stages:
