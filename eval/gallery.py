@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
-
 import numpy as np
 
 from coltran import colors, partition, records
 from coltran.errors import UserError
-from coltran.images import repeat_pixels
 from coltran.record_folder import RecordFolder
+from pipelines.contact_sheet import contact_sheet
 
-_GAP = 6
-_MIN_SIDE = 128
-_HEADER = 22
 _MAX_SAMPLES = 6
 
 
@@ -48,7 +42,7 @@ def gallery(truth: RecordFolder, colorized: RecordFolder, rows: int, seed: int) 
         plane = np.repeat(truths[key][gray][..., None], 3, axis=-1)
         cells.append([plane, *shown, *([truths[key][rgb]] if rgb in truths[key] else [])])
     titles = ["gray", *(f"sample {i}" for i in range(len(cells[0]) - 1 - (rgb in names))), *["truth"] * (rgb in names)]
-    return _draw(cells, titles)
+    return contact_sheet(cells, titles)
 
 
 def _read_samples(colorized: RecordFolder, rgb: str, chosen: set[str]) -> dict[str, dict[int, np.ndarray]]:
@@ -61,22 +55,3 @@ def _read_samples(colorized: RecordFolder, rgb: str, chosen: set[str]) -> dict[s
         image = colors.coarse_to_rgb(values[pixels]) if coarse_only else values[pixels]
         found.setdefault(values[records.KEY], {})[values[records.SAMPLE]] = image
     return found
-
-
-def _draw(cells: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> bytes:
-    from PIL import Image, ImageDraw
-
-    side = cells[0][0].shape[0]
-    shown = side * max(1, -(-_MIN_SIDE // side))  # small images are enlarged by a whole factor
-    step = shown + _GAP
-    size = (step * len(titles) + _GAP, step * len(cells) + _GAP + _HEADER)
-    picture = Image.new("RGB", size, (128, 128, 128))
-    draw = ImageDraw.Draw(picture)
-    for column, title in enumerate(titles):
-        draw.text((_GAP + column * step, 5), title, fill="white", font_size=13)
-        for row, images in enumerate(cells):
-            enlarged = repeat_pixels(images[column], shown, shown)
-            picture.paste(Image.fromarray(enlarged), (_GAP + column * step, _HEADER + _GAP + row * step))
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()

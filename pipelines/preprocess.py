@@ -35,7 +35,7 @@ class Result:
 
 def run(options: Options, beam_arguments: Sequence[str] = ()) -> Result:
     """Runs the job to its end; see the module's text. Raises UserError for what the user can put right."""
-    from pipelines import beam_options, engine, shard_job, sources
+    from pipelines import beam_options, engine, shard_job, sources, truth_summary
 
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
     index = sources.index_images(options.source, "train" if options.split == selection.HOLDOUT else options.split)
@@ -58,6 +58,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> Result:
         job,
         max_reject_fraction=options.max_reject_fraction,
         run={**figures, "shards_made": missing, "files_ignored": index.ignored, "held_out": chosen.held_out},
+        summarize=truth_summary.summary_files,
     )
     return Result(manifest=manifest, made=made, seconds=seconds)
 
@@ -129,7 +130,7 @@ def report(result: Result, options: Options) -> Iterator[str]:
             ("shards", f"{len(manifest.shards)}, {size / 1e6:.1f} MB"),
             ("features", " ".join(manifest.features)),
             ("rate", rate),
-            ("folder", options.out),
+            ("folder", f"{options.out} (look at preview.png and statistics.png)"),
         ]
     )
 

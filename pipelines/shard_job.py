@@ -17,7 +17,7 @@ import hashlib
 import importlib.metadata
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import google_crc32c
 
@@ -64,11 +64,19 @@ class ShardJob:
 
 @dataclasses.dataclass(kw_only=True)
 class ShardReport:
-    """What became of one shard's inputs. Counts hold `read`, `written`, `rejected` and what the job adds."""
+    """What became of one shard's inputs.
+
+    Attributes:
+      shard: the file.
+      counts: `read`, `written`, `rejected` and what the job adds.
+      rejects: one for each rejected input.
+      statistics: whatever the job sums up over its records, as JSON.
+    """
 
     shard: Shard
     counts: dict[str, int]
     rejects: list[dict[str, str]]
+    statistics: dict[str, object]
 
 
 def is_finished(job: ShardJob) -> bool:
@@ -121,6 +129,7 @@ class ShardWriter:
         self._reported = 0.0
         self.counts = {"read": 0, "written": 0, "rejected": 0}
         self.rejects: list[dict[str, str]] = []
+        self.statistics: dict[str, object] = {}
 
     def write(self, *records_of_input: bytes, **counts: int) -> None:
         """Adds the records of one input to the shard, and `counts` to its report."""
@@ -151,7 +160,7 @@ class ShardWriter:
             size=self._size,
             crc32c=self._crc.hexdigest().decode(),
         )
-        return ShardReport(shard=shard, counts=self.counts, rejects=self.rejects)
+        return ShardReport(shard=shard, counts=self.counts, rejects=self.rejects, statistics=self.statistics)
 
 
 @contextlib.contextmanager
@@ -177,13 +186,20 @@ def count_done(job: ShardJob) -> int:
     return sum(done.values())
 
 
-def finish(job: ShardJob, *, max_reject_fraction: float, run: Mapping[str, object]) -> Manifest:
+def finish(
+    job: ShardJob,
+    *,
+    max_reject_fraction: float,
+    run: Mapping[str, object],
+    summarize: Callable[[ShardJob, Sequence[ShardReport]], Iterable[tuple[str, bytes]]] | None = None,
+) -> Manifest:
     """Checks that nothing was lost, writes manifest, rejects and run.json, and COMPLETED last.
 
     Args:
       job: whose shards are all made.
       max_reject_fraction: share of rejected inputs above which the job fails.
       run: timings and rates for run.json, which no comparison looks at.
+      summarize: gives further files, (name, bytes), from the finished shards and their reports.
     Raises:
       UserError: too many rejects; the folder stays unfinished, and rejects.jsonl names them.
     """
@@ -206,6 +222,8 @@ def finish(job: ShardJob, *, max_reject_fraction: float, run: Mapping[str, objec
         rejected_by_reason=_total({line["reason"]: 1} for line in rejects),
         versions={name: importlib.metadata.version(name) for name in _VERSIONED},
     )
+    for name, data in summarize(job, reports) if summarize else ():
+        storage.write_bytes(storage.join(job.folder, name), data)
     storage.write_bytes(storage.join(job.folder, RUN), json.dumps(run, indent=1).encode() + b"\n")
     storage.write_bytes(storage.join(job.folder, MANIFEST), manifest.to_json())
     storage.write_bytes(storage.join(job.folder, COMPLETED), b"")

@@ -11,6 +11,7 @@ from coltran import colors, images, records
 from coltran.images import ImageRejected, Photo
 from pipelines import shard_job, sources
 from pipelines.sources import ImageRef
+from pipelines.truth_summary import TruthSums
 
 
 def truth_values(photo: Photo, options, *, key: str, label: int, crop: int = 0) -> dict[str, object]:
@@ -54,15 +55,17 @@ class WriteTruthShard(beam.DoFn):
         self._options = options
 
     def process(self, index: int):
+        sums = TruthSums()
         with shard_job.write_shard(self._job, index) as writer:
             for line in shard_job.read_inputs(self._job, index):
                 duplicate = line.pop("duplicate", False)
-                self._add(writer, ImageRef(**line), duplicate)
+                self._add(writer, sums, ImageRef(**line), duplicate)
+            writer.statistics = sums.to_json()
         for name, number in writer.counts.items():
             Metrics.counter("images", name).inc(number)
         yield index
 
-    def _add(self, writer: shard_job.ShardWriter, ref: ImageRef, duplicate: bool) -> None:
+    def _add(self, writer: shard_job.ShardWriter, sums: TruthSums, ref: ImageRef, duplicate: bool) -> None:
         try:
             if duplicate:
                 raise ImageRejected("duplicate_key", f"another image has the key '{ref.key}'; rename one of them")
@@ -74,6 +77,8 @@ class WriteTruthShard(beam.DoFn):
             truth_values(photo, self._options, key=ref.key, label=ref.label, crop=crop)
             for crop in range(self._options.crops)
         ]
+        for values in crops:
+            sums.add(values)
         encoded = [records.encode(records.TRUTH, values, self._options.sizes) for values in crops]
         writer.write(*encoded, grayscale=int(photo.grayscale))
 
