@@ -67,10 +67,10 @@ class AxialAttention(nnx.Module):
         bias_NLL = self._bias()
         return self._merge_heads(_attend(query, key, value, bias_NLL))
 
-    def empty_cache(self, batch: int, other: int) -> KeyValueCache:
-        """A cache for `batch` images whose unattended axis has `other` pixels."""
+    def empty_cache(self, batch: int, other: int, dtype: jnp.dtype) -> KeyValueCache:
+        """A cache for `batch` images whose unattended axis has `other` pixels, in the dtype of activations."""
         num_heads, head_size, _ = self.output.shape
-        zeros = jnp.zeros((batch, other, self.length, num_heads, head_size), jnp.float32)
+        zeros = jnp.zeros((batch, other, self.length, num_heads, head_size), dtype)
         return KeyValueCache(key_BOLNK=zeros, value_BOLNK=zeros)
 
     def step(
@@ -93,7 +93,7 @@ class AxialAttention(nnx.Module):
         """Query (scaled), key and value as [B,O,L,N,K]."""
         projected = []
         for name in ("query", "key", "value"):
-            z = jnp.einsum("bhwd,dnk->bhwnk", x_BHWD, getattr(self, name)[...])
+            z = jnp.einsum("bhwd,dnk->bhwnk", x_BHWD, getattr(self, name)[...].astype(x_BHWD.dtype))
             if name in modulation:
                 z = self.modulations[name].apply(z, modulation[name])
             if name == "query":  # scaled after conditioning, as the release does
@@ -104,7 +104,7 @@ class AxialAttention(nnx.Module):
     def _merge_heads(self, heads_BOLNK: jax.Array) -> jax.Array:
         if self.along_columns:
             heads_BOLNK = jnp.swapaxes(heads_BOLNK, 1, 2)
-        return jnp.einsum("bhwnk,nkd->bhwd", heads_BOLNK, self.output[...])
+        return jnp.einsum("bhwnk,nkd->bhwd", heads_BOLNK, self.output[...].astype(heads_BOLNK.dtype))
 
     def _bias(self) -> jax.Array:
         """Relative bias, and the mask where masked, for every pair: [N,L,L], query first."""
@@ -125,5 +125,6 @@ class AxialAttention(nnx.Module):
 
 def _attend(query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array) -> jax.Array:
     """softmax(q k^T + bias) v over the third axis: [B,O,Q,N,K], [B,O,L,N,K] twice, [N,Q,L] -> [B,O,Q,N,K]."""
-    scores = jnp.einsum("boqnk,bolnk->bonql", query, key) + bias[None, None]
-    return jnp.einsum("bonql,bolnk->boqnk", jax.nn.softmax(scores, axis=-1), value)
+    scores = jnp.einsum("boqnk,bolnk->bonql", query, key, preferred_element_type=jnp.float32) + bias[None, None]
+    weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
+    return jnp.einsum("bonql,bolnk->boqnk", weights, value)

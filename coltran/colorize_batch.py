@@ -19,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from coltran import checkpoint, colors, sampler
+from coltran import checkpoint, colors, images, sampler
 from coltran.colorizer import Colorizer, Context
+from coltran.config import joins_color_and_space
 from coltran.errors import UserError
 from coltran.random_keys import sample_keys
 from coltran.sampler import SamplerOptions
@@ -35,12 +36,12 @@ class Result:
     """Colored images, in the order of the inputs.
 
     Attributes:
-      coarse_lo: uint16 [N,h,w], sampled coarse colors, 0..511.
+      coarse_lo: uint16 [N,h,w], sampled coarse colors, 0..511; resized by area where the colorizer is smaller.
       rgb_lo: uint8 [N,h,w,3], of the color upsampler; without one, the bottoms of the coarse colors' bins.
       rgb_hi: uint8 [N,H,W,3], of the spatial upsampler; None without one.
-      log_likelihood: float32 [N], log2 of the colorizer's probability of coarse_lo, in bits, at most 0.
-      probability: float32 [N,h,w], the colorizer's probability of each chosen coarse color.
-      max_probability: float32 [N,h,w], its largest probability at each pixel.
+      log_likelihood: float32 [N], log2 of the colorizer's probability of its sample, in bits, at most 0.
+      probability: float32, [N,h,w] or the colorizer's own size: its probability of each chosen coarse color.
+      max_probability: float32, the same shape: its largest probability at each pixel.
     """
 
     coarse_lo: np.ndarray
@@ -65,6 +66,10 @@ class _Program:
 class ColorizationPipeline:
     """Colorizer, color upsampler and spatial upsampler with their weights, at one compiled batch size.
 
+    A colorizer may be smaller than the color upsampler (the paper's ColTran-S): it sees the gray image resized
+    by area, and so its sample is resized to the upsampler's pixels. A spatial upsampler that takes coarse colors
+    stands for both upsamplers.
+
     Safe to share between threads: calls wait for each other.
 
     Attributes:
@@ -84,11 +89,20 @@ class ColorizationPipeline:
     ):
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1, got {batch_size}.")
-        if spatial_upsampler is not None and color_upsampler is None:
-            raise UserError("a spatial upsampler needs a color upsampler before it: give its checkpoint too.")
+        self._joint = spatial_upsampler is not None and joins_color_and_space(
+            "spatial_upsampler", spatial_upsampler.config
+        )
+        if spatial_upsampler is not None and self._joint != (color_upsampler is None):
+            raise UserError(
+                "this spatial upsampler is for color too: give no color upsampler."
+                if self._joint
+                else "a spatial upsampler needs a color upsampler before it: give its checkpoint too."
+            )
         _check_sizes(colorizer, color_upsampler, spatial_upsampler)
         self.batch_size, self.options, self.checksums = batch_size, options, dict(checksums)
-        self._size = (colorizer.config.height, colorizer.config.width)
+        self._colorizer_size = (colorizer.config.height, colorizer.config.width)
+        low = colorizer if color_upsampler is None else color_upsampler
+        self._size = (low.config.height, low.config.width)
         self._size_hi = None
         if spatial_upsampler is not None:
             self._size_hi = (spatial_upsampler.config.height, spatial_upsampler.config.width)
@@ -165,8 +179,9 @@ class ColorizationPipeline:
         """
         self._check(gray_lo, gray_hi, keys, sample_indices)
         with self._lock:
-            coarse = self._sample_all(gray_lo, np.asarray(sample_keys(seed, keys, sample_indices)))
-            symbols = coarse.symbols_BHW.astype(np.uint16)
+            gray = _resized(gray_lo if gray_hi is None else gray_hi, gray_lo, self._colorizer_size)
+            coarse = self._sample_all(gray, np.asarray(sample_keys(seed, keys, sample_indices)))
+            symbols = _resized_coarse(coarse.symbols_BHW.astype(np.uint16), self._size)
             rgb_lo = self.upsample_color(symbols, gray_lo)
             rgb_hi = self.upsample_space(rgb_lo, gray_hi) if self._enlarge is not None else None
         return Result(
@@ -188,14 +203,18 @@ class ColorizationPipeline:
         return np.concatenate(jax.device_get(chunks))[: len(rgb)]
 
     def upsample_space(self, rgb_lo: np.ndarray, gray_hi: np.ndarray) -> np.ndarray:
-        """uint8 [N,h,w,3] and uint8 [N,H,W] gray -> uint8 [N,H,W,3]; one image and channel at a time."""
+        """uint8 [N,h,w,3] and uint8 [N,H,W] gray -> uint8 [N,H,W,3]; one image and channel at a time.
+
+        rgb_lo is the color upsampler's image, or that of the coarse colors for a network that is for color too.
+        """
+        rgb_lo = rgb_lo >> COARSE_BITS if self._joint else rgb_lo
         height, width = self._size_hi
         rows, columns = height // self._size[0], width // self._size[1]
-        images = []
+        made = []
         for rgb, gray in _chunks(SPATIAL_CHUNK, rgb_lo.astype(np.int32), gray_hi.astype(np.int32)):
             enlarged = rgb.repeat(rows, axis=1).repeat(columns, axis=2)
-            images.append(np.asarray(self._enlarge(enlarged, gray)))
-        return np.concatenate(images)[: len(rgb_lo)]
+            made.append(np.asarray(self._enlarge(enlarged, gray)))
+        return np.concatenate(made)[: len(rgb_lo)]
 
     def _sample_all(self, gray_lo: np.ndarray, keys_N2: np.ndarray) -> sampler.CoarseSamples:
         """Samples of all images; each run of equal gray images is encoded once."""
@@ -244,6 +263,21 @@ def _pad(array: np.ndarray, length: int) -> np.ndarray:
     return np.concatenate([array, array[-1:].repeat(length - len(array), axis=0)])
 
 
+def _resized(largest: np.ndarray, fallback: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`fallback` where it has `size` already, else the `largest` gray images resized by area: uint8 [N,*size]."""
+    if fallback.shape[1:] == size:
+        return fallback
+    return np.stack([images.area_resize(image, *size) for image in largest])
+
+
+def _resized_coarse(coarse_NHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Coarse colors resized by area, channel by channel, each to its nearest level: uint16 [N,*size]."""
+    if coarse_NHW.shape[1:] == size:
+        return coarse_NHW
+    rgb = np.stack([images.area_resize(image, *size) for image in colors.coarse_to_rgb(coarse_NHW)])
+    return colors.rgb_to_coarse(rgb + (1 << COARSE_BITS - 1))  # the bottoms of bins, at most 224: no overflow
+
+
 def _chunks(size: int, *arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     """Arrays of N rows in chunks of `size` rows, the last one padded."""
     for start in range(0, len(arrays[0]), size):
@@ -262,9 +296,12 @@ def _check_sizes(colorizer: Colorizer, color: Upsampler | None, spatial: Upsampl
         raise UserError(
             f"the colorizer has {colorizer.config.num_symbols} symbols; images need {colors.NUM_COARSE_COLORS}."
         )
-    if color is not None and (color.config.height, color.config.width) != low:
-        size = f"{color.config.height}x{color.config.width}"
-        raise UserError(f"the colorizer makes {low[0]}x{low[1]} pixels, the color upsampler takes {size}.")
+    if color is not None:
+        size = (color.config.height, color.config.width)
+        if size[0] < low[0] or size[1] < low[1]:
+            text = f"{size[0]}x{size[1]}"
+            raise UserError(f"the colorizer makes {low[0]}x{low[1]} pixels, the color upsampler takes {text}.")
+        low = size
     if spatial is not None and (spatial.config.height % low[0] or spatial.config.width % low[1]):
         size = f"{spatial.config.height}x{spatial.config.width}"
         raise UserError(f"the spatial upsampler's {size} pixels are no whole multiple of {low[0]}x{low[1]}.")

@@ -51,6 +51,7 @@ class GrayscaleEncoder(nnx.Module):
     """Gray levels to context: embedding, positions, then unmasked row and column layers in turn."""
 
     def __init__(self, config: ColorizerConfig, *, init: Initializer):
+        self.dtype = config.compute_dtype
         self.embedding = Dense(config.num_gray_levels, config.hidden_size, init=init)
         self.positions = PositionEmbedding(config.height, config.width, config.hidden_size, init=init)
         self.layers = nnx.List(
@@ -60,7 +61,7 @@ class GrayscaleEncoder(nnx.Module):
         )
 
     def __call__(self, gray_BHW: jax.Array) -> jax.Array:
-        x_BHWD = self.embedding.embed(gray_BHW) + self.positions()
+        x_BHWD = (self.embedding.embed(gray_BHW) + self.positions()).astype(self.dtype)
         for layer in self.layers:
             x_BHWD = layer(x_BHWD, Modulation(), NormModulation())
         return x_BHWD
@@ -80,7 +81,7 @@ class OuterDecoder(nnx.Module):
 
     def __call__(self, embedded_BHWD: jax.Array, context: "Context") -> jax.Array:
         """Row i of the result depends on rows 0..i-1 of the symbols' embeddings; row 0 is zero."""
-        x_BHWD = embedded_BHWD + self.positions() + context.pixel_BHWD
+        x_BHWD = (embedded_BHWD + self.positions() + context.pixel_BHWD).astype(context.pixel_BHWD.dtype)
         for layer in self.layers:
             modulation = layer.project_context(context.modulating_BHWD)
             x_BHWD = layer(x_BHWD, modulation, layer.project_norms(context.pixel_BHWD))
@@ -101,6 +102,7 @@ class InnerDecoder(nnx.Module):
     def __call__(self, embedded_BHWD: jax.Array, outer_BHWD: jax.Array, context: "Context") -> jax.Array:
         shifted_BHWD = jnp.pad(embedded_BHWD, ((0, 0), (0, 0), (1, 0), (0, 0)))[:, :, :-1]
         x_BHWD = shifted_BHWD + self.positions() + context.pixel_BHWD + outer_BHWD
+        x_BHWD = x_BHWD.astype(context.pixel_BHWD.dtype)
         modulating_BHWC = jnp.concatenate([context.modulating_BHWD, outer_BHWD], axis=-1)
         for layer in self.layers:
             modulation = layer.project_context(modulating_BHWC)
@@ -108,8 +110,8 @@ class InnerDecoder(nnx.Module):
             x_BHWD = layer(x_BHWD, modulation, layer.project_norms(context.pixel_BHWD))
         return x_BHWD
 
-    def empty_caches(self, batch: int) -> list[KeyValueCache]:
-        return [layer.attention.empty_cache(batch, 1) for layer in self.layers]
+    def empty_caches(self, batch: int, dtype: jnp.dtype) -> list[KeyValueCache]:
+        return [layer.attention.empty_cache(batch, 1, dtype) for layer in self.layers]
 
 
 class Context(struct.PyTreeNode):
@@ -158,9 +160,9 @@ class Colorizer(nnx.Module):
         return self.predict(self.inner_decoder(embedded_BHWD, outer_BHWD, context))
 
     def predict(self, x: jax.Array) -> jax.Array:
-        """Logits [..., V] from the inner decoder's output [..., D]."""
-        return self.head(self.norm(x))
+        """Float32 logits [..., V] from the inner decoder's output [..., D]."""
+        return self.head(self.norm(x.astype(jnp.float32)))
 
     def parallel_logits(self, context: Context) -> jax.Array:
         """The parallel head's logits [B,H,W,V] (paper, section 4.2): every pixel from gray alone."""
-        return self.parallel_head(context.pixel_BHWD)
+        return self.parallel_head(context.pixel_BHWD.astype(jnp.float32))

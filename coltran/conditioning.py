@@ -43,7 +43,7 @@ class HeadModulation(nnx.Module):
         self.kernel = nnx.Param(init.glorot(shape, fan_in=context_size, fan_out=shape[1] * shape[2]))
 
     def project(self, context: jax.Array) -> jax.Array:
-        return jnp.einsum("...c,cnm->...nm", context, self.kernel[...])
+        return jnp.einsum("...c,cnm->...nm", context, self.kernel[...].astype(context.dtype))
 
     def apply(self, z: jax.Array, modulation: jax.Array) -> jax.Array:
         return modulate(z, modulation, self.kind, shift_first=False)
@@ -59,17 +59,17 @@ class ConditionalLayerNorm(nnx.Module):
 
     def project(self, context_BHWD: jax.Array) -> jax.Array:
         """[scale, shift] of each image, float32 [B,1,1,2D]."""
-        weighted = context_BHWD
+        weighted = context_BHWD.astype(jnp.float32)
         if self.pooling is not None:
-            weighted = self.pooling[...][None, :, :, None] * context_BHWD
+            weighted = self.pooling[...][None, :, :, None] * weighted
         return self.dense(weighted.mean(axis=(1, 2), keepdims=True))
 
     def project_row(self, context_B1WD: jax.Array) -> jax.Array:
         """The release's [B,1,1,2D] while it samples: it sees one row, and spreads it over all rows' weights."""
-        weighted = context_B1WD
+        weighted = context_B1WD.astype(jnp.float32)
         if self.pooling is not None:
-            weighted = self.pooling[...].mean(axis=0)[None, None, :, None] * context_B1WD
+            weighted = self.pooling[...].mean(axis=0)[None, None, :, None] * weighted
         return self.dense(weighted.mean(axis=(1, 2), keepdims=True))
 
     def __call__(self, x: jax.Array, modulation: jax.Array) -> jax.Array:
-        return modulate(normalize(x), modulation, "affine", shift_first=False)
+        return modulate(normalize(x), modulation, "affine", shift_first=False).astype(x.dtype)

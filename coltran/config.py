@@ -16,6 +16,7 @@ MODULATIONS = ("affine", "shift", "scale", "gated", "none")
 LAYER_NORMS = ("learned", "mean", "none")
 CONTEXTS = ("pointwise", "global")
 ATTENTION_INPUTS = ("query", "key", "value")
+COMPUTE_DTYPES = ("float32", "bfloat16")
 
 
 def refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
@@ -48,7 +49,8 @@ class ColorizerConfig:
     scale and shift, `gated` is (z + shift) * sigmoid(scale), `none` switches it off. `attention_modulated` lists which
     of query, key and value it touches. `conditional_layer_norm` (cLN) pools the context with `learned` weights or a
     fixed `mean`, or is off (`none`, a plain layer norm). `context` is what cAtt and cMLP see of the encoder: the value
-    at each pixel, or its spatial mean (figure 7).
+    at each pixel, or its spatial mean (figure 7). `compute_dtype` is that of activations; parameters, softmax,
+    statistics of layer norms, logits and losses are float32 always.
     """
 
     height: int = 64
@@ -66,6 +68,7 @@ class ColorizerConfig:
     mlp_modulation: str = "affine"
     conditional_layer_norm: str = "learned"
     context: str = "pointwise"
+    compute_dtype: str = "float32"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "attention_modulated", tuple(self.attention_modulated))
@@ -76,6 +79,7 @@ class ColorizerConfig:
         refuse_unknown("mlp_modulation", self.mlp_modulation, MODULATIONS)
         refuse_unknown("conditional_layer_norm", self.conditional_layer_norm, LAYER_NORMS)
         refuse_unknown("context", self.context, CONTEXTS)
+        refuse_unknown("compute_dtype", self.compute_dtype, COMPUTE_DTYPES)
         for name in self.attention_modulated:
             refuse_unknown("entry of attention_modulated", name, ATTENTION_INPUTS)
         if self.attention_modulation != "none" and not self.attention_modulated:
@@ -93,7 +97,7 @@ class UpsamplerConfig:
     """A parallel upsampler (paper, sections 4.3 and 4.4); the defaults are the paper's color upsampler.
 
     `num_input_levels` is 8 for the color upsampler (3 bits a channel) and 256 for the spatial one; `grayscale` switches
-    the grayscale input off (paper, section 5.3).
+    the grayscale input off (paper, section 5.3). `compute_dtype` is as in ColorizerConfig.
     """
 
     height: int = 64
@@ -106,11 +110,13 @@ class UpsamplerConfig:
     ff_size: int = 512
     num_layers: int = 4
     grayscale: bool = True
+    compute_dtype: str = "float32"
 
     def __post_init__(self) -> None:
         sizes = [field.name for field in dataclasses.fields(self) if field.type is int]
         _require_positive(self, sizes)
         _require_heads(self.hidden_size, self.num_heads)
+        refuse_unknown("compute_dtype", self.compute_dtype, COMPUTE_DTYPES)
         if self.num_input_levels not in (8, 256):
             raise UserError(
                 f"num_input_levels must be 8 (coarse color in) or 256 (full color in), got {self.num_input_levels}."
@@ -118,6 +124,17 @@ class UpsamplerConfig:
 
 
 NetworkConfig = ColorizerConfig | UpsamplerConfig
+
+
+def joins_color_and_space(stage: str, config: NetworkConfig) -> bool:
+    """Whether `config` is the one upsampler for color and space at once (paper, section 5): coarse color in."""
+    return stage == "spatial_upsampler" and config.num_input_levels == 8
+
+
+def check_stage(stage: str, config: NetworkConfig) -> None:
+    """Raise UserError for a config that contradicts its stage."""
+    if stage == "color_upsampler" and config.num_input_levels != 8:
+        raise UserError(f"the color_upsampler takes coarse colors: num_input_levels 8, got {config.num_input_levels}.")
 
 
 def config_class(stage: str) -> type[ColorizerConfig] | type[UpsamplerConfig]:
@@ -167,7 +184,8 @@ def from_json(data: Mapping[str, Any]) -> tuple[str, NetworkConfig]:
         raise UserError(f"a config needs a 'stage', one of {', '.join(STAGES)}; got {sorted(data)}.")
     stage = data["stage"]
     kind = config_class(stage)
-    fields = {name: value for name, value in data.items() if name != "stage"}
+    fields = {"compute_dtype": "float32", **data}  # checkpoints from before that field are of float32 networks
+    del fields["stage"]
     missing = [field.name for field in dataclasses.fields(kind) if field.name not in fields]
     config = replace_fields(kind(), fields)
     if missing:

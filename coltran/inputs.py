@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from coltran import colors, images, record_folder, records, storage, tfrecord
-from coltran.config import NetworkConfig, refuse_unknown
+from coltran.config import NetworkConfig, joins_color_and_space, refuse_unknown
 from coltran.errors import UserError
 from coltran.record_folder import RecordFolder
 
@@ -24,10 +24,21 @@ FEATURES = {
     "color_upsampler": (records.GRAY_LO, records.COARSE_LO, records.RGB_LO),
     "spatial_upsampler": (records.GRAY_HI, records.RGB_LO, records.RGB_HI),
 }
+# Of the one upsampler for color and space.
+_JOINT_FEATURES = (records.GRAY_HI, records.COARSE_LO, records.RGB_HI)
+
+
+def network_side(path: str, stage: str) -> int:
+    """Pixels a side of what a network of `stage` sees of a record folder."""
+    refuse_unknown("stage", stage, FEATURES)
+    sizes = record_folder.open_folder(path, schema=records.TRUTH, needs=()).sizes
+    return sizes.hi if stage == "spatial_upsampler" else sizes.lo
 
 
 class Examples:
     """The examples of one stage in a record folder, read in any order.
+
+    With `config`, those of that very network: the one upsampler for color and space starts from coarse colors.
 
     Attributes:
       stage: colorizer, color_upsampler or spatial_upsampler.
@@ -35,10 +46,12 @@ class Examples:
       fingerprint: of the record folder, for refusing to resume on other data.
     """
 
-    def __init__(self, path: str, stage: str):
+    def __init__(self, path: str, stage: str, config: NetworkConfig | None = None):
         refuse_unknown("stage", stage, FEATURES)
         self.stage, self.path = stage, path
-        self._folder: RecordFolder = record_folder.open_folder(path, schema=records.TRUTH, needs=FEATURES[stage])
+        joint = config is not None and joins_color_and_space(stage, config)
+        self._features = _JOINT_FEATURES if joint else FEATURES[stage]
+        self._folder: RecordFolder = record_folder.open_folder(path, schema=records.TRUTH, needs=self._features)
         sizes = self._folder.sizes
         self.side = sizes.hi if stage == "spatial_upsampler" else sizes.lo
         self.fingerprint = self._folder.manifest.fingerprint
@@ -74,22 +87,24 @@ class Examples:
         shard, offset = self._where[index]
         name = self._folder.shard_path(self._folder.manifest.shards[shard])
         data = tfrecord.read_frame_at(self._open[shard], offset, name)
-        return records.decode(records.TRUTH, data, self._folder.sizes, FEATURES[self.stage])
+        return records.decode(records.TRUTH, data, self._folder.sizes, self._features)
 
     def batch(self, indices: np.ndarray) -> Batch:
         """The network's inputs for the examples at `indices`, stacked.
 
         Colorizer: gray uint8 [B,h,w] and symbols uint16 [B,h,w]. Color upsampler: gray, levels uint8 [B,h,w,3] in 0..7
-        and target uint8 [B,h,w,3]. Spatial upsampler: the same at H x W, levels in 0..255.
+        and target uint8 [B,h,w,3]. Spatial upsampler: the same at H x W, levels in 0..255 (or 0..7).
         """
         read = [self.read(int(index)) for index in indices]
-        stacked = {name: np.stack([example[name] for example in read]) for name in FEATURES[self.stage]}
+        stacked = {name: np.stack([example[name] for example in read]) for name in self._features}
         if self.stage == "colorizer":
             return {"gray": stacked[records.GRAY_LO], "symbols": stacked[records.COARSE_LO]}
         if self.stage == "color_upsampler":
             levels = colors.coarse_to_rgb(stacked[records.COARSE_LO]) >> 5
             return {"gray": stacked[records.GRAY_LO], "levels": levels, "target": stacked[records.RGB_LO]}
-        enlarged = images.repeat_pixels(stacked[records.RGB_LO], self.side, self.side)
+        joint = self._features == _JOINT_FEATURES
+        low = colors.coarse_to_rgb(stacked[records.COARSE_LO]) >> 5 if joint else stacked[records.RGB_LO]
+        enlarged = images.repeat_pixels(low, self.side, self.side)
         return {"gray": stacked[records.GRAY_HI], "levels": enlarged, "target": stacked[records.RGB_HI]}
 
 

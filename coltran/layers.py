@@ -7,7 +7,8 @@ Shape suffixes, here and in every network file:
     W  columns of an image        N  attention heads            M  features of a modulation (D, 2D, K or 2K)
     L  length of attended axis    K  features of one head       O  the axis that attention leaves alone
 
-Parameters and activations are float32.
+Parameters are float32. Activations are of the config's compute_dtype, float32 or bfloat16: a layer computes in the
+dtype of its input, but the statistics of a layer norm and the softmax of attention are float32 always.
 """
 
 import jax
@@ -20,15 +21,15 @@ LAYER_NORM_EPSILON = 1e-3  # Keras' default, and the release's
 
 
 class Dense(nnx.Module):
-    """x [..., in] -> [..., out], float32."""
+    """x [..., in] -> [..., out], of the dtype of x."""
 
     def __init__(self, in_size: int, out_size: int, *, init: Initializer, use_bias: bool = True):
         self.kernel = nnx.Param(init.glorot((in_size, out_size), fan_in=in_size, fan_out=out_size))
         self.bias = nnx.Param(jnp.zeros((out_size,), jnp.float32)) if use_bias else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = jnp.dot(x, self.kernel[...])
-        return y if self.bias is None else y + _align(self.bias[...], y)
+        y = jnp.dot(x, self.kernel[...].astype(x.dtype))
+        return y if self.bias is None else y + _align(self.bias[...], y).astype(x.dtype)
 
     def embed(self, index: jax.Array) -> jax.Array:
         """The layer applied to one-hot vectors, without making them: index int32 [...] -> float32 [..., out].
@@ -48,7 +49,7 @@ class LayerNorm(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         y = normalize(x)
-        return y * _align(self.scale[...], y) + _align(self.offset[...], y)
+        return (y * _align(self.scale[...], y) + _align(self.offset[...], y)).astype(x.dtype)
 
 
 class PositionEmbedding(nnx.Module):
@@ -64,7 +65,8 @@ class PositionEmbedding(nnx.Module):
 
 
 def normalize(x: jax.Array) -> jax.Array:
-    """x [..., D] with mean 0 and variance 1 over the last axis (epsilon 1e-3 inside the root)."""
+    """x [..., D] with mean 0 and variance 1 over the last axis, float32 (epsilon 1e-3 inside the root)."""
+    x = x.astype(jnp.float32)
     centered = x - x.mean(axis=-1, keepdims=True)
     variance = jnp.square(centered).mean(axis=-1, keepdims=True)
     return centered * jax.lax.rsqrt(variance + LAYER_NORM_EPSILON)

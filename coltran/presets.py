@@ -14,10 +14,17 @@ from coltran.config import (
 )
 from coltran.errors import UserError
 
-# Paper, section 5.1, and the public configs: the variants of figures 3, 4 and 7 change the colorizer only.
+_COLTRAN_B = {"attention_modulation": "none", "mlp_modulation": "none", "conditional_layer_norm": "none"}
+
+# Paper, section 5.1, and the public configs; docs/networks.md says which figure each variant is from. `low_compute`
+# (appendix D) differs in batch sizes too: coltran/train_options.py.
 COLORIZERS: dict[str, dict[str, Any]] = {
     "coltran": {},
-    "coltran_b": {"attention_modulation": "none", "mlp_modulation": "none", "conditional_layer_norm": "none"},
+    "coltran_b": _COLTRAN_B,
+    "coltran_b_2x": {**_COLTRAN_B, "ff_size": 1024},
+    "coltran_b_4x": {**_COLTRAN_B, "ff_size": 2048},
+    "coltran_s": {"height": 28, "width": 28},
+    "low_compute": {},
     "no_cln": {"conditional_layer_norm": "none"},
     "no_cmlp": {"mlp_modulation": "none"},
     "no_catt": {"attention_modulation": "none"},
@@ -39,12 +46,17 @@ COLORIZERS: dict[str, dict[str, Any]] = {
 
 UPSAMPLERS: dict[str, dict[str, Any]] = {
     "coltran": {},
+    "no_grayscale": {"grayscale": False},
+    "low_compute": {},
     "smoke": {"hidden_size": 32, "ff_size": 32, "num_heads": 2, "num_layers": 1},
 }
 
 # What the public release's spatial upsampler differs in: full color in, and 3 layers.
 SPATIAL: dict[str, dict[str, Any]] = {
     "coltran": {"num_input_levels": 256, "num_layers": 3},
+    "no_grayscale": {"num_input_levels": 256, "num_layers": 3, "grayscale": False},
+    "low_compute": {"num_input_levels": 256, "num_layers": 2},
+    "single_upsampler": {"num_input_levels": 8, "num_layers": 3},
     "smoke": {"num_input_levels": 256, "hidden_size": 16, "ff_size": 16, "num_heads": 1, "num_layers": 1},
 }
 
@@ -52,12 +64,23 @@ PRESETS = {"colorizer": COLORIZERS, "color_upsampler": UPSAMPLERS, "spatial_upsa
 
 
 def network_config(stage: str, name: str, *, height: int, width: int) -> NetworkConfig:
-    """The config `name` of `stage` at `height` x `width` pixels. Raises UserError for unknown names."""
+    """The config `name` of `stage` at `height` x `width` pixels.
+
+    Raises:
+      UserError: an unknown name, or pixels that the named config does not have.
+    """
     refuse_unknown("stage", stage, PRESETS)
     changes = PRESETS[stage].get(name)
-    if changes is None and name in COLORIZERS:
+    others = [other for other in PRESETS if name in PRESETS[other]]
+    if changes is None and others:
         good = ", ".join(PRESETS[stage])
-        raise UserError(f"config {name!r} is a variant of the colorizer; stage {stage!r} has {good}.")
+        raise UserError(f"config {name!r} is a variant of the {' and the '.join(others)}; stage {stage!r} has {good}.")
     refuse_unknown(f"config of stage {stage!r}", name, PRESETS[stage])
+    fixed = (changes.get("height", height), changes.get("width", width))
+    if fixed != (height, width):
+        raise UserError(
+            f"config {name!r} is for {fixed[0]}x{fixed[1]} pixels, got {height}x{width}: "
+            f"make records with coltran-preprocess --lo={fixed[0]}."
+        )
     base = ColorizerConfig() if stage == "colorizer" else UpsamplerConfig()
     return replace_fields(base, {**changes, "height": height, "width": width})

@@ -106,12 +106,12 @@ def sample_from_context(
             norms = [layer.project_norms(pixel_B1WD, row_alone=True) for layer in layers]
         choices = _sample_row(network, row * width, row_context, outer_B1WD, inner_position, norms, keys_B2, options)
         embedded_B1WD = network.symbol_embedding.embed(choices.symbol_B.T[:, None])
-        x_B1WD = embedded_B1WD + outer_position + pixel_B1WD
+        x_B1WD = (embedded_B1WD + outer_position + pixel_B1WD).astype(pixel_B1WD.dtype)
         carry = _outer_row(network, row, x_B1WD, modulating_B1WD, caches, outer_norms)
         return carry, choices
 
     caches = [
-        layer.attention.empty_cache(batch, width)
+        layer.attention.empty_cache(batch, width, context.pixel_BHWD.dtype)
         for layer in network.outer_decoder.layers
         if layer.attention.along_columns
     ]
@@ -147,7 +147,7 @@ def _sample_row(
     def one_pixel(carry, pixel_input):
         previous_B11D, caches = carry
         column, base_B11D, modulation = pixel_input
-        x_B11D, new_caches = previous_B11D + base_B11D, []
+        x_B11D, new_caches = (previous_B11D + base_B11D).astype(outer_B1WD.dtype), []
         for layer, cache, at_pixel, norm in zip(layers, caches, modulation, norms, strict=True):
             x_B11D, cache = layer.step(x_B11D, column, cache, at_pixel, norm)
             new_caches.append(cache)
@@ -157,7 +157,7 @@ def _sample_row(
         return (embedded_B11D, new_caches), choice
 
     # Left of the first pixel there is nothing: the shift of training puts zeros there.
-    start = (jnp.zeros_like(base_B1WD[:, :, :1]), network.inner_decoder.empty_caches(batch))
+    start = (jnp.zeros_like(base_B1WD[:, :, :1]), network.inner_decoder.empty_caches(batch, outer_B1WD.dtype))
     columns = (
         jnp.arange(width),
         _split(base_B1WD, 2),

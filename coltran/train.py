@@ -51,7 +51,13 @@ def parse(argv: Sequence[str]) -> Options:
     add("--data", required=True, metavar="FOLDER", help="record folder to train on, or to evaluate")
     add("--stage", choices=STAGES, help="which network")
     add("--config", default="coltran", help="named config: coltran (paper size), smoke, no_cln, ... (default coltran)")
-    add("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one field of the config; repeatable")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change one field of the config; repeatable (with --evaluate: compute_dtype alone)",
+    )
     add("--workdir", metavar="FOLDER", help="checkpoints and logs; a run that is in it goes on")
     add("--validation", metavar="FOLDER", help="record folder whose bits are measured")
     add("--steps", type=cli.positive, help="train up to this step (default: the config's)")
@@ -93,9 +99,9 @@ def _train(options: Options) -> int:
 
     changes = {name: getattr(options, name) for name in _TRAIN_OPTIONS}
     training_options = train_options(options.stage, options.config, changes)
-    with inputs.Examples(options.data, options.stage) as examples:
-        config = _network_config(options, examples.side)
-        validation = inputs.Examples(options.validation, options.stage) if options.validation else None
+    config = _network_config(options, inputs.network_side(options.data, options.stage))
+    with inputs.Examples(options.data, options.stage, config) as examples:
+        validation = inputs.Examples(options.validation, options.stage, config) if options.validation else None
         if validation is not None:
             validation.check_size(config)
         trainer = training.Trainer(
@@ -131,14 +137,20 @@ def _network_config(options: Options, side: int):
     from coltran import presets
 
     config = presets.network_config(options.stage, options.config, height=side, width=side)
-    for item in options.set:
-        name, equals, text = item.partition("=")
-        if not equals:
-            raise UserError(f"--set takes FIELD=VALUE, got {item!r}")
+    for name, text in _changes(options):
         if name in ("height", "width"):
-            raise UserError(f"--set {item}: the size follows the records; make records of another size instead")
+            raise UserError(f"--set {name}={text}: the size follows the records; make records of another size instead")
         config = configs.replace_fields(config, {name: configs.parse_value(config, name, text)})
+    configs.check_stage(options.stage, config)
     return config
+
+
+def _changes(options: Options) -> list[tuple[str, str]]:
+    """(field, value) of each --set."""
+    for item in options.set:
+        if "=" not in item:
+            raise UserError(f"--set takes FIELD=VALUE, got {item!r}")
+    return [tuple(item.split("=", 1)) for item in options.set]
 
 
 def _entropy_line(stage: str, examples, seed: int) -> str:
@@ -157,14 +169,20 @@ def _print_bits(when: str, bits: dict[str, float], note: str = "") -> None:
 
 def _evaluate(options: Options) -> int:
     from coltran import checkpoint, inputs
+    from coltran import config as configs
     from coltran.evaluate import evaluate, make_evaluator
 
     loaded = checkpoint.load(options.checkpoint, stage=options.stage)
-    with inputs.Examples(options.data, loaded.stage) as examples:
-        examples.check_size(loaded.config)
+    config = loaded.config
+    for name, text in _changes(options):
+        if name != "compute_dtype":
+            raise UserError(f"--set {name}={text}: a checkpoint brings its config; only compute_dtype can be another")
+        config = configs.replace_fields(config, {name: text})
+    with inputs.Examples(options.data, loaded.stage, config) as examples:
+        examples.check_size(config)
         flat = loaded.ema if options.weights == "ema" else loaded.weights
         size = options.batch_size or min(16, len(examples))
-        bits = evaluate(make_evaluator(loaded.config), flat, examples, size)
+        bits = evaluate(make_evaluator(config), flat, examples, size)
         print(f"{loaded.stage}, step {loaded.step}, {options.weights} weights, {len(examples):,} examples")
         print(cli.table([(name.replace("_", " "), f"{value:.6f}") for name, value in bits.items()]))
     return 0

@@ -48,6 +48,13 @@ _PAPER = {
     "spatial_upsampler": {"steps": 300_000, "batch_size": 32},
 }
 
+# Paper, appendix D: 4 TPUv2 chips instead of 16.
+_LOW_COMPUTE = {
+    "colorizer": {"steps": 600_000, "batch_size": 56},
+    "color_upsampler": {"steps": 450_000, "batch_size": 192},
+    "spatial_upsampler": {"steps": 300_000, "batch_size": 16},
+}
+
 # About a minute on 2 CPU cores at 64x64. A short run needs a short moving average and larger steps.
 _SMOKE = {
     "colorizer": {"steps": 200, "batch_size": 4, "learning_rate": 3e-3, "ema_decay": 0.98},
@@ -59,5 +66,5 @@ _SMOKE = {
 def train_options(stage: str, config_name: str, changes: Mapping[str, Any]) -> TrainOptions:
     """The options that go with a named config, with `changes` (None values are left out)."""
     refuse_unknown("stage", stage, STAGES)
-    base = (_SMOKE if config_name == "smoke" else _PAPER)[stage]
+    base = {"smoke": _SMOKE, "low_compute": _LOW_COMPUTE}.get(config_name, _PAPER)[stage]
     return TrainOptions(**{**base, **{name: value for name, value in changes.items() if value is not None}})

@@ -54,13 +54,14 @@ class Upsampler(nnx.Module):
             gray_BHW: int32, gray levels 0..num_gray_levels-1; ignored where the config has no grayscale input.
         """
         offset_B11 = (channel_B * self.config.num_input_levels)[:, None, None]
-        x_BHWD = self.channel_embedding.embed(levels_BHW + offset_B11)
+        dtype = self.config.compute_dtype
+        x_BHWD = self.channel_embedding.embed(levels_BHW + offset_B11).astype(dtype)
         if self.gray_embedding is not None:
-            x_BHWD = jnp.concatenate([x_BHWD, self.gray_embedding.embed(gray_BHW)], axis=-1)
-        x_BHWD = self.mix(x_BHWD) + self.positions()
+            x_BHWD = jnp.concatenate([x_BHWD, self.gray_embedding.embed(gray_BHW).astype(dtype)], axis=-1)
+        x_BHWD = (self.mix(x_BHWD) + self.positions()).astype(dtype)
         for layer in self.layers:
             x_BHWD = layer(x_BHWD, Modulation(), NormModulation())
-        return self.head(x_BHWD)
+        return self.head(x_BHWD.astype(jnp.float32))
 
     def argmax(self, levels_BHW3: jax.Array, gray_BHW: jax.Array) -> jax.Array:
         """The most likely image, uint8 [B,H,W,3]; one channel at a time, so that memory stays that of one."""

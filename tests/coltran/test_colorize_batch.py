@@ -5,14 +5,16 @@ import pytest
 from flax import nnx
 
 from coltran import checkpoint, colors, parameters, presets
-from coltran.colorize_batch import ColorizationPipeline
+from coltran.colorize_batch import ColorizationPipeline, _resized_coarse
+from coltran.config import replace_fields
 from coltran.errors import UserError
+from coltran.images import area_resize
 
 LOW, HIGH = 8, 16
 
 
-def write(folder, stage, side, seed=0):
-    config = presets.network_config(stage, "smoke", height=side, width=side)
+def write(folder, stage, side, seed=0, **changes):
+    config = replace_fields(presets.network_config(stage, "smoke", height=side, width=side), changes)
     flat = parameters.flatten(nnx.state(parameters.build(config, seed=seed), nnx.Param))
     raw = {name: array + 0.01 for name, array in flat.items()}
     checkpoint.save(folder / stage, stage=stage, config=config, step=1, ema=flat, weights=raw)
@@ -79,6 +81,45 @@ def test_without_upsamplers_colors_are_the_bottoms_of_the_bins(folders):
     result = alone.colorize(images(1)[0], keys=["a"], sample_indices=[0], seed=1)
     assert result.rgb_hi is None
     np.testing.assert_array_equal(result.rgb_lo, colors.coarse_to_rgb(result.coarse_lo))
+
+
+def test_a_smaller_colorizer_sees_and_makes_images_resized_by_area(folders, tmp_path):
+    small = write(tmp_path, "colorizer", 4)
+    pipeline = ColorizationPipeline.load(**{**folders, "colorizer": small}, batch_size=2)
+    gray_lo, gray_hi = images(3)
+    keys, samples = list("abc"), [0, 0, 0]
+    result = pipeline.colorize(gray_lo, gray_hi, keys=keys, sample_indices=samples, seed=1)
+    assert (pipeline.size, result.coarse_lo.shape) == ((LOW, LOW), (3, LOW, LOW))
+    assert (result.rgb_hi.shape, result.probability.shape) == ((3, HIGH, HIGH, 3), (3, 4, 4))
+    gray = np.stack([area_resize(image, 4, 4) for image in gray_hi])
+    alone = ColorizationPipeline.load(colorizer=small, batch_size=2)
+    core = alone.colorize(gray, keys=keys, sample_indices=samples, seed=1)
+    np.testing.assert_array_equal(result.coarse_lo, core.coarse_lo.repeat(2, axis=1).repeat(2, axis=2))
+    np.testing.assert_array_equal(result.log_likelihood, core.log_likelihood)
+
+
+def test_coarse_colors_between_pixels_take_the_nearest_level():
+    levels = np.array([[0, 7], [2, 3]])
+    resized = _resized_coarse((levels * 73).astype(np.uint16)[None], (1, 2))  # 73 = 64 + 8 + 1: gray
+    np.testing.assert_array_equal(resized, [[[1 * 73, 5 * 73]]])
+
+
+def test_one_upsampler_for_color_and_space(folders, tmp_path):
+    joint = write(tmp_path, "spatial_upsampler", HIGH, num_input_levels=8)
+    pipeline = ColorizationPipeline.load(colorizer=folders["colorizer"], spatial_upsampler=joint, batch_size=2)
+    gray_lo, gray_hi = images(2)
+    result = pipeline.colorize(gray_lo, gray_hi, keys=["a", "b"], sample_indices=[0, 0], seed=1)
+    network, _ = checkpoint.load_network(joint, stage="spatial_upsampler")
+    levels = np.stack([result.coarse_lo // 64, result.coarse_lo // 8 % 8, result.coarse_lo % 8], axis=-1)
+    enlarged = levels.repeat(2, axis=1).repeat(2, axis=2).astype(np.int32)
+    want = nnx.jit(lambda net, x, g: net.argmax(x, g))(network, enlarged[:1], gray_hi[:1].astype(np.int32))
+    np.testing.assert_array_equal(result.rgb_hi[:1], want)
+    with pytest.raises(UserError, match="give no color upsampler"):
+        ColorizationPipeline.load(**{**folders, "spatial_upsampler": joint})
+    with pytest.raises(UserError, match="needs a color upsampler before it"):
+        ColorizationPipeline.load(
+            colorizer=folders["colorizer"], spatial_upsampler=folders["spatial_upsampler"], batch_size=2
+        )
 
 
 def test_raw_weights_are_others(folders, pipeline):

@@ -3,22 +3,44 @@
 import pytest
 
 from coltran import config as configs
-from coltran import presets
+from coltran import presets, train_options
 from coltran.config import ColorizerConfig, UpsamplerConfig
 from coltran.errors import UserError
 
 
 @pytest.mark.parametrize(("stage", "name"), [(s, n) for s, named in presets.PRESETS.items() for n in named])
 def test_every_preset_survives_json(stage, name):
-    config = presets.network_config(stage, name, height=28, width=20)
+    height, width = (28, 28) if name == "coltran_s" else (28, 20)
+    config = presets.network_config(stage, name, height=height, width=width)
     data = configs.to_json(stage, config)
     assert configs.from_json(data) == (stage, config)
-    assert (data["height"], data["width"]) == (28, 20)
+    assert (data["height"], data["width"]) == (height, width)
+    del data["compute_dtype"]  # as checkpoints were before that field
+    assert configs.from_json(data) == (stage, config)
 
 
-def test_presets_differ_from_each_other():
-    made = [presets.network_config("colorizer", name, height=8, width=8) for name in presets.COLORIZERS]
-    assert len(set(made)) == len(made)
+@pytest.mark.parametrize("stage", presets.PRESETS)
+def test_presets_differ_from_each_other(stage):
+    made = {}
+    for name in presets.PRESETS[stage]:
+        made[name] = (
+            presets.network_config(stage, name, height=28, width=28),
+            train_options.train_options(stage, name, {}),
+        )
+    made.pop("coltran_s", None)  # differs in its pixels
+    assert len(set(made.values())) == len(made)
+
+
+def test_what_the_paper_says_of_variants():
+    def colorizer(name):
+        return presets.network_config("colorizer", name, height=28, width=28)
+
+    assert [colorizer(name).ff_size for name in ("coltran_b", "coltran_b_2x", "coltran_b_4x")] == [512, 1024, 2048]
+    assert configs.replace_fields(colorizer("coltran_b_4x"), {"ff_size": 512}) == colorizer("coltran_b")
+    stages = ("colorizer", "color_upsampler", "spatial_upsampler")
+    sizes = [train_options.train_options(stage, "low_compute", {}).batch_size for stage in stages]
+    assert sizes == [56, 192, 16]
+    assert presets.network_config("spatial_upsampler", "low_compute", height=256, width=256).num_layers == 2
 
 
 @pytest.mark.parametrize(
@@ -26,6 +48,13 @@ def test_presets_differ_from_each_other():
     [
         (lambda: presets.network_config("colorizer", "coltan", height=8, width=8), "Did you mean 'coltran'"),
         (lambda: presets.network_config("color_upsampler", "no_cln", height=8, width=8), "variant of the colorizer"),
+        (
+            lambda: presets.network_config("colorizer", "single_upsampler", height=8, width=8),
+            "variant of the spatial_upsampler; stage 'colorizer' has coltran, coltran_b, coltran_b_2x",
+        ),
+        (lambda: presets.network_config("colorizer", "coltran_s", height=64, width=64), "28x28 pixels, got 64x64"),
+        (lambda: configs.check_stage("color_upsampler", UpsamplerConfig(num_input_levels=256)), "levels 8, got 256"),
+        (lambda: UpsamplerConfig(compute_dtype="float16"), "Did you mean 'bfloat16'.*float32, bfloat16"),
         (lambda: presets.network_config("colourizer", "smoke", height=8, width=8), "unknown stage"),
         (lambda: ColorizerConfig(hidden_size=30, num_heads=4), "multiple of num_heads"),
         (lambda: ColorizerConfig(num_inner_layers=0), "num_inner_layers must be"),
