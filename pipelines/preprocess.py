@@ -2,10 +2,10 @@
 
     coltran-preprocess --source photos/ --out records/train --split train
 
-reads a folder of images (class folders or loose files) or Kaggle's ImageNet zip and writes sharded TFRecords with, for
-each photo, the 256x256 and 64x64 images, their grayscale, and the 512 coarse colors at 64x64. Prints how many images
-were read, written and rejected, and why. On 2 cores, hundreds of photos a second. Interrupted runs go on where they
-stopped; a finished one is not repeated.
+reads a folder of images (class folders or loose files), Kaggle's ImageNet zip, or the official tars of ILSVRC 2012, as
+they are, and writes sharded TFRecords with, for each photo, the 256x256 and 64x64 images, their grayscale, and the 512
+coarse colors at 64x64. Prints how many images were read, written and rejected, and why. On 2 cores, over a hundred
+photos a second. Interrupted runs go on where they stopped; a finished one is not repeated.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ Photos in, a record folder out.
 
     coltran-preprocess --source photos/ --out records/train --split train
 
-reads a folder of images (class folders or loose files) or Kaggle's ImageNet zip and writes sharded TFRecords with, for
-each photo, the 256x256 and 64x64 images, their grayscale, and the 512 coarse colors at 64x64. Prints how many images
-were read, written and rejected, and why. On 2 cores, hundreds of photos a second. Interrupted runs go on where they
-stopped; a finished one is not repeated.
+reads a folder of images (class folders or loose files), Kaggle's ImageNet zip, or the official tars of ILSVRC 2012, as
+they are, and writes sharded TFRecords with, for each photo, the 256x256 and 64x64 images, their grayscale, and the 512
+coarse colors at 64x64. Prints how many images were read, written and rejected, and why. On 2 cores, over a hundred
+photos a second. Interrupted runs go on where they stopped; a finished one is not repeated.
 
     coltran-preprocess --verify records/train       checks every shard; exit status 1 if anything is wrong
     coltran-preprocess --describe records/train     prints what is in the folder
@@ -75,7 +75,7 @@ class Options:
 def parser() -> argparse.ArgumentParser:
     parser = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
     add = parser.add_argument
-    add("--source", metavar="PATH", help="folder of images, or Kaggle's zip; local or gs://")
+    add("--source", metavar="PATH", help="folder of images, Kaggle's zip, or an official tar; local or gs://")
     add("--out", metavar="FOLDER", help="record folder to write; local or gs://")
     add("--verify", metavar="FOLDER", help="instead: check every shard of a finished record folder")
     add("--describe", metavar="FOLDER", help="instead: say what a finished record folder holds")

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
 
@@ -72,6 +73,34 @@ def test_kaggle_zip_gives_the_records_of_the_folder(photo_folder, truth_folder, 
     assert digest(tmp_path / "train") == digest(truth_folder)
     run(capsys, "--source", packed, "--out", tmp_path / "val", "--split=validation", *SMALL)
     assert list(digest(tmp_path / "val")) == ["validation/ILSVRC2012_val_00000001"]
+
+
+def test_the_official_tar_of_tars_gives_the_records_of_the_folder(photo_folder, truth_folder, tmp_path, capsys):
+    outer = tmp_path / "ILSVRC2012_img_train.tar"
+    with tarfile.open(outer, "w") as archive:
+        for folder in sorted(photo_folder.iterdir()):
+            inner = tmp_path / f"{folder.name}.tar"
+            with tarfile.open(inner, "w") as members:
+                for path in sorted(folder.iterdir()):
+                    members.add(path, path.name)
+            archive.add(inner, inner.name)
+    assert run(capsys, "--source", outer, "--out", tmp_path / "train", *SMALL)[0] == 0
+    assert digest(tmp_path / "train") == digest(truth_folder)
+    outer.write_bytes(outer.read_bytes()[: outer.stat().st_size // 2])
+    status, _, err = run(capsys, "--source", outer, "--out", tmp_path / "cut", *SMALL)
+    assert status == 2
+    assert "damaged" in err
+
+
+def test_the_official_validation_tar(tmp_path, capsys):
+    source = tmp_path / "ILSVRC2012_img_val.tar"
+    with tarfile.open(source, "w") as archive:
+        for number in (1, 2):
+            path = tmp_path / f"ILSVRC2012_val_0000000{number}.JPEG"
+            path.write_bytes(encoded(smooth_photo(number, 40, 50)))
+            archive.add(path, path.name)
+    assert run(capsys, "--source", source, "--split=validation", "--out", tmp_path / "val", *SMALL)[0] == 0
+    assert sorted(digest(tmp_path / "val")) == [f"validation/ILSVRC2012_val_0000000{n}" for n in (1, 2)]
 
 
 def test_no_key_leads_out_of_a_folder(tmp_path, capsys):
@@ -191,7 +220,7 @@ def test_every_bad_file_is_listed_with_its_reason(photo_folder, tmp_path, capsys
         (["--source=EMPTY", "--limt=5"], "unknown option '--limt'. Did you mean '--limit'?"),
         (["--source=EMPTY", "--direct_running_mode=multi_threading"], "loses records"),
         ([], "--source"),
-        (["--source=EMPTY/file"], "expected a folder of images or a .zip"),
+        (["--source=EMPTY/file"], "expected a folder of images, a .zip or a .tar"),
     ],
 )
 def test_mistakes_get_one_line(arguments, message, tmp_path, capsys):
