@@ -105,6 +105,7 @@ def _plan_job(source: RecordFolder, options: Options):
 def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, object]:
     """Each given checkpoint's step and sha256, for manifest and fingerprint; refuses one of another stage or size."""
     from coltran import checkpoint
+    from coltran import config as configs
 
     facts = {}
     for stage, side in (("colorizer", "lo"), ("color_upsampler", "lo"), ("spatial_upsampler", "hi")):
@@ -113,11 +114,16 @@ def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, obje
             continue
         found, _, config, metadata = checkpoint.describe(folder, stage=stage)
         size = getattr(source.sizes, side)
-        if (config.height, config.width) != (size, size):
+        # A smaller colorizer (the paper's ColTran-S) is enlarged for the color upsampler.
+        smaller = stage == "colorizer" and options.color_upsampler and max(config.height, config.width) < size
+        if (config.height, config.width) != (size, size) and not smaller:
             raise UserError(
                 f"{found}: was trained for {config.height}x{config.width} pixels, and the {side} images of "
                 f"{source.path} are {size}x{size}; train on such records, or preprocess with --{side} {config.height}"
             )
+        joint = configs.joins_color_and_space(stage, config)
+        if stage == "spatial_upsampler" and not joint and not options.color_upsampler:
+            raise UserError(f"{found}: starts from the color upsampler's image; give --color_upsampler too")
         if stage == "colorizer" and options.top_k is not None and options.top_k > config.num_symbols:
             raise UserError(f"--top_k {options.top_k}: {found} knows {config.num_symbols} colors")
         facts[stage] = {"step": metadata["step"], "ema_sha256": metadata["ema_sha256"]}

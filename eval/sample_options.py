@@ -48,8 +48,6 @@ class Options:
     gallery: int = 8
 
     def __post_init__(self) -> None:
-        if self.spatial_upsampler and not self.color_upsampler:
-            raise UserError("--spatial_upsampler needs --color_upsampler: it starts from the color upsampler's image")
         if self.mode == "argmax" and self.samples > 1:
             raise UserError(f"--samples {self.samples}: --mode argmax gives one image, whatever the sample index")
 

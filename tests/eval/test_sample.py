@@ -10,6 +10,14 @@ from coltran.config import replace_fields
 from eval import sample
 
 STAGES = {"colorizer": 16, "color_upsampler": 16, "spatial_upsampler": 32}
+TINY = {"hidden_size": 8, "ff_size": 8, "num_heads": 2}
+
+
+def save_untrained(folder, stage: str, side: int, **changes) -> None:
+    config = replace_fields(presets.network_config(stage, "smoke", height=side, width=side), TINY | changes)
+    weights = parameters.flatten(parameters.nnx.state(parameters.build(config, seed=3), parameters.nnx.Param))
+    weights = {name: np.asarray(array) for name, array in weights.items()}
+    checkpoint.save(folder, stage=stage, config=config, step=7, ema=weights, weights=weights)
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +25,7 @@ def checkpoints(tmp_path_factory):
     """Three tiny networks with random weights, for lo = 16 and hi = 32."""
     root = tmp_path_factory.mktemp("checkpoints")
     for stage, side in STAGES.items():
-        config = presets.network_config(stage, "smoke", height=side, width=side)
-        config = replace_fields(config, {"hidden_size": 8, "ff_size": 8, "num_heads": 2})
-        weights = parameters.flatten(parameters.nnx.state(parameters.build(config, seed=3), parameters.nnx.Param))
-        weights = {name: np.asarray(array) for name, array in weights.items()}
-        checkpoint.save(root / stage, stage=stage, config=config, step=7, ema=weights, weights=weights)
+        save_untrained(root / stage, stage, side)
     return root
 
 
@@ -77,6 +81,24 @@ def test_a_sample_does_not_depend_on_what_shares_its_batch(sampled, truth_folder
     for place, values in part.items():
         for name, value in values.items():
             np.testing.assert_array_equal(value, whole[place][name], err_msg=f"{place} {name}")
+
+
+def test_a_smaller_colorizer_and_one_upsampler_for_color_and_space(truth_folder, checkpoints, tmp_path, capsys):
+    save_untrained(tmp_path / "small", "colorizer", 8)
+    save_untrained(tmp_path / "joint", "spatial_upsampler", 32, num_input_levels=8)
+    arguments = ["--seed=1", "--num=2", f"--colorizer={tmp_path / 'small'}"]
+    status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "a", *arguments)
+    assert status == 0, err
+    assert {values[records.COARSE_LO].shape for values in rows(tmp_path / "a").values()} == {(16, 16)}
+    arguments = ["--seed=1", "--num=2", f"--spatial_upsampler={tmp_path / 'joint'}"]
+    status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "b", *arguments, stages=["colorizer"])
+    assert status == 0, err
+    assert {values[records.RGB_HI].shape for values in rows(tmp_path / "b").values()} == {(32, 32, 3)}
+    assert all(records.RGB_LO not in values for values in rows(tmp_path / "b").values())
+    arguments = ["--seed=1", f"--spatial_upsampler={checkpoints / 'spatial_upsampler'}"]
+    status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "c", *arguments, stages=["colorizer"])
+    assert status == 2
+    assert "give --color_upsampler too" in err
 
 
 def test_coarse_colors_alone(truth_folder, checkpoints, tmp_path, capsys):
