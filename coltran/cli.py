@@ -16,6 +16,11 @@ USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
 _USER_CAUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOSPC)
 
+_GCS_ADVICE = (
+    "what is not public needs credentials: `gcloud auth application-default login`, or GOOGLE_APPLICATION_CREDENTIALS "
+    "with a service account's key file"
+)
+
 
 class Parser(argparse.ArgumentParser):
     """argparse that keeps paragraphs in help texts, shows defaults, and answers a mistake in one line."""
@@ -36,6 +41,11 @@ def run_command(prog: str, command: Callable[[], int | None]) -> int:
         return command() or 0
     except UserError as error:
         print(f"{prog}: {error}", file=sys.stderr)
+        return USER_ERROR_STATUS
+    except Exception as error:
+        if type(error).__module__ != "google.api_core.exceptions":
+            raise
+        print(f"{prog}: Google Cloud Storage: {error}; {_GCS_ADVICE}", file=sys.stderr)
         return USER_ERROR_STATUS
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; run the same command again to go on", file=sys.stderr)

@@ -1,6 +1,6 @@
 """Turns a checkpoint of the public ColTran release into one of this project, or back.
 
-    coltran-import --from gs://BUCKET/coltran/colorizer --to runs/colorizer
+    coltran-import --from gs://gresearch/coltran/colorizer_v2 --to runs/colorizer
     coltran-import --export --from runs/colorizer --to released/colorizer
 
 Which of the three networks it is, and its sizes, are read from the variables; every variable must be there, fit, and be

@@ -177,11 +177,9 @@ def _client():
         return storage.Client(project="emulator", credentials=credentials.AnonymousCredentials())
     try:
         return storage.Client()
-    except exceptions.DefaultCredentialsError as error:
-        raise UserError(
-            "gs:// paths need Google credentials: run `gcloud auth application-default login`, "
-            "or set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file"
-        ) from error
+    except exceptions.DefaultCredentialsError:
+        # Public buckets, such as that of the release's weights, are read without credentials.
+        return storage.Client.create_anonymous_client()
 
 
 @functools.cache
