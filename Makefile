@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 EXTRAS := beam eval study demo dev
 INSTALLED := $(VENV)/installed
 
+# Trust what the system trusts: company networks bring certificates of their own.
+export UV_SYSTEM_CERTS := 1
+
 .DEFAULT_GOAL := help
 
 help:  ## Show this list.
