@@ -22,6 +22,23 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+def reference_path(name: str, *, kept_in: str, below: str = "") -> pathlib.Path:
+    """A file of the reference data: from tests/testdata/`kept_in`, else from COLTRAN_REFERENCE/`below`; else skips."""
+    in_tree = pathlib.Path(__file__).parent / "testdata" / kept_in / name
+    if in_tree.exists():
+        return in_tree
+    folder = os.environ.get("COLTRAN_REFERENCE")
+    if not folder:
+        pytest.skip(f"COLTRAN_REFERENCE is not set: {name} is not in the tree")
+    return pathlib.Path(folder) / below / name
+
+
+def load_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file."""
+    with np.load(path) as data:
+        return {key: data[key] for key in data}
+
+
 @pytest.fixture(scope="session")
 def reference_folder() -> pathlib.Path:
     """The folder of numbers that the public release computes (environment variable COLTRAN_REFERENCE)."""

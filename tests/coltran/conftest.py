@@ -1,5 +1,6 @@
 """Fixtures of the network tests: reference data, and arrays whose ranks are never promoted silently."""
 
+import functools
 import os
 import pathlib
 import socket
@@ -8,40 +9,26 @@ import sys
 import time
 import urllib.request
 
-import numpy as np
 import pytest
+
+from tests.conftest import load_arrays, reference_path
 
 # Read by JAX when it is first imported; set here so that collecting other tests does not import it.
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 
-IN_TREE = pathlib.Path(__file__).parent.parent / "testdata" / "release"
-
-
-def reference_path(name: str) -> pathlib.Path:
-    """A file of the reference data: from the tree, else from COLTRAN_REFERENCE; skips where it is in neither."""
-    if (IN_TREE / name).exists():
-        return IN_TREE / name
-    folder = os.environ.get("COLTRAN_REFERENCE")
-    if not folder:
-        pytest.skip(f"COLTRAN_REFERENCE is not set: {name} is not in the tree")
-    return pathlib.Path(folder) / name
+_path = functools.partial(reference_path, kept_in="release")
 
 
 @pytest.fixture(scope="session")
 def reference():
     """`reference("colorizer_coltran.npz")` -> {name: array}; skips where the file is not there."""
-
-    def load(name: str) -> dict[str, np.ndarray]:
-        with np.load(reference_path(name)) as data:
-            return {key: data[key] for key in data}
-
-    return load
+    return lambda name: load_arrays(_path(name))
 
 
 @pytest.fixture(scope="session")
 def reference_file():
     """`reference_file("release_variables.json")` -> its path; skips where it is not there."""
-    return reference_path
+    return _path
 
 
 @pytest.fixture(scope="session")

@@ -1,49 +1,35 @@
 """Fixtures of the FID tests: parity data, the rule-made weights it was computed with, and its images."""
 
+import functools
 import json
-import os
-import pathlib
 
 import numpy as np
 import pytest
 
-IN_TREE = pathlib.Path(__file__).parent.parent / "testdata" / "fid"
+from tests.conftest import load_arrays, reference_path
 
-
-def parity_path(name: str) -> pathlib.Path:
-    """A file of the parity data: from the tree, else from COLTRAN_REFERENCE/fid; skips where it is in neither."""
-    if (IN_TREE / name).exists():
-        return IN_TREE / name
-    folder = os.environ.get("COLTRAN_REFERENCE")
-    if not folder:
-        pytest.skip(f"COLTRAN_REFERENCE is not set: {name} is not in the tree")
-    return pathlib.Path(folder) / "fid" / name
+_path = functools.partial(reference_path, kept_in="fid", below="fid")
 
 
 @pytest.fixture(scope="session")
 def parity_file():
     """`parity_file("mini_zip.pth")` -> its path; skips where it is not there."""
-    return parity_path
+    return _path
 
 
 @pytest.fixture(scope="session")
 def parity():
     """`parity("tiny_golden.npz")` -> {name: array}; skips where the file is not there."""
-
-    def load(name: str) -> dict[str, np.ndarray]:
-        with np.load(parity_path(name)) as data:
-            return {key: data[key] for key in data}
-
-    return load
+    return lambda name: load_arrays(_path(name))
 
 
 @pytest.fixture(scope="session")
 def parity_weights():
     """`parity_weights("rule" or "calib")` -> the weights that the golden features were computed with, by their rule."""
-    shapes = json.loads(parity_path("manifest.json").read_text())["shapes"]
+    shapes = json.loads(_path("manifest.json").read_text())["shapes"]
     generator = np.random.Generator(np.random.PCG64(20151205))
     rule = {key: _ruled(key, shapes[key], generator.random(shapes[key])) for key in sorted(shapes)}
-    flat = np.load(parity_path("bn_calib_f16.npy")).astype(np.float32)
+    flat = np.load(_path("bn_calib_f16.npy")).astype(np.float32)
     statistics = sorted(key for key in rule if "running_" in key)
     parts = np.split(flat, np.cumsum([rule[key].size for key in statistics])[:-1])
     return {"rule": rule, "calib": rule | dict(zip(statistics, parts, strict=True))}.__getitem__
