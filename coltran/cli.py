@@ -101,9 +101,9 @@ def import_tensorflow():
     return tensorflow
 
 
-def nearest(name: str, good: Iterable[str]) -> str:
+def nearest(name: str, good: Iterable[str], *, cutoff: float = 0.6) -> str:
     """` Did you mean 'X'?` for a misspelt name, or an empty string where nothing is near."""
-    found = difflib.get_close_matches(name, list(good), n=1)
+    found = difflib.get_close_matches(name, list(good), n=1, cutoff=cutoff)
     return f" Did you mean '{found[0]}'?" if found else ""
 
 

@@ -5,10 +5,10 @@ rebuilt from it alone. How a network is trained is `coltran.train_options.TrainO
 """
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from coltran.cli import nearest
 from coltran.errors import UserError
 
 STAGES = ("colorizer", "color_upsampler", "spatial_upsampler")
@@ -24,9 +24,7 @@ def refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
     names = list(known)
     if name in names:
         return
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UserError(f"unknown {what} {name!r}.{hint} Good names: {', '.join(names)}.")
+    raise UserError(f"unknown {what} {name!r}.{nearest(name, names, cutoff=0.5)} Good names: {', '.join(names)}.")
 
 
 def _require_positive(config: Any, fields: Iterable[str]) -> None:

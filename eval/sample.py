@@ -7,51 +7,43 @@ shards that are missing, and no image is lost or made twice.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from coltran import cli, partition, record_folder, records, storage
 from coltran.errors import UserError
 from coltran.record_folder import RecordFolder
 from eval.sample_options import PROG, Options, parse, parser
 
+if TYPE_CHECKING:
+    from pipelines.shard_run import ShardRun
+
 GALLERY = "gallery.png"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Result:
-    """What a run did: the folder's manifest, and how many samples this run itself made."""
-
-    manifest: record_folder.Manifest
-    made: int
-    seconds: float
-
-
-def run(options: Options, beam_arguments: Sequence[str] = ()) -> Result:
+def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
     """Runs the job to its end. Raises UserError for what the user can put right."""
-    from eval import gallery
-    from pipelines import beam_options, engine, shard_job
+    from eval.sample_shard import SampleShard
+    from pipelines import beam_options, shard_run
 
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
     source = record_folder.open_folder(options.records, schema=records.TRUTH, needs=_needs(options))
-    inputs = _choose(source, options)
     job = _plan_job(source, options)
-    total = sum(map(len, inputs))
-    started = time.monotonic()
-    if shard_job.is_finished(job):
-        return Result(manifest=record_folder.open_folder(options.out).manifest, made=0, seconds=0.0)
-    missing = shard_job.plan(job, inputs)
-    before = shard_job.count_done(job)
-    if missing:
-        with engine.watched_job(job, engine_options, total, "sample", "images"):
-            engine.run_pipeline(lambda pipeline: _build(pipeline, source, job, options, missing), engine_options)
-    seconds = time.monotonic() - started
-    figures = {"seconds": seconds, "images_made": total - before, "images_per_second": (total - before) / seconds}
-    manifest = shard_job.finish(job, max_reject_fraction=0.0, run={**figures, "shards_made": missing})
-    if options.gallery:
-        picture = gallery.gallery(source, record_folder.open_folder(options.out), options.gallery, options.seed)
-        storage.write_bytes(storage.join(options.out, GALLERY), picture)
-    return Result(manifest=manifest, made=total - before, seconds=seconds)
+    result = shard_run.run_shards(
+        job, lambda: _choose(source, options), SampleShard(source, job, options), engine_options, what="sample"
+    )
+    _write_gallery(source, options)
+    return result
+
+
+def _write_gallery(source: RecordFolder, options: Options) -> None:
+    """Adds the picture to a finished folder that has none: a run may have been killed just before."""
+    from eval import gallery
+
+    path = storage.join(options.out, GALLERY)
+    if options.gallery and not storage.exists(path):
+        made = record_folder.open_folder(options.out)
+        storage.write_bytes(path, gallery.gallery(source, made, options.gallery, options.seed))
 
 
 def _needs(options: Options) -> list[str]:
@@ -130,20 +122,7 @@ def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, obje
     return facts
 
 
-def _build(pipeline, source: RecordFolder, job, options: Options, missing: Sequence[int]) -> None:
-    import apache_beam as beam
-
-    from eval.sample_shard import SampleShard
-
-    _ = (
-        pipeline
-        | "Shards" >> beam.Create(list(missing), reshuffle=False)
-        | "Spread" >> beam.Reshuffle()
-        | "Sample" >> beam.ParDo(SampleShard(source, job, options))
-    )
-
-
-def report(result: Result, options: Options) -> Iterator[str]:
+def report(result: ShardRun, options: Options) -> Iterator[str]:
     """The lines that the command ends with."""
     manifest = result.manifest
     if result.made == 0:
@@ -152,7 +131,7 @@ def report(result: Result, options: Options) -> Iterator[str]:
     yield f"{written} samples written: {written // options.samples} images x {options.samples}"
     rows = [
         ("features", " ".join(manifest.features)),
-        ("rate", f"{result.made / result.seconds:.2f} samples/s" if result.made else "-"),
+        ("rate", f"{result.rate:.2f} samples/s" if result.rate else "-"),
         ("folder", options.out),
     ]
     if options.gallery:

@@ -8,7 +8,6 @@ import re
 import threading
 from collections.abc import Callable
 
-from coltran import storage
 from coltran.cli import progress_bar
 from coltran.errors import UserError
 
@@ -78,12 +77,3 @@ def watched(count_done: Callable[[], int], total: int, what: str, unit: str, *, 
             stop.set()
             thread.join()
             look()
-
-
-def watched_job(job, options, total: int, what: str, unit: str):
-    """`watched` for a shard job, where its files can be seen from here: a local folder and a local engine."""
-    from pipelines import beam_options, shard_job
-
-    if storage.is_gcs(job.folder) or not beam_options.is_local(options):
-        return contextlib.nullcontext()
-    return watched(lambda: shard_job.count_done(job), total, what, unit)

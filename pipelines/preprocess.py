@@ -12,30 +12,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from coltran import cli, record_folder, records
+from coltran import cli, records
 from pipelines import selection
 from pipelines.preprocess_options import PROG, Inspection, Options, parse, parser
 from pipelines.selection import Selection
+
+if TYPE_CHECKING:
+    from pipelines.shard_run import ShardRun
 
 _SHARD_BYTES = 150_000_000
 _MIN_SHARDS = 8  # enough for small folders to be spread over the workers
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Result:
-    """What a run did: the folder's manifest, and how many images this run itself made."""
-
-    manifest: object
-    made: int
-    seconds: float
-
-
-def run(options: Options, beam_arguments: Sequence[str] = ()) -> Result:
+def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
     """Runs the job to its end; see the module's text. Raises UserError for what the user can put right."""
-    from pipelines import beam_options, engine, shard_job, sources, truth_summary
+    from pipelines import beam_options, shard_run, sources, truth_summary
+    from pipelines.write_truth import WriteTruthShard
 
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
     index = sources.index_images(options.source, "train" if options.split == selection.HOLDOUT else options.split)
@@ -43,24 +38,16 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> Result:
         index.images, split=options.split, holdout=options.holdout, limit=options.limit, seed=options.seed
     )
     job = _plan_job(options, chosen)
-    started = time.monotonic()
-    if shard_job.is_finished(job):
-        return Result(manifest=record_folder.open_folder(options.out).manifest, made=0, seconds=0.0)
-    missing = shard_job.plan(job, _inputs(job, chosen))
-    before, total = shard_job.count_done(job), len(chosen.images) + len(chosen.duplicates)
-    if missing:
-        with engine.watched_job(job, engine_options, total, "preprocess", "images"):
-            engine.run_pipeline(lambda pipeline: _build(pipeline, job, options, missing), engine_options)
-    seconds = time.monotonic() - started
-    made = total - before
-    figures = {"seconds": seconds, "images_made": made, "images_per_second": made / max(seconds, 1e-9)}
-    manifest = shard_job.finish(
+    return shard_run.run_shards(
         job,
+        lambda: _inputs(job, chosen),
+        WriteTruthShard(job, options),
+        engine_options,
+        what="preprocess",
         max_reject_fraction=options.max_reject_fraction,
-        run={**figures, "shards_made": missing, "files_ignored": index.ignored, "held_out": chosen.held_out},
+        facts={"files_ignored": index.ignored, "held_out": chosen.held_out},
         summarize=truth_summary.summary_files,
     )
-    return Result(manifest=manifest, made=made, seconds=seconds)
 
 
 def _plan_job(options: Options, chosen: Selection):
@@ -100,20 +87,7 @@ def _inputs(job, chosen: Selection) -> list[list[dict]]:
     return inputs
 
 
-def _build(pipeline, job, options: Options, missing: Sequence[int]) -> None:
-    import apache_beam as beam
-
-    from pipelines.write_truth import WriteTruthShard
-
-    _ = (
-        pipeline
-        | "Shards" >> beam.Create(list(missing), reshuffle=False)
-        | "Spread" >> beam.Reshuffle()
-        | "Write" >> beam.ParDo(WriteTruthShard(job, options))
-    )
-
-
-def report(result: Result, options: Options) -> Iterator[str]:
+def report(result: ShardRun, options: Options) -> Iterator[str]:
     """The lines that the command ends with."""
     manifest = result.manifest
     counts = manifest.counts
@@ -122,7 +96,7 @@ def report(result: Result, options: Options) -> Iterator[str]:
     yield f"{counts['read']} read = {counts['written']} written + {counts['rejected']} rejected"
     for reason, number in sorted(manifest.rejected_by_reason.items()):
         yield f"  rejected, {reason}: {number} (listed in {options.out}/rejects.jsonl)"
-    rate = f"{result.made / result.seconds:.0f} images/s" if result.made else "-"
+    rate = f"{result.rate:.0f} images/s" if result.rate else "-"
     size = sum(shard.size for shard in manifest.shards)
     yield cli.table(
         [

@@ -1,0 +1,89 @@
+"""Runs a shard job on a Beam engine, from the plan to COMPLETED: the part that every job that writes records shares."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from coltran import record_folder, storage
+from coltran.record_folder import Manifest
+from pipelines import beam_options, engine, shard_job
+from pipelines.shard_job import ShardJob
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardRun:
+    """What a run did: the folder's manifest, how many inputs this run itself worked through, and in which time."""
+
+    manifest: Manifest
+    made: int
+    seconds: float
+
+    @property
+    def rate(self) -> float | None:
+        """Inputs per second; None where there was nothing left to do."""
+        return self.made / self.seconds if self.made else None
+
+
+def run_shards(
+    job: ShardJob,
+    inputs: Callable[[], Sequence[Sequence[Mapping[str, object]]]],
+    make_shard,
+    engine_options,
+    *,
+    what: str,
+    max_reject_fraction: float = 0.0,
+    facts: Mapping[str, object] | None = None,
+    summarize=None,
+) -> ShardRun:
+    """Makes the shards that are missing and finishes the folder; does nothing where it is finished.
+
+    Args:
+      job: the folder that is to be made.
+      inputs: gives each shard's inputs; called only where something is left to do.
+      make_shard: DoFn that makes the shard of a given number with `shard_job.write_shard`.
+      engine_options: from `beam_options`.
+      what: word before the progress bar.
+      max_reject_fraction, summarize: as in `shard_job.finish`.
+      facts: for run.json, beside the timings.
+    Raises:
+      UserError: the folder belongs to another job, a worker met a mistake of the user's, or too many rejects.
+    """
+    if shard_job.is_finished(job):
+        return ShardRun(manifest=record_folder.open_folder(job.folder).manifest, made=0, seconds=0.0)
+    planned = inputs()
+    missing = shard_job.plan(job, planned)
+    started = time.monotonic()
+    if missing:
+        with _watched(job, engine_options, sum(map(len, planned)), what):
+            engine.run_pipeline(lambda pipeline: _build(pipeline, make_shard, missing), engine_options)
+    seconds = time.monotonic() - started
+    made = sum(len(planned[index]) for index in missing)
+    figures = {"seconds": seconds, "images_made": made, "images_per_second": made / seconds if made else None}
+    manifest = shard_job.finish(
+        job,
+        max_reject_fraction=max_reject_fraction,
+        run={**figures, "shards_made": missing, **(facts or {})},
+        summarize=summarize,
+    )
+    return ShardRun(manifest=manifest, made=made, seconds=seconds)
+
+
+def _build(pipeline, make_shard, missing: Sequence[int]) -> None:
+    import apache_beam as beam
+
+    _ = (
+        pipeline
+        | "Shards" >> beam.Create(list(missing), reshuffle=False)
+        | "Spread" >> beam.Reshuffle()
+        | "Make" >> beam.ParDo(make_shard)
+    )
+
+
+def _watched(job: ShardJob, engine_options, total: int, what: str):
+    """A progress bar where the workers' files can be seen from here: a local folder and a local engine."""
+    if storage.is_gcs(job.folder) or not beam_options.is_local(engine_options):
+        return contextlib.nullcontext()
+    return engine.watched(lambda: shard_job.count_done(job), total, what, "images")
