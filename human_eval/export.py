@@ -52,6 +52,12 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> Result:
     side = _same_side(truth, colorized, options.image)
     keys = _keys_with_all_samples(truth, colorized, options.samples)
     forms = design.design(keys, images=options.images, samples=options.samples, block=options.block, seed=options.seed)
+    described = study_folder.describe_export(dataclasses.asdict(options), truth.manifest, colorized.manifest)
+    result = Result(
+        folder=options.out, forms=len(forms), trials=sum(len(form.trials) for form in forms), images=options.images
+    )
+    if study_folder.is_finished(pathlib.Path(options.out), described):
+        return result
     out = _fresh_folder(options.out)
     secret = study_folder.load_secret(out / "private" / "secret")
     images = out / "public" / "images"
@@ -61,9 +67,9 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> Result:
     leaks = list(leak_audit.find_leaks(out / "public", out / "private" / "key.csv"))
     if leaks:
         raise UserError(f"{out}: the leak audit found {len(leaks)} leaks, first: {leaks[0]}; do not use this folder")
+    study_folder.private_file(out / study_folder.EXPORT, described)
     (out / COMPLETED).touch()
-    trials = sum(len(form.trials) for form in forms)
-    return Result(folder=str(out), forms=len(forms), trials=trials, images=options.images)
+    return result
 
 
 def _same_side(truth: RecordFolder, colorized: RecordFolder, image: str) -> int:

@@ -18,13 +18,15 @@ import json
 import os
 import pathlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from coltran.record_folder import COMPLETED, Manifest
 from human_eval.design import Form, Trial
 from human_eval.opaque_files import ROLES, opaque_name
 
 KEY_COLUMNS = ("file", "role", "form", "trial", "key", "sample")
 BATCH_COLUMNS = ("form", "trials")
+EXPORT = pathlib.PurePath("private", "export.json")
 _SAME_TIME = 1_600_000_000  # of every public file, so that no time stamp tells which was written when
 
 
@@ -34,6 +36,19 @@ def private_file(path: pathlib.Path, data: bytes) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
         file.write(data)
+
+
+def describe_export(options: Mapping[str, object], truth: Manifest, colorized: Manifest) -> bytes:
+    """JSON of all that decides on a study: the options, and what the two record folders hold."""
+    decisive = {name: value for name, value in options.items() if name not in ("truth", "colorized", "out")}
+    fingerprints = {"truth": truth.fingerprint, "colorized": colorized.fingerprint}
+    return json.dumps({"options": decisive, "fingerprints": fingerprints}, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def is_finished(folder: pathlib.Path, described: bytes) -> bool:
+    """Whether `folder` holds this very study, exported to its end."""
+    made_from = folder / EXPORT
+    return (folder / COMPLETED).exists() and made_from.exists() and made_from.read_bytes() == described
 
 
 def load_secret(path: pathlib.Path) -> bytes:

@@ -58,6 +58,15 @@ def test_the_private_files_are_private(exported):
     assert (exported / "COMPLETED").exists()
 
 
+def test_the_same_export_again_changes_nothing(exported, truth_folder, colorized_folder, capsys):
+    before = {path: path.stat().st_mtime_ns for path in exported.rglob("*")}
+    arguments = [f"--truth={truth_folder}", f"--colorized={colorized_folder}", f"--out={exported}", "--seed=1"]
+    assert study.main(["export", *arguments, "--images=10", "--block=4"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in exported.rglob("*")} == before
+    assert study.main(["export", *arguments, "--images=10", "--block=5"]) == 2
+    assert "holds a finished study" in capsys.readouterr().err
+
+
 def test_the_audit_finds_leaks_that_are_put_in(exported, tmp_path):
     import shutil
 
