@@ -107,14 +107,22 @@ def nearest(name: str, good: Iterable[str], *, cutoff: float = 0.6) -> str:
     return f" Did you mean '{found[0]}'?" if found else ""
 
 
-def progress_bar(total: int, what: str, unit: str, initial: int = 0):
-    """A tqdm bar on stderr: live on a terminal, one line every 10 seconds in a log file."""
+def progress_bar(total: int | None, what: str, unit: str, initial: int = 0, delay: float = 0):
+    """A tqdm bar on stderr: live on a terminal, one line every 10 seconds in a log file.
+
+    Args:
+      total: None where nobody knows it yet.
+      what, unit: words before and after the numbers.
+      initial: how much was done before.
+      delay: seconds to wait before showing anything, for what is mostly over at once.
+    """
     from tqdm import tqdm
 
     live = sys.stderr.isatty()
     return tqdm(
         total=total,
         initial=initial,
+        delay=delay,
         desc=what,
         unit=f" {unit}",
         mininterval=0.2 if live else 10.0,

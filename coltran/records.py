@@ -1,8 +1,8 @@
 """The records: names, dtypes, shapes, value ranges, version, encoding and decoding. No other file spells a name out.
 
 A record is a tf.train.Example in a TFRecord file. Arrays are stored as their raw bytes in C order, little endian, so
-that any reader gets them back with one reshape and nothing is ever lossy. H x W is the high resolution (256x256 in the
-paper), h x w the low one (64x64).
+that any reader gets them back with one reshape; those of the high resolution may be packed, never with loss. H x W is
+the high resolution (256x256 in the paper), h x w the low one (64x64).
 
     from coltran import records
     data = records.encode(records.TRUTH, {records.KEY: "train/n01440764/n01440764_10026", ...})
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from coltran import tfrecord
+from coltran import pixel_codec, tfrecord
 from coltran.errors import UserError
 
 SCHEMA_VERSION = 1
@@ -181,13 +181,14 @@ COLORIZED = _schema(
 SCHEMAS = {schema.name: schema for schema in (TRUTH, COLORIZED)}
 
 
-def encode(schema: Schema, values: Mapping[str, object], sizes: Sizes) -> bytes:
+def encode(schema: Schema, values: Mapping[str, object], sizes: Sizes, encoding: str = pixel_codec.RAW) -> bytes:
     """A record's bytes.
 
     Args:
       schema: TRUTH or COLORIZED.
       values: by feature name; arrays of exactly the feature's dtype and shape.
       sizes: resolution of the folder.
+      encoding: of the high resolution's pixels, one of `pixel_codec.ENCODINGS`.
     Raises:
       ValueError: a missing or unknown feature, or a value of another type, shape or range, by name.
     """
@@ -197,7 +198,7 @@ def encode(schema: Schema, values: Mapping[str, object], sizes: Sizes) -> bytes:
     encoded = {}
     for feature in schema.select(values):
         try:
-            encoded[feature.name] = _encode_value(feature, values[feature.name], sizes)
+            encoded[feature.name] = _encode_value(feature, values[feature.name], sizes, encoding)
         except ValueError as error:
             raise ValueError(f"record {values[KEY]!r}, feature '{feature.name}': {error}") from error
     return tfrecord.encode_example(encoded)
@@ -231,7 +232,7 @@ def decode(schema: Schema, data: bytes, sizes: Sizes, names: Iterable[str] | Non
     return decoded
 
 
-def _encode_value(feature: Feature, value: object, sizes: Sizes) -> bytes | int | float:
+def _encode_value(feature: Feature, value: object, sizes: Sizes, encoding: str) -> bytes | int | float:
     if feature.kind == "text":
         return str(value).encode()
     if feature.kind == "real":
@@ -244,7 +245,7 @@ def _encode_value(feature: Feature, value: object, sizes: Sizes) -> bytes | int 
     if array.dtype != feature.dtype or array.shape != shape:
         raise ValueError(f"expected {feature.dtype} {list(shape)}, got {array.dtype} {list(array.shape)}")
     _check_range(feature, array)
-    return array.astype(np.dtype(feature.dtype).newbyteorder("<")).tobytes()
+    return pixel_codec.encode(array, encoding if feature.resolution == "hi" else pixel_codec.RAW)
 
 
 def _check_range(feature: Feature, array: np.ndarray) -> None:
@@ -261,8 +262,4 @@ def _decode_value(feature: Feature, value: bytes | int | float, sizes: Sizes) ->
         return int(value)
     if feature.kind == "real":
         return float(value)
-    shape = feature.shape(sizes)
-    array = np.frombuffer(value, np.dtype(feature.dtype).newbyteorder("<"))
-    if array.size != np.prod(shape):
-        raise ValueError(f"expected {feature.dtype} {list(shape)}, got {len(value)} bytes")
-    return array.reshape(shape)
+    return pixel_codec.decode(value, feature.dtype, feature.shape(sizes))

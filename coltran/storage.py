@@ -48,6 +48,15 @@ def is_folder(path: str) -> bool:
     return any(True for _ in _client().list_blobs(bucket, prefix=prefix, max_results=1))
 
 
+def size(path: str) -> int:
+    """Bytes of a file (or object) that exists."""
+    if is_gcs(path):
+        blob = _blob(path)
+        blob.reload()
+        return blob.size
+    return os.path.getsize(path)
+
+
 def list_files(folder: str) -> list[tuple[str, int]]:
     """All files below `folder`, recursively, as (path relative to it with '/', size in bytes), sorted by path.
 
@@ -61,6 +70,24 @@ def read_bytes(path: str) -> bytes:
     """The whole file. A missing or unreadable one is a UserError that names it."""
     with open_read(path) as file:
         return file.read()
+
+
+def read_range(path: str, offset: int, length: int) -> bytes:
+    """Up to `length` bytes from `offset` on, fewer at the file's end; on Cloud Storage one request for just these."""
+    if not is_gcs(path):
+        with open_read(path) as file:
+            file.seek(offset)
+            return file.read(length)
+    from google.api_core import exceptions
+
+    if length == 0:
+        return b""
+    try:
+        return _blob(path).download_as_bytes(start=offset, end=offset + length - 1)
+    except exceptions.NotFound as error:
+        raise UserError(f"{path}: no such object") from error
+    except exceptions.RequestRangeNotSatisfiable:
+        return b""
 
 
 @contextlib.contextmanager
@@ -87,6 +114,39 @@ def write_bytes(path: str, data: bytes) -> None:
     """Writes the whole file; nobody ever sees a part of it under its name."""
     with open_write(path) as file:
         file.write(data)
+
+
+def create(path: str, data: bytes) -> bool:
+    """Writes a small file only where there is none yet; False where there is. Of two who try at once, one succeeds."""
+    if is_gcs(path):
+        from google.api_core import exceptions
+
+        try:
+            _blob(path).upload_from_string(data, if_generation_match=0)
+        except exceptions.PreconditionFailed:
+            return False
+        return True
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        with open(path, "xb") as file:
+            file.write(data)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    return True
+
+
+def remove(path: str) -> None:
+    """Removes a file; a missing one is fine."""
+    if is_gcs(path):
+        from google.api_core import exceptions
+
+        with contextlib.suppress(exceptions.NotFound):
+            _blob(path).delete()
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ The tests read what is written here with TensorFlow, and the other way round.
 from __future__ import annotations
 
 import functools
+import io
 import struct
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
@@ -20,6 +21,8 @@ from coltran.errors import UserError
 _MASK_DELTA = 0xA282EAD8
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
+FRAME_BYTES = _HEADER.size + _FOOTER.size  # of a record, beside its data
+DATA_START = _HEADER.size  # of the data within a record
 
 
 def masked_crc32c(data: bytes) -> int:
@@ -34,6 +37,11 @@ def frame(data: bytes) -> bytes:
     return b"".join((length, _FOOTER.pack(masked_crc32c(length)), data, _FOOTER.pack(masked_crc32c(data))))
 
 
+def is_header(start: bytes) -> bool:
+    """True where `start`, the first bytes of a file, begins with a TFRecord's length and its checksum."""
+    return len(start) >= _HEADER.size and masked_crc32c(start[:8]) == _HEADER.unpack_from(start)[1]
+
+
 def read_frames(file: BinaryIO, name: str) -> Iterator[bytes]:
     """Yields the records of an open TFRecord file; a cut or damaged one is a UserError with its offset."""
     offset = 0
@@ -45,13 +53,23 @@ def read_frames(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 def read_offsets(file: BinaryIO, name: str) -> list[int]:
     """The byte offset of every record, found by its headers alone, for reading in any order."""
-    offsets = []
+    return [offset for offset, _ in read_layout(file, name)]
+
+
+def read_layout(file: BinaryIO, name: str) -> Iterator[tuple[int, int]]:
+    """(offset, length of the data) of every record, by its headers alone; the file may be moved between two of them."""
     offset = 0
+    file.seek(0)
     while header := file.read(_HEADER.size):
-        offsets.append(offset)
-        offset += _HEADER.size + _length(header, f"{name}: record at byte {offset}") + _FOOTER.size
+        length = _length(header, f"{name}: record at byte {offset}")
+        yield offset, length
+        offset += _HEADER.size + length + _FOOTER.size
         file.seek(offset)
-    return offsets
+
+
+def unframe(framed: bytes, where: str) -> bytes:
+    """The data of one whole record as `frame` made it, checked; `where` is for the message of a damaged one."""
+    return _read_frame(io.BytesIO(framed[_HEADER.size :]), framed[: _HEADER.size], where)
 
 
 def read_frame_at(file: BinaryIO, offset: int, name: str) -> bytes:

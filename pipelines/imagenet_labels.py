@@ -17,7 +17,8 @@ def wnids() -> tuple[str, ...]:
 
 
 @functools.cache
-def _index() -> dict[str, int]:
+def label_by_wnid() -> dict[str, int]:
+    """Label in 0..999 of each WordNet id."""
     return {wnid: index for index, wnid in enumerate(wnids())}
 
 
@@ -28,7 +29,7 @@ def label_of(path: str) -> int:
     """
     *folders, name = path.split("/")
     for part in reversed(folders):
-        if part in _index():
-            return _index()[part]
+        if part in label_by_wnid():
+            return label_by_wnid()[part]
     start = _WNID.match(name)
-    return _index().get(start.group(), UNKNOWN) if start else UNKNOWN
+    return label_by_wnid().get(start.group(), UNKNOWN) if start else UNKNOWN

@@ -2,15 +2,14 @@
 
     coltran-preprocess --source photos/ --out records/train --split train
 
-reads a folder of images (class folders or loose files), Kaggle's ImageNet zip, or the official tars of ILSVRC 2012, as
-they are, and writes sharded TFRecords with, for each photo, the 256x256 and 64x64 images, their grayscale, and the 512
-coarse colors at 64x64. Prints how many images were read, written and rejected, and why. On 2 cores, over a hundred
-photos a second. Interrupted runs go on where they stopped; a finished one is not repeated.
+The driver lists the images, chooses, and plans shards; workers make them (`write_truth`). See `preprocess_options` for
+what users read.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -21,22 +20,34 @@ from pipelines.preprocess_options import PROG, Inspection, Options, parse, parse
 from pipelines.selection import Selection
 
 if TYPE_CHECKING:
+    from pipelines.image_ref import ImageRef
+    from pipelines.shard_job import ShardJob
     from pipelines.shard_run import ShardRun
+    from pipelines.sources import Index
 
 _SHARD_BYTES = 150_000_000
 _MIN_SHARDS = 8  # enough for small folders to be spread over the workers
 
 
-def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
-    """Runs the job to its end; see the module's text. Raises UserError for what the user can put right."""
-    from pipelines import beam_options, shard_run, sources, truth_summary
-    from pipelines.write_truth import WriteTruthShard
+def choose(options: Options) -> tuple[Index, Selection]:
+    """The images that the source has, and those of them that become records."""
+    from pipelines import sources
 
-    engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
-    index = sources.index_images(options.source, "train" if options.split == selection.HOLDOUT else options.split)
+    split = "train" if options.split == selection.HOLDOUT else options.split
+    index = sources.index_images(options.source, split, kind=options.source_kind, labels=options.labels)
     chosen = selection.select(
         index.images, split=options.split, holdout=options.holdout, limit=options.limit, seed=options.seed
     )
+    return index, chosen
+
+
+def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
+    """Runs the job to its end; see the module's text. Raises UserError for what the user can put right."""
+    from pipelines import beam_options, shard_run, truth_summary
+    from pipelines.write_truth import WriteTruthShard
+
+    engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
+    index, chosen = choose(options)
     job = _plan_job(options, chosen)
     return shard_run.run_shards(
         job,
@@ -50,10 +61,11 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
     )
 
 
-def _plan_job(options: Options, chosen: Selection):
+def _plan_job(options: Options, chosen: Selection) -> ShardJob:
     from pipelines import shard_job
 
-    listing = [[ref.key, ref.label, ref.name, ref.size] for ref in [*chosen.images, *chosen.duplicates]]
+    listed = itertools.chain(chosen.images, chosen.duplicates)
+    listing = shard_job.digest_listing((ref.key, ref.label, ref.name, ref.size) for ref in listed)
     record_bytes = sum(
         math.prod(feature.shape(options.sizes)) * (2 if feature.dtype == "uint16" else 1)
         for feature in records.TRUTH.select(options.features)
@@ -62,7 +74,8 @@ def _plan_job(options: Options, chosen: Selection):
     wanted = options.num_shards or max(by_size, min(_MIN_SHARDS, math.ceil(len(chosen.images) / 32)))
     num_shards = min(wanted, len(chosen.images))
     kept = dataclasses.asdict(options)
-    for name in ("source", "out", "max_reject_fraction", "holdout", "limit"):  # what they decide is in the listing
+    # What these decide is in the listing.
+    for name in ("source", "source_kind", "labels", "out", "max_reject_fraction", "holdout", "limit", "dry_run"):
         del kept[name]
     kept |= {"num_shards": num_shards, "crop": "random" if options.random_crop else "center"}
     kept["stages"] = list(options.stages)
@@ -78,21 +91,42 @@ def _plan_job(options: Options, chosen: Selection):
     )
 
 
-def _inputs(job, chosen: Selection) -> list[list[dict]]:
-    inputs = [[] for _ in range(job.num_shards)]
-    for place, ref in enumerate(chosen.images):
-        inputs[place % job.num_shards].append(dataclasses.asdict(ref))
-    for ref in chosen.duplicates:
-        inputs[0].append(dataclasses.asdict(ref) | {"duplicate": True})
-    return inputs
+@dataclasses.dataclass(frozen=True)
+class _ShardInputs:
+    """One shard's inputs as JSON objects, made while they are written: a million at once would fill gigabytes."""
+
+    images: Sequence[ImageRef]
+    duplicates: Sequence[ImageRef] = ()
+
+    def __len__(self) -> int:
+        return len(self.images) + len(self.duplicates)
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        yield from (ref.to_json() for ref in self.images)
+        yield from (ref.to_json() | {"duplicate": True} for ref in self.duplicates)
+
+
+def _inputs(job: ShardJob, chosen: Selection) -> list[_ShardInputs]:
+    """Which images each shard is made from, in the order of their hashes; of Parquet files, those that lie together."""
+    if chosen.images[0].place[:1] == ("parquet",):
+        together = sorted(chosen.images, key=lambda ref: (ref.path, ref.place))
+        bounds = [index * len(together) // job.num_shards for index in range(job.num_shards + 1)]
+        shards = [together[start:end] for start, end in itertools.pairwise(bounds)]
+    else:
+        shards = [chosen.images[index :: job.num_shards] for index in range(job.num_shards)]
+    return [_ShardInputs(shards[0], chosen.duplicates), *map(_ShardInputs, shards[1:])]
 
 
 def report(result: ShardRun, options: Options) -> Iterator[str]:
     """The lines that the command ends with."""
     manifest = result.manifest
     counts = manifest.counts
-    if result.made == 0:
+    if result.seconds == 0.0:
         yield f"{options.out}: already finished, nothing to do"
+    elif len(result.shards_made) < len(manifest.shards):
+        made = ", ".join(map(str, result.shards_made)) or "none"
+        done = len(manifest.shards) - len(result.shards_made)
+        yield f"went on after {done} of {len(manifest.shards)} shards; made shards {made}"
     yield f"{counts['read']} read = {counts['written']} written + {counts['rejected']} rejected"
     for reason, number in sorted(manifest.rejected_by_reason.items()):
         yield f"  rejected, {reason}: {number} (listed in {options.out}/rejects.jsonl)"

@@ -6,20 +6,23 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
-from coltran import cli, images, records
+from coltran import cli, images, pixel_codec, records
 from coltran.errors import UserError
 from pipelines.beam_options import HELP
+from pipelines.source_files import KINDS
 
 DESCRIPTION = """\
 Photos in, a record folder out.
 
     coltran-preprocess --source photos/ --out records/train --split train
 
-reads a folder of images (class folders or loose files), Kaggle's ImageNet zip, or the official tars of ILSVRC 2012, as
-they are, and writes sharded TFRecords with, for each photo, the 256x256 and 64x64 images, their grayscale, and the 512
-coarse colors at 64x64. Prints how many images were read, written and rejected, and why. On 2 cores, over a hundred
-photos a second. Interrupted runs go on where they stopped; a finished one is not repeated.
+reads ImageNet as people have it: a folder of images (class folders or loose files), the official tars, Kaggle's zip,
+TFRecords of TensorFlow Datasets or of the ImageNet scripts, or Hugging Face's Parquet files, and writes sharded
+TFRecords with, for each photo, the 256x256 and 64x64 images, their grayscale, and the 512 coarse colors at 64x64.
+Prints how many images were read, written and rejected, and why. On 2 cores, over a hundred photos a second.
+Interrupted runs go on where they stopped; a finished one is not repeated.
 
+    coltran-preprocess --source photos/ --out records/train --dry_run     how many, how large, how long
     coltran-preprocess --verify records/train       checks every shard; exit status 1 if anything is wrong
     coltran-preprocess --describe records/train     prints what is in the folder
 """
@@ -40,6 +43,8 @@ class Options:
     source: str
     out: str
     split: str = "train"
+    source_kind: str | None = None
+    labels: str | None = None
     hi: int | None = 256
     lo: int = 64
     stages: tuple[str, ...] = tuple(STAGES)
@@ -48,10 +53,12 @@ class Options:
     holdout: int | None = None
     limit: int | None = None
     num_shards: int | None = None
+    encoding: str = pixel_codec.RAW
     seed: int = 0
     max_pixels: int = images.MAX_PIXELS
     min_side: int = images.MIN_SIDE
     max_reject_fraction: float = 0.01
+    dry_run: bool = False
 
     @property
     def sizes(self) -> records.Sizes:
@@ -75,11 +82,18 @@ class Options:
 def parser() -> argparse.ArgumentParser:
     parser = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
     add = parser.add_argument
-    add("--source", metavar="PATH", help="folder of images, Kaggle's zip, or an official tar; local or gs://")
+    add("--source", metavar="PATH", help="folder, file, or pattern ('photos/**/*.jpg'); local or gs://")
     add("--out", metavar="FOLDER", help="record folder to write; local or gs://")
     add("--verify", metavar="FOLDER", help="instead: check every shard of a finished record folder")
     add("--describe", metavar="FOLDER", help="instead: say what a finished record folder holds")
     add("--split", choices=SPLITS, default="train", help="which images to take, and the shards' name (train)")
+    add("--source_kind", choices=KINDS, help="what the source holds (found out by looking)")
+    add(
+        "--labels",
+        metavar="PATH",
+        help="classes of validation images: devkit, Kaggle's LOC_val_solution.csv, or lines of 'name label' "
+        "(what lies in or beside the source)",
+    )
     add("--hi", type=_resolution, default=256, help="pixels a side of the high resolution, or 'none' (256)")
     add("--lo", type=cli.positive, default=64, help="pixels a side of the low resolution (64)")
     add("--stages", type=_stages, default=tuple(STAGES), help=f"networks to write for, of {','.join(STAGES)} (all)")
@@ -93,6 +107,12 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--limit", type=cli.positive, metavar="N", help="take only N images, chosen by hash of (seed, name) (all)")
     add("--num_shards", type=cli.positive, metavar="N", help="files to write (enough for about 150 MB each)")
+    add(
+        "--encoding",
+        choices=pixel_codec.ENCODINGS,
+        default=pixel_codec.RAW,
+        help="of the high resolution's pixels, all lossless: png and webp take 0.6 of the space, 3 times as long (raw)",
+    )
     add("--seed", type=int, default=0, help="for random crops, the order of records and --limit (0)")
     add("--max_pixels", type=cli.positive, default=images.MAX_PIXELS, help="reject larger images (100 million pixels)")
     add(
@@ -104,6 +124,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--max_reject_fraction", type=cli.fraction, default=0.01, help="fail if more is rejected than this share (0.01)"
     )
+    add("--dry_run", action="store_true", help="say how many images, how much space and time; write nothing")
     return parser
 
 

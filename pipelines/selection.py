@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from coltran import partition
 from coltran.errors import UserError
-from pipelines.sources import ImageRef
+from pipelines.image_ref import ImageRef
 
 HOLDOUT = "holdout"
 PAPER_HOLDOUT = 10_000

@@ -17,13 +17,14 @@ import hashlib
 import importlib.metadata
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import google_crc32c
 
 from coltran import record_folder, records, storage, tfrecord
 from coltran.errors import UserError
 from coltran.record_folder import COMPLETED, MANIFEST, REJECTS, RUN, Manifest, Shard
+from pipelines.run_lock import LOCK
 
 WORK = "_work"
 _PROGRESS_SECONDS = 0.5
@@ -34,6 +35,14 @@ def fingerprint(*parts: object) -> str:
     """sha256 over JSON of what decides on a folder's bytes; the records' schema version is always part of it."""
     text = json.dumps([records.SCHEMA_VERSION, *parts], sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digest_listing(rows: Iterable[Sequence[object]]) -> str:
+    """sha256 of a listing that is too long to hold as one text."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps(row).encode("utf-8", "surrogatepass") + b"\n")
+    return digest.hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,9 +97,13 @@ def is_finished(job: ShardJob) -> bool:
     if storage.exists(job.work("plan.json")):
         plan = json.loads(storage.read_bytes(job.work("plan.json")))
         _check_same(job, plan["fingerprint"], "holds the unfinished work")
-    elif storage.is_folder(job.folder) and storage.list_files(job.folder):
+    elif any(not name.startswith((f"{WORK}/", LOCK)) for name in _files_in(job.folder)):  # a plan may be half written
         raise UserError(f"{job.folder}: is not empty and was not made by this job; give --out a new folder")
     return False
+
+
+def _files_in(folder: str) -> list[str]:
+    return [name for name, _ in storage.list_files(folder)] if storage.is_folder(folder) else []
 
 
 def _check_same(job: ShardJob, other: str, what: str) -> None:
@@ -101,7 +114,7 @@ def _check_same(job: ShardJob, other: str, what: str) -> None:
         )
 
 
-def plan(job: ShardJob, inputs: Sequence[Sequence[Mapping[str, object]]]) -> list[int]:
+def plan(job: ShardJob, inputs: Sequence[Collection[Mapping[str, object]]]) -> list[int]:
     """Writes down each shard's inputs and returns the shards that are still to be made."""
     if not storage.exists(job.work("plan.json")):
         for index, lines in enumerate(inputs):

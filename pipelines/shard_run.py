@@ -5,21 +5,29 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from coltran import record_folder, storage
 from coltran.record_folder import Manifest
-from pipelines import beam_options, engine, shard_job
+from pipelines import beam_options, engine, run_lock, shard_job
 from pipelines.shard_job import ShardJob
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardRun:
-    """What a run did: the folder's manifest, how many inputs this run itself worked through, and in which time."""
+    """What a run did.
+
+    Attributes:
+      manifest: the folder's.
+      made: how many inputs this run itself worked through; those of finished shards are not read again.
+      seconds: in which time.
+      shards_made: the shards it made.
+    """
 
     manifest: Manifest
     made: int
     seconds: float
+    shards_made: tuple[int, ...] = ()
 
     @property
     def rate(self) -> float | None:
@@ -29,7 +37,7 @@ class ShardRun:
 
 def run_shards(
     job: ShardJob,
-    inputs: Callable[[], Sequence[Sequence[Mapping[str, object]]]],
+    inputs: Callable[[], Sequence[Collection[Mapping[str, object]]]],
     make_shard,
     engine_options,
     *,
@@ -53,22 +61,23 @@ def run_shards(
     """
     if shard_job.is_finished(job):
         return ShardRun(manifest=record_folder.open_folder(job.folder).manifest, made=0, seconds=0.0)
-    planned = inputs()
-    missing = shard_job.plan(job, planned)
-    started = time.monotonic()
-    if missing:
-        with _watched(job, engine_options, sum(map(len, planned)), what):
-            engine.run_pipeline(lambda pipeline: _build(pipeline, make_shard, missing), engine_options)
-    seconds = time.monotonic() - started
-    made = sum(len(planned[index]) for index in missing)
-    figures = {"seconds": seconds, "images_made": made, "images_per_second": made / seconds if made else None}
-    manifest = shard_job.finish(
-        job,
-        max_reject_fraction=max_reject_fraction,
-        run={**figures, "shards_made": missing, **(facts or {})},
-        summarize=summarize,
-    )
-    return ShardRun(manifest=manifest, made=made, seconds=seconds)
+    with run_lock.held(storage.join(job.folder, run_lock.LOCK)):
+        planned = inputs()
+        missing = shard_job.plan(job, planned)
+        started = time.monotonic()
+        if missing:
+            with _watched(job, engine_options, sum(map(len, planned)), what):
+                engine.run_pipeline(lambda pipeline: _build(pipeline, make_shard, missing), engine_options)
+        seconds = time.monotonic() - started
+        made = sum(len(planned[index]) for index in missing)
+        figures = {"seconds": seconds, "images_made": made, "images_per_second": made / seconds if made else None}
+        manifest = shard_job.finish(
+            job,
+            max_reject_fraction=max_reject_fraction,
+            run={**figures, "shards_made": missing, **(facts or {})},
+            summarize=summarize,
+        )
+    return ShardRun(manifest=manifest, made=made, seconds=seconds, shards_made=tuple(missing))
 
 
 def _build(pipeline, make_shard, missing: Sequence[int]) -> None:

@@ -1,41 +1,22 @@
-"""Where the images are: an index of every image in a folder, zip or tar, made without reading any pixel.
+"""The index of a source: every image of a split, its key and its label, made without reading any pixel.
 
 The index is what is spread over the workers; the bytes of an image are read once, by the worker that writes its shard.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from coltran import storage
+from coltran import cli
 from coltran.errors import UserError
-from pipelines import archives, imagenet_labels
+from pipelines import image_names, imagenet_labels, validation_labels
+from pipelines.image_ref import ImageRef
+from pipelines.imagenet_labels import UNKNOWN
+from pipelines.source_files import IMAGE_SUFFIXES, SourceFile, SourceFiles, find_files
 
-SPLIT_FOLDERS = {"train": "train", "val": "validation", "validation": "validation"}
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-_KAGGLE_PREFIX = "ILSVRC/Data/CLS-LOC/"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageRef:
-    """One image's place.
-
-    Attributes:
-      key: record key, `<split>/<path within the split, without suffix>`.
-      label: 0..999, or -1 where unknown.
-      name: path within the source, for messages.
-      path: the file that holds the bytes.
-      size: bytes to read there.
-      member: fields of `archives.Member` where `path` is an archive.
-    """
-
-    key: str
-    label: int
-    name: str
-    path: str
-    size: int
-    member: Mapping[str, object] | None = None
+_LISTERS = 8  # threads; they wait for a disk or for Cloud Storage most of the time
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,72 +24,83 @@ class Index:
     """All images of a split, sorted by name, and how many other files were passed over."""
 
     images: tuple[ImageRef, ...]
+    kind: str
     ignored: int
 
 
-def index_images(source: str, split: str) -> Index:
-    """Lists the images of `split` in a folder (searched recursively), .zip or .tar, local or gs://.
+def index_images(source: str, split: str, *, kind: str | None = None, labels: str | None = None) -> Index:
+    """Lists the images of `split`.
 
-    In folders named train, val or validation at the top (or below Kaggle's ILSVRC/Data/CLS-LOC), only those of the
-    split are taken; images elsewhere belong to whatever split is asked for.
+    In folders named train, val, validation or test at the top (or below Kaggle's ILSVRC/Data/CLS-LOC), only those of
+    the split are taken, and of archives, TFRecord and Parquet files those whose names tell the split; images elsewhere
+    belong to whatever split is asked for.
 
+    Args:
+      source: a folder (searched recursively), file, or pattern such as `photos/**/*.jpg`, local or gs://.
+      split: `train` or `validation`.
+      kind: one of `source_files.KINDS`, to leave the guessing out.
+      labels: file with the labels of validation images; by default what lies in or beside the source.
     Raises:
-      UserError: nothing there, no such archive, or no image of that split.
+      UserError: nothing there, damaged, or no image of that split.
     """
-    if storage.is_folder(source):
-        members = _folder_members(source)
-    elif storage.exists(source):
-        members = _archive_members(source)
-    else:
-        raise UserError(
-            f"{source}: no such file or folder; expected a folder of images, Kaggle's zip, or the official tar"
-        )
-    images, ignored, other = [], 0, set()
-    for member in sorted(members, key=lambda member: member.name):
-        if not member.name.lower().endswith(IMAGE_SUFFIXES) or "__MACOSX/" in member.name:
+    found = find_files(source, kind)
+    known = validation_labels.find(source, found.files, labels) if split == "validation" or labels else {}
+    images, ignored, other = [], found.ignored, set()
+    for ref in _list_images(found, split, other):
+        if not ref.name.lower().endswith(IMAGE_SUFFIXES) or "__MACOSX/" in ref.name:
             ignored += 1
             continue
-        of_split, key = _split_and_key(member.name, split)
+        of_split, key = image_names.split_and_key(ref.key or ref.name, split)
         if of_split == split:
-            images.append(dataclasses.replace(member, key=key, label=imagenet_labels.label_of(member.name)))
+            images.append(dataclasses.replace(ref, key=key, label=_label(ref, key, known)))
         else:
             other.add(of_split)
     if not images:
         hint = f"; it has images of split {', '.join(sorted(other))}: use --split" if other else ""
         raise UserError(
-            f"{source}: no images of split '{split}' (looked for {' '.join(IMAGE_SUFFIXES)} in all subfolders){hint}"
+            f"{source}: no images of split '{split}' (looked for {' '.join(IMAGE_SUFFIXES)} in {_where(found)}){hint}"
         )
-    return Index(images=tuple(images), ignored=ignored)
+    return Index(images=tuple(sorted(images, key=lambda ref: ref.name)), kind=found.kind, ignored=ignored)
 
 
-def read_image(ref: ImageRef) -> bytes:
-    """The image file's bytes.
-
-    Raises:
-      UserError: its file cannot be read.
-      ValueError, zlib.error: it is a damaged member of an archive.
-    """
-    with storage.open_read(ref.path) as file:
-        return file.read() if ref.member is None else archives.read_member(file, archives.Member(**ref.member))
+def _where(found: SourceFiles) -> str:
+    return "all subfolders" if found.kind == "images" else f"{len(found.files)} {found.kind} files"
 
 
-def _folder_members(source: str) -> Iterable[ImageRef]:
-    for name, size in storage.list_files(source):
-        yield ImageRef(key="", label=-1, name=name, path=storage.join(source, name), size=size)
+def _label(ref: ImageRef, key: str, known: Mapping[str, int]) -> int:
+    """The class that the name tells, else what stands beside the image in its file, else what the labels' file says."""
+    label = imagenet_labels.label_of(key)
+    if label == UNKNOWN:
+        label = ref.label if ref.label != UNKNOWN else imagenet_labels.label_of(ref.name)
+    return label if label != UNKNOWN else known.get(key.rpartition("/")[2], UNKNOWN)
 
 
-def _archive_members(source: str) -> Iterable[ImageRef]:
-    for member in archives.list_members(source):
-        place = dataclasses.asdict(member)
-        yield ImageRef(key="", label=-1, name=member.name, path=source, size=member.size, member=place)
+def _list_images(found: SourceFiles, split: str, other: set[str]) -> Iterator[ImageRef]:
+    """All images of the files that may hold some of `split`; splits of the other files are added to `other`."""
+    with cli.progress_bar(None, "index", "images", delay=2) as bar:
+        if found.kind == "images":
+            refs = (ImageRef(name=file.name, path=file.path, size=file.size) for file in found.files)
+        else:
+            says = {file: image_names.split_of_file(file.name) for file in found.files}
+            other.update(set(says.values()) - {None, split})
+            refs = _list_containers(found.kind, [file for file in found.files if says[file] in (None, split)])
+        for ref in refs:
+            bar.update()
+            yield ref
 
 
-def _split_and_key(name: str, asked: str) -> tuple[str, str]:
-    within = name[name.index(_KAGGLE_PREFIX) + len(_KAGGLE_PREFIX) :] if _KAGGLE_PREFIX in name else name
-    first, _, rest = within.partition("/")
-    split = SPLIT_FOLDERS.get(first, asked) if rest else asked
-    stem = (rest if rest and first in SPLIT_FOLDERS else within).rpartition(".")[0]
-    # A key may become a path (--png_folder): nothing in it may lead out of a folder.
-    stem = "/".join(part for part in stem.split("/") if part not in ("", ".", ".."))
-    # File names that are not UTF-8 still get a printable key.
-    return split, f"{split}/{stem}".encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def _list_containers(kind: str, files: Sequence[SourceFile]) -> Iterator[ImageRef]:
+    if kind == "tfrecord":
+        from pipelines.tfrecord_images import list_records as lister
+    elif kind == "parquet":
+        from pipelines.parquet_images import list_rows as lister
+    elif kind == "zip":
+        from pipelines.archives import list_zip as lister
+    else:
+        from pipelines.archives import list_tar as lister
+        from pipelines.archives import split_tar
+
+        files = [part for file in files for part in split_tar(file)]
+    with concurrent.futures.ThreadPoolExecutor(_LISTERS) as threads:
+        for refs in threads.map(lambda file: list(lister(file)), files):
+            yield from refs

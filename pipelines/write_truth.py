@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
-
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from coltran import colors, images, records
 from coltran.images import ImageRejected, Photo
-from pipelines import shard_job, sources
-from pipelines.sources import ImageRef
+from pipelines import shard_job
+from pipelines.image_ref import ImageRef
+from pipelines.read_images import read_images
+from pipelines.shard_job import ShardWriter
 from pipelines.truth_summary import TruthSums
 
 
@@ -57,19 +57,24 @@ class WriteTruthShard(beam.DoFn):
     def process(self, index: int):
         sums = TruthSums()
         with shard_job.write_shard(self._job, index) as writer:
-            for line in shard_job.read_inputs(self._job, index):
-                duplicate = line.pop("duplicate", False)
-                self._add(writer, sums, ImageRef(**line), duplicate)
+            lines = shard_job.read_inputs(self._job, index)
+            for line in lines:
+                if "duplicate" in line:
+                    message = f"another image has the key '{line['key']}'; rename one of them"
+                    writer.reject(line["name"], "duplicate_key", message)
+            refs = [ImageRef.from_json(line) for line in lines if "duplicate" not in line]
+            for ref, data in read_images(refs):
+                self._add(writer, sums, ref, data)
             writer.statistics = sums.to_json()
         for name, number in writer.counts.items():
             Metrics.counter("images", name).inc(number)
         yield index
 
-    def _add(self, writer: shard_job.ShardWriter, sums: TruthSums, ref: ImageRef, duplicate: bool) -> None:
+    def _add(self, writer: ShardWriter, sums: TruthSums, ref: ImageRef, data: bytes | ImageRejected) -> None:
         try:
-            if duplicate:
-                raise ImageRejected("duplicate_key", f"another image has the key '{ref.key}'; rename one of them")
-            photo = self._decode(ref)
+            if isinstance(data, ImageRejected):
+                raise data
+            photo = images.decode(data, max_pixels=self._options.max_pixels, min_side=self._options.min_side)
         except ImageRejected as error:
             writer.reject(ref.name, error.reason, str(error))
             return
@@ -79,12 +84,6 @@ class WriteTruthShard(beam.DoFn):
         ]
         for values in crops:
             sums.add(values)
-        encoded = [records.encode(records.TRUTH, values, self._options.sizes) for values in crops]
+        options = self._options
+        encoded = [records.encode(records.TRUTH, values, options.sizes, options.encoding) for values in crops]
         writer.write(*encoded, grayscale=int(photo.grayscale))
-
-    def _decode(self, ref: ImageRef) -> Photo:
-        try:
-            data = sources.read_image(ref)
-        except (ValueError, zlib.error) as error:
-            raise ImageRejected("unreadable", str(error)) from error
-        return images.decode(data, max_pixels=self._options.max_pixels, min_side=self._options.min_side)

@@ -16,7 +16,14 @@ DOORS = {
     "coltran": ("coltran.",),
     "pipelines": (
         "pipelines.",
-        *("coltran.cli", "coltran.colors", "coltran.errors", "coltran.images", "coltran.partition"),
+        *(
+            "coltran.cli",
+            "coltran.colors",
+            "coltran.errors",
+            "coltran.images",
+            "coltran.partition",
+            "coltran.pixel_codec",
+        ),
         *("coltran.record_folder", "coltran.records", "coltran.storage", "coltran.tfrecord"),
     ),
     "eval": ("eval.", "coltran.", "pipelines."),

@@ -220,7 +220,7 @@ def test_every_bad_file_is_listed_with_its_reason(photo_folder, tmp_path, capsys
         (["--source=EMPTY", "--limt=5"], "unknown option '--limt'. Did you mean '--limit'?"),
         (["--source=EMPTY", "--direct_running_mode=multi_threading"], "loses records"),
         ([], "--source"),
-        (["--source=EMPTY/file"], "expected a folder of images, a .zip or a .tar"),
+        (["--source=EMPTY/file"], "expected a folder of images, Kaggle's zip, the official tar"),
     ],
 )
 def test_mistakes_get_one_line(arguments, message, tmp_path, capsys):

@@ -1,0 +1,59 @@
+"""From an image's name to its split and record key, the same whatever the images are packed in.
+
+ImageNet's official names say by themselves where an image belongs: `n01440764_10026` is in train and of that class,
+`ILSVRC2012_val_00000293` in validation. Class folders that others put around them, and the `_n01440764` that Hugging
+Face hangs on them, are taken off, so that a record has one key in a folder, tar, zip, TFRecord or Parquet file.
+"""
+
+from __future__ import annotations
+
+import re
+
+SPLIT_FOLDERS = {
+    "train": "train",
+    "val": "validation",
+    "validation": "validation",
+    "valid": "validation",
+    "test": "test",
+}
+_KAGGLE_PREFIX = "ILSVRC/Data/CLS-LOC/"
+_TRAIN_NAME = re.compile(r"(n\d{8})_\d+(_n\d{8})?")
+_VALIDATION_NAME = re.compile(r"(ILSVRC2012_val_\d{8})(_n\d{8})?")
+_WNID = re.compile(r"n\d{8}")
+_SPLIT_WORD = re.compile(r"(?:^|[^a-z])(train|val|validation|test)(?=$|[^a-z])")
+
+
+def split_and_key(name: str, asked: str) -> tuple[str, str]:
+    """The split that an image belongs to, and its record key `<split>/<path within the split, without suffix>`.
+
+    Args:
+      name: path within the source, such as `train/n01440764/n01440764_10026.JPEG`.
+      asked: the split of images whose names tell none.
+    """
+    within = name[name.index(_KAGGLE_PREFIX) + len(_KAGGLE_PREFIX) :] if _KAGGLE_PREFIX in name else name
+    first, _, rest = within.partition("/")
+    split = SPLIT_FOLDERS.get(first) if rest else None
+    path = (rest if split else within).rpartition(".")[0]
+    # A key may become a path (--png_folder): nothing in it may lead out of a folder.
+    *folders, stem = [part for part in path.split("/") if part not in ("", ".", "..")] or ["unnamed"]
+    if not folders or (len(folders) == 1 and _WNID.fullmatch(folders[0])):
+        if official := _VALIDATION_NAME.fullmatch(stem):
+            split = split or "validation"
+            folders, stem = [], official[1]
+        elif (official := _TRAIN_NAME.fullmatch(stem)) and folders in ([], [official[1]]):
+            folders, stem = [official[1]], stem.removesuffix(official[2] or "")
+    split = split or asked
+    # File names that are not UTF-8 still get a printable key.
+    return split, "/".join([split, *folders, stem]).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def split_of_file(name: str) -> str | None:
+    """The split that a file of many images names, such as `imagenet2012-train.tfrecord-00000-of-01024`; else None."""
+    found = _SPLIT_WORD.findall(name.lower())
+    return SPLIT_FOLDERS[found[-1]] if found else None
+
+
+def with_split(name: str, split: str | None) -> str:
+    """`name` below the folder of the split that its container names, unless it says itself where it belongs."""
+    says = _KAGGLE_PREFIX in name or ("/" in name and name.partition("/")[0] in SPLIT_FOLDERS)
+    return name if says or split is None else f"{split}/{name}"

@@ -1,0 +1,138 @@
+"""One run at a time writes a folder: a lock that names its holder and beats, and that a dead holder cannot keep.
+
+    _lock.json    host, process, when the process started, and the last heartbeat
+
+A lock is stale when its process is gone (seen from the same host), or when it has not beaten for `STALE_SECONDS`.
+Shards are functions of their inputs and appear whole, so even two runs that both believe they hold the lock write the
+same bytes; the lock is there so that they do not do the work twice, or remove each other's temporary files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+from coltran import storage
+from coltran.errors import UserError
+
+LOCK = "_lock.json"
+BEAT_SECONDS = 10.0
+STALE_SECONDS = 60.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Who holds a lock.
+
+    Attributes:
+      host, process: machine name and process id.
+      started: of the process, as the system counts it, to tell it from a later one with the same id; else empty.
+      token: random, one for each run.
+      beat: Unix time of the last heartbeat, in seconds.
+    """
+
+    host: str
+    process: int
+    started: str
+    token: str
+    beat: float
+
+    def is_stale(self) -> bool:
+        if self.host == socket.gethostname() and self.started != _process_start(self.process):
+            return True
+        return time.time() - self.beat > STALE_SECONDS
+
+
+@contextlib.contextmanager
+def held(path: str) -> Iterator[None]:
+    """Holds the lock file `path`, local or gs://, while the block runs; a stale one is taken over.
+
+    Raises:
+      UserError: another run holds it, or took it over because this one did not beat (a suspended laptop).
+    """
+    process = os.getpid()
+    mine = Holder(
+        host=socket.gethostname(),
+        process=process,
+        started=_process_start(process),
+        token=secrets.token_hex(8),
+        beat=time.time(),
+    )
+    _acquire(path, mine)
+    stop = threading.Event()
+    thread = threading.Thread(target=_beat, args=(path, mine, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+        other = _read(path)
+        if other is not None and other.token != mine.token:
+            raise UserError(f"{path}: {_name(other)} took over while this run did not answer; let that one finish")
+    finally:
+        stop.set()
+        thread.join()
+        holder = _read(path)
+        if holder is not None and holder.token == mine.token:
+            storage.remove(path)
+
+
+def _acquire(path: str, mine: Holder) -> None:
+    if storage.create(path, _to_bytes(mine)):
+        return
+    other = _read(path)
+    if other is not None and not other.is_stale():
+        raise UserError(
+            f"{path}: {_name(other)} is writing this folder, last heard of {time.time() - other.beat:.0f} s ago; wait "
+            f"for it, or stop it (its lock is free at once, or after {STALE_SECONDS:.0f} s if it ran elsewhere)"
+        )
+    storage.write_bytes(path, _to_bytes(mine))
+    holder = _read(path)
+    if holder is None or holder.token != mine.token:
+        raise UserError(f"{path}: another run has just started to write this folder; wait for it")
+
+
+def _beat(path: str, mine: Holder, stop: threading.Event) -> None:
+    while not stop.wait(BEAT_SECONDS):
+        # A full disk or a slow network is the work's to report; the next beat may succeed.
+        with contextlib.suppress(Exception):
+            holder = _read(path)
+            if holder is not None and holder.token == mine.token:
+                storage.write_bytes(path, _to_bytes(dataclasses.replace(mine, beat=time.time())))
+
+
+def _read(path: str) -> Holder | None:
+    """None where there is no lock, or what is there was cut by a crash."""
+    try:
+        return Holder(**json.loads(storage.read_bytes(path)))
+    except (UserError, ValueError, TypeError):
+        return None
+
+
+def _to_bytes(holder: Holder) -> bytes:
+    return json.dumps(dataclasses.asdict(holder)).encode()
+
+
+def _name(holder: Holder) -> str:
+    return f"process {holder.process} on {holder.host}"
+
+
+def _process_start(process: int) -> str:
+    """When a process of this machine started, in the system's ticks; empty where there is none, or no way to know."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        pass
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return "gone"
+    except OSError:
+        pass
+    return ""
