@@ -11,15 +11,11 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from coltran.errors import UserError
+from coltran.storage import CREDENTIALS
 
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
 _USER_CAUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOSPC)
-
-_GCS_ADVICE = (
-    "what is not public needs credentials: `gcloud auth application-default login`, or GOOGLE_APPLICATION_CREDENTIALS "
-    "with a service account's key file"
-)
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,9 +39,9 @@ def run_command(prog: str, command: Callable[[], int | None]) -> int:
         print(f"{prog}: {error}", file=sys.stderr)
         return USER_ERROR_STATUS
     except Exception as error:
-        if type(error).__module__ != "google.api_core.exceptions":
+        if type(error).__module__ not in ("google.api_core.exceptions", "google.auth.exceptions"):
             raise
-        print(f"{prog}: Google Cloud Storage: {error}; {_GCS_ADVICE}", file=sys.stderr)
+        print(f"{prog}: Google Cloud Storage: {error}; {CREDENTIALS}", file=sys.stderr)
         return USER_ERROR_STATUS
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; run the same command again to go on", file=sys.stderr)

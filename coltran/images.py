@@ -13,10 +13,13 @@ import io
 
 import numpy as np
 
+from coltran import icc
 from coltran.errors import UserError
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
+# What is no picture of pixels stays out: Pillow would hand an EPS file to Ghostscript, which runs programs.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "TGA", "ICO")
 
 
 class ImageRejected(Exception):
@@ -37,19 +40,22 @@ class Photo:
     Attributes:
       rgb: uint8 [height, width, 3], upright (EXIF orientation applied), alpha laid over white.
       grayscale: True where no pixel has any color, whatever the file's mode.
+      converted: True where an embedded color profile was applied.
     """
 
     rgb: np.ndarray
     grayscale: bool
+    converted: bool = False
 
 
-def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE) -> Photo:
-    """Decodes any format that Pillow reads; the first frame of an animation.
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE, profiles: bool = True) -> Photo:
+    """Decodes an image of one of FORMATS, by its content, whatever its name; the first frame of an animation.
 
     Args:
       data: the file's bytes.
       max_pixels: larger images are rejected before they are decoded.
       min_side: images with a shorter side below this are rejected.
+      profiles: convert to sRGB by the embedded color profile; False for the release's pixels.
     Raises:
       ImageRejected: with the reason `empty_file`, `not_an_image`, `truncated`, `too_small` or `too_large`.
     """
@@ -60,8 +66,10 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SID
     Image.MAX_IMAGE_PIXELS = None  # our own limit below says which image and what to do
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=_known_formats())
     except UnidentifiedImageError as error:
+        if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n")):
+            raise ImageRejected("truncated", f"only {len(data)} bytes of a JPEG or PNG") from error
         start = "text" if _looks_like_text(data) else f"bytes {data[:4].hex()}"
         raise ImageRejected("not_an_image", f"no known image format (it starts with {start})") from error
     except Exception as error:
@@ -72,11 +80,22 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SID
     if min(width, height) < min_side:
         raise ImageRejected("too_small", f"{width}x{height} pixels, the shorter side must be >= {min_side}")
     try:
-        rgb = _to_rgb(ImageOps.exif_transpose(image))
+        upright = ImageOps.exif_transpose(image)
+        converted = icc.to_srgb(upright) if profiles else None
+        rgb = _to_rgb(upright if converted is None else converted)
     except Exception as error:  # Pillow's decoders raise many types on damaged data
         raise ImageRejected("truncated", f"{image.format} data is cut or damaged: {error}") from error
     grayscale = bool((rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all())
-    return Photo(rgb=rgb, grayscale=grayscale)
+    return Photo(rgb=rgb, grayscale=grayscale, converted=converted is not None)
+
+
+@functools.cache
+def _known_formats() -> tuple[str, ...]:
+    """Those of FORMATS that this machine's Pillow was built with."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _to_rgb(image) -> np.ndarray:
@@ -92,7 +111,7 @@ def _to_rgb(image) -> np.ndarray:
 
 def _deep_gray(image) -> np.ndarray:
     """16-bit (and float) gray to 8 bits; Pillow's own conversion would clip everything above 255 to white."""
-    values = np.asarray(image)
+    values = np.nan_to_num(np.asarray(image))
     if image.mode == "F":
         return np.clip(np.rint(values * (255 if values.max() <= 1 else 1)), 0, 255).astype(np.uint8)
     return (np.clip(values, 0, 65535).astype(np.uint16) >> 8).astype(np.uint8)

@@ -156,6 +156,7 @@ def open_folder(path: str, *, schema: records.Schema | None = None, needs: Seque
     Raises:
       UserError: no folder, not finished, of another schema or version, without a feature, or with an unknown one.
     """
+    storage.check_access(path)
     if not storage.exists(storage.join(path, COMPLETED)):
         raise UserError(_why_incomplete(path))
     manifest_path = storage.join(path, MANIFEST)

@@ -14,6 +14,7 @@ import functools
 import os
 import posixpath
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -21,6 +22,11 @@ from typing import BinaryIO
 from coltran.errors import UserError
 
 GCS_PREFIX = "gs://"
+CREDENTIALS = (
+    "what is not public needs credentials: `gcloud auth application-default login`, or GOOGLE_APPLICATION_CREDENTIALS "
+    "with a service account's key file"
+)
+_QUICK = 10.0  # seconds for the first request to a bucket
 _TEMPORARY_MARK = ".writing-"
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -33,6 +39,29 @@ def is_gcs(path: str) -> bool:
 def join(folder: str, *names: str) -> str:
     """Joins a folder, local or gs://, and names below it."""
     return (posixpath if is_gcs(folder) else os.path).join(folder, *names)
+
+
+def check_access(path: str) -> None:
+    """Raises UserError within seconds where a gs:// path cannot be reached; later requests are retried for minutes.
+
+    A local path needs no check: its errors come at once.
+    """
+    if not is_gcs(path):
+        return
+    from google.api_core import exceptions
+    from google.auth.exceptions import GoogleAuthError
+
+    bucket, prefix = _split(path)
+    try:
+        next(iter(_client().list_blobs(bucket, prefix=prefix, max_results=1, timeout=_QUICK, retry=None)), None)
+    except exceptions.NotFound as error:
+        raise UserError(f"{path}: there is no bucket '{bucket}'") from error
+    except (exceptions.Forbidden, exceptions.Unauthorized) as error:
+        raise UserError(f"{path}: no access to bucket '{bucket}'; {CREDENTIALS}") from error
+    except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as error:
+        raise UserError(
+            f"{path}: Cloud Storage does not answer ({type(error).__name__}); is there a network, or a proxy to set?"
+        ) from error
 
 
 def exists(path: str) -> bool:
@@ -103,6 +132,8 @@ def open_read(path: str) -> Iterator[BinaryIO]:
             raise UserError(f"{path}: no such object") from error
         return
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+            raise UserError(f"{path}: cannot be read: it is no regular file")  # a pipe would be waited for forever
         file = open(path, "rb")  # noqa: SIM115 (closed below; only the opening is guarded)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
@@ -205,8 +236,10 @@ def _list_local(folder: str) -> Iterator[tuple[str, int]]:
     for root, _, names in os.walk(folder, followlinks=True):
         for name in names:
             path = os.path.join(root, name)
-            if os.path.exists(path):
-                yield os.path.relpath(path, folder).replace(os.sep, "/"), os.path.getsize(path)
+            # A link to nothing is listed too, so that reading it fails instead of nobody noticing it.
+            size = os.path.getsize(path) if os.path.exists(path) else 0
+            if os.path.lexists(path):
+                yield os.path.relpath(path, folder).replace(os.sep, "/"), size
 
 
 def _list_gcs(folder: str) -> Iterator[tuple[str, int]]:
@@ -230,6 +263,9 @@ def _blob(path: str):
 
 @functools.cache
 def _client():
+    # Whether this is a Google machine is known at once there, and elsewhere would be asked for 20 seconds.
+    os.environ.setdefault("GCE_METADATA_TIMEOUT", "1")
+    os.environ.setdefault("GCE_METADATA_DETECT_RETRIES", "1")
     from google.auth import credentials, exceptions
     from google.cloud import storage
 

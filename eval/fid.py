@@ -52,7 +52,7 @@ def _progress(total: int, engine_options):
     if not beam_options.is_local(engine_options):
         return contextlib.nullcontext()
     before = fid_job.images_done()
-    return engine.watched(lambda: fid_job.images_done() - before, total, "features", "images")
+    return engine.watched(lambda: (fid_job.images_done() - before, ""), total, "features", "images")
 
 
 def _command(argv: Sequence[str] | None) -> None:

@@ -61,9 +61,7 @@ def list_zip(file: SourceFile) -> Iterator[ImageRef]:
         if member.is_dir():
             continue
         if member.compress_type not in _ZIP_PACKING or member.flag_bits & 1:
-            raise UserError(
-                f"{file.path}: '{member.filename}' is encrypted or packed in a way other than zip's deflate"
-            )
+            raise UserError(f"{file.path}: '{member.filename}' is encrypted, or packed by other means than deflate")
         place = ("zip", member.header_offset, _ZIP_PACKING[member.compress_type])
         yield ImageRef(**file.member_names(member.filename), path=file.path, size=member.compress_size, place=place)
 

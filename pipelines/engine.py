@@ -54,20 +54,22 @@ def run_pipeline(build: Callable, options) -> None:
 
 
 @contextlib.contextmanager
-def watched(count_done: Callable[[], int], total: int, what: str, unit: str, *, every: float = 0.5):
-    """Shows a progress bar of `count_done()` out of `total` while the block runs.
+def watched(look: Callable[[], tuple[int, str]], total: int, what: str, unit: str, *, every: float = 0.5):
+    """Shows a progress bar while the block runs; `look()` gives how much of `total` is done, and a word on it.
 
     Beam tells a driver nothing while a pipeline runs, so the bar looks at the files that the workers write.
     """
     stop = threading.Event()
-    with progress_bar(total, what, unit, initial=count_done()) as bar:
+    with progress_bar(total, what, unit, initial=look()[0]) as bar:
 
-        def look() -> None:
-            bar.update(max(0, min(count_done(), total) - bar.n))
+        def show() -> None:
+            done, word = look()
+            bar.set_postfix_str(word, refresh=False)
+            bar.update(max(0, min(done, total) - bar.n))
 
         def watch() -> None:
             while not stop.wait(every):
-                look()
+                show()
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
@@ -76,4 +78,4 @@ def watched(count_done: Callable[[], int], total: int, what: str, unit: str, *, 
         finally:
             stop.set()
             thread.join()
-            look()
+            show()

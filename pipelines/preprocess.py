@@ -11,10 +11,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from coltran import cli, records
+from coltran import cli, records, storage
 from pipelines import selection
 from pipelines.preprocess_options import PROG, Inspection, Options, parse, parser
 from pipelines.selection import Selection
@@ -33,6 +34,8 @@ def choose(options: Options) -> tuple[Index, Selection]:
     """The images that the source has, and those of them that become records."""
     from pipelines import sources
 
+    for path in (options.source, options.out):
+        storage.check_access(path)
     split = "train" if options.split == selection.HOLDOUT else options.split
     index = sources.index_images(options.source, split, kind=options.source_kind, labels=options.labels)
     chosen = selection.select(
@@ -135,6 +138,7 @@ def report(result: ShardRun, options: Options) -> Iterator[str]:
     yield cli.table(
         [
             ("grayscale", f"{counts.get('grayscale', 0)} of {counts['written']} (no color in the source)"),
+            ("converted", f"{counts.get('converted', 0)} of {counts['written']} (by their color profiles, to sRGB)"),
             ("shards", f"{len(manifest.shards)}, {size / 1e6:.1f} MB"),
             ("features", " ".join(manifest.features)),
             ("rate", rate),
@@ -155,10 +159,25 @@ def _inspect(asked: Inspection) -> int:
     return 1 if wrong else 0
 
 
+def _try_out(options: Options, beam_arguments: Sequence[str]) -> Iterator[str]:
+    from apache_beam.options.pipeline_options import DirectOptions
+
+    from pipelines import beam_options, dry_run
+
+    engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
+    index, chosen = choose(options)
+    job = _plan_job(options, chosen)
+    workers = engine_options.view_as(DirectOptions).direct_num_workers or os.cpu_count()
+    yield from dry_run.estimate(options, len(index.images), chosen, job.num_shards, workers)
+
+
 def _command(argv: Sequence[str] | None) -> int:
     options, beam_arguments = parse(argv)
     if isinstance(options, Inspection):
         return _inspect(options)
+    if options.dry_run:
+        print(*_try_out(options, beam_arguments), sep="\n")
+        return 0
     print(*report(run(options, beam_arguments), options), sep="\n")
     return 0
 

@@ -55,6 +55,7 @@ class Options:
     num_shards: int | None = None
     encoding: str = pixel_codec.RAW
     seed: int = 0
+    icc: str = "srgb"
     max_pixels: int = images.MAX_PIXELS
     min_side: int = images.MIN_SIDE
     max_reject_fraction: float = 0.01
@@ -114,6 +115,12 @@ def parser() -> argparse.ArgumentParser:
         help="of the high resolution's pixels, all lossless: png and webp take 0.6 of the space, 3 times as long (raw)",
     )
     add("--seed", type=int, default=0, help="for random crops, the order of records and --limit (0)")
+    add(
+        "--icc",
+        choices=("srgb", "ignore"),
+        default="srgb",
+        help="embedded color profiles: convert to sRGB as viewers do, or ignore as the public release did (srgb)",
+    )
     add("--max_pixels", type=cli.positive, default=images.MAX_PIXELS, help="reject larger images (100 million pixels)")
     add(
         "--min_side",

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 from coltran import storage
+from coltran.errors import UserError
 from coltran.images import ImageRejected
 from pipelines import archives, tfrecord_images
 from pipelines.image_ref import ImageRef
@@ -16,11 +17,7 @@ _AHEAD = 16  # a request takes tens of milliseconds, decoding an image a few
 
 
 def read_images(refs: Iterable[ImageRef]) -> Iterator[tuple[ImageRef, bytes | ImageRejected]]:
-    """Yields every image's bytes, or why there are none.
-
-    Raises:
-      UserError: a file that cannot be read at all.
-    """
+    """Yields every image's bytes, or why there are none: one unreadable file does not stop a million others."""
     refs = list(refs)
     if refs and refs[0].place[:1] == ("parquet",):
         from pipelines.parquet_images import RowReader
@@ -53,7 +50,7 @@ def read_image(ref: ImageRef) -> bytes:
 def _read(ref: ImageRef, reader) -> bytes | ImageRejected:
     try:
         return reader(ref)
-    except (ValueError, zlib.error) as error:
+    except (UserError, ValueError, zlib.error) as error:
         return ImageRejected("unreadable", str(error))
 
 

@@ -164,7 +164,7 @@ class ShardWriter:
             self.counts[name] = self.counts.get(name, 0) + number
         if not storage.is_gcs(self._job.folder) and time.monotonic() - self._reported > _PROGRESS_SECONDS:
             self._reported = time.monotonic()
-            storage.write_bytes(self._job.work(f"progress-{self._index:05d}"), str(self.counts["read"]).encode())
+            storage.write_bytes(self._job.work(f"progress-{self._index:05d}"), json.dumps(self.counts).encode())
 
     def report(self) -> ShardReport:
         shard = Shard(
@@ -186,17 +186,17 @@ def write_shard(job: ShardJob, index: int) -> Iterator[ShardWriter]:
     storage.write_bytes(job.work(f"done-{index:05d}.json"), report)
 
 
-def count_done(job: ShardJob) -> int:
-    """Inputs done so far over all shards of a local folder, for a progress bar."""
-    done: dict[str, int] = {}
+def count_done(job: ShardJob) -> dict[str, int]:
+    """`read`, `written` and `rejected` so far over all shards of a local folder, for a progress bar."""
+    done: dict[str, dict[str, int]] = {}
     for name, _ in storage.list_files(job.work("")):
         kind, _, index = name.partition("-")
         with contextlib.suppress(UserError, ValueError):  # a file may be replaced or removed under our eyes
             if kind == "progress":
-                done.setdefault(index, int(storage.read_bytes(job.work(name))))
+                done.setdefault(index, json.loads(storage.read_bytes(job.work(name))))
             elif kind == "done":
-                done[index.removesuffix(".json")] = _read_report(job, name).counts["read"]
-    return sum(done.values())
+                done[index.removesuffix(".json")] = _read_report(job, name).counts
+    return {"read": 0, "rejected": 0} | _total(done.values())
 
 
 def finish(

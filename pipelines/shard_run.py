@@ -95,4 +95,9 @@ def _watched(job: ShardJob, engine_options, total: int, what: str):
     """A progress bar where the workers' files can be seen from here: a local folder and a local engine."""
     if storage.is_gcs(job.folder) or not beam_options.is_local(engine_options):
         return contextlib.nullcontext()
-    return engine.watched(lambda: shard_job.count_done(job), total, what, "images")
+    return engine.watched(lambda: _state(job), total, what, "images")
+
+
+def _state(job: ShardJob) -> tuple[int, str]:
+    counts = shard_job.count_done(job)
+    return counts["read"], f"{counts['rejected']} rejected" if counts["rejected"] else ""
