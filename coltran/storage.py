@@ -26,7 +26,7 @@ CREDENTIALS = (
     "what is not public needs credentials: `gcloud auth application-default login`, or GOOGLE_APPLICATION_CREDENTIALS "
     "with a service account's key file"
 )
-_QUICK = 10.0  # seconds for the first request to a bucket
+_QUICK = 5.0  # seconds for the first request to a bucket
 _TEMPORARY_MARK = ".writing-"
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -50,10 +50,13 @@ def check_access(path: str) -> None:
         return
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage.retry import DEFAULT_RETRY
 
     bucket, prefix = _split(path)
     try:
-        next(iter(_client().list_blobs(bucket, prefix=prefix, max_results=1, timeout=_QUICK, retry=None)), None)
+        retry = DEFAULT_RETRY.with_timeout(_QUICK)
+        for _ in _client().list_blobs(bucket, prefix=prefix, max_results=1, timeout=_QUICK, retry=retry):
+            break
     except exceptions.NotFound as error:
         raise UserError(f"{path}: there is no bucket '{bucket}'") from error
     except (exceptions.Forbidden, exceptions.Unauthorized) as error:

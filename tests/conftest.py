@@ -3,6 +3,11 @@
 import io
 import os
 import pathlib
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 
 import numpy as np
 import pytest
@@ -139,3 +144,34 @@ def colorized_folder(truth_folder, tmp_path_factory) -> pathlib.Path:
     ]
     folder = tmp_path_factory.mktemp("colorized") / "samples"
     return write_records(folder, records.COLORIZED, records.Sizes(lo=16, hi=32), rows)
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """An empty bucket `gs://photos` of a Cloud Storage emulator on loopback; skips where it is not installed."""
+    from coltran import storage
+
+    program = pathlib.Path(sys.executable).with_name("gcp-storage-emulator")
+    if not program.exists():
+        pytest.skip("gcp-storage-emulator is not installed (make install)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [program, "start", "--host=127.0.0.1", f"--port={port}", "--in-memory", "--default-bucket=photos"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.environ["STORAGE_EMULATOR_HOST"] = address
+    storage._client.cache_clear()
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            urllib.request.urlopen(f"{address}/storage/v1/b/photos", timeout=1)
+            break
+        except OSError:
+            assert time.monotonic() < deadline, "the emulator did not start"
+            time.sleep(0.1)
+    yield "gs://photos"
+    del os.environ["STORAGE_EMULATOR_HOST"]
+    storage._client.cache_clear()
+    process.terminate()
+    process.wait()
