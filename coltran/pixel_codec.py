@@ -54,7 +54,7 @@ def decode(data: bytes, dtype: str, shape: Sequence[int]) -> np.ndarray:
             array = np.array(image)
     except (OSError, SyntaxError) as error:
         raise ValueError(f"the packed pixels are damaged: {error}") from error
-    if array.ndim > len(shape):  # WebP knows no gray; its three channels are the same
+    if array.ndim > len(shape) and (array == array[..., :1]).all():  # WebP knows no gray: three equal channels
         array = array[..., 0]
     if array.shape != tuple(shape):
         raise ValueError(f"expected {dtype} {list(shape)}, got {array.dtype} {list(array.shape)}")

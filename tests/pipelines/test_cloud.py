@@ -119,6 +119,7 @@ def serve(monkeypatch):
     storage._client.cache_clear()
 
 
+@pytest.mark.slow
 def test_transient_errors_are_retried(photo_folder, truth_folder, bucket, serve):
     source = upload(photo_folder, bucket, "photos2")
     _Stumbling.behind = os.environ["STORAGE_EMULATOR_HOST"]
