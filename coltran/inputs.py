@@ -4,7 +4,6 @@ Each epoch is one permutation of the whole folder, drawn from (seed, epoch): eve
 batches run on across epochs.
 """
 
-import contextlib
 import functools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from coltran.errors import UserError
 from coltran.record_folder import RecordFolder
 
 Batch = dict[str, np.ndarray]
+_CLOUD_READERS = 16  # threads
 
 # What a network reads (the names of a Batch) is made of these features.
 FEATURES = {
@@ -55,14 +55,14 @@ class Examples:
         sizes = self._folder.sizes
         self.side = sizes.hi if stage == "spatial_upsampler" else sizes.lo
         self.fingerprint = self._folder.manifest.fingerprint
-        self._files = contextlib.ExitStack()
-        self._where: list[tuple[int, int]] = []  # (shard, offset) of each example
-        self._open = []
-        for index, shard in enumerate(self._folder.manifest.shards):
-            file = self._files.enter_context(storage.open_read(self._folder.shard_path(shard)))
-            self._open.append(file)
-            offsets = tfrecord.read_offsets(file, self._folder.shard_path(shard))
-            self._where.extend((index, offset) for offset in offsets)
+        self._where: list[tuple[str, int, int]] = []  # (file, offset, bytes) of each example's record
+        for shard in self._folder.manifest.shards:
+            file_path = self._folder.shard_path(shard)
+            with storage.open_read(file_path) as file:
+                for offset, length in tfrecord.read_layout(file, file_path):
+                    self._where.append((file_path, offset, length + tfrecord.FRAME_BYTES))
+        # On Cloud Storage a record is a request, of which many can be under way.
+        self._readers = ThreadPoolExecutor(_CLOUD_READERS) if storage.is_gcs(path) else None
         if not self._where:
             raise UserError(f"{path} holds no record: nothing to train or evaluate on.")
 
@@ -73,7 +73,8 @@ class Examples:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._files.close()
+        if self._readers is not None:
+            self._readers.shutdown()
 
     def check_size(self, config: NetworkConfig) -> None:
         """Raise UserError unless a network of `config` takes these pixels."""
@@ -83,10 +84,9 @@ class Examples:
             )
 
     def read(self, index: int) -> dict[str, np.ndarray]:
-        """The features of one example, as in the record. Not for several threads at once."""
-        shard, offset = self._where[index]
-        name = self._folder.shard_path(self._folder.manifest.shards[shard])
-        data = tfrecord.read_frame_at(self._open[shard], offset, name)
+        """The features of one example, as in the record."""
+        path, offset, size = self._where[index]
+        data = tfrecord.unframe(storage.read_range(path, offset, size), f"{path}: record at byte {offset}")
         return records.decode(records.TRUTH, data, self._folder.sizes, self._features)
 
     def batch(self, indices: np.ndarray) -> Batch:
@@ -95,7 +95,8 @@ class Examples:
         Colorizer: gray uint8 [B,h,w] and symbols uint16 [B,h,w]. Color upsampler: gray, levels uint8 [B,h,w,3] in 0..7
         and target uint8 [B,h,w,3]. Spatial upsampler: the same at H x W, levels in 0..255 (or 0..7).
         """
-        read = [self.read(int(index)) for index in indices]
+        each = self._readers.map if self._readers is not None else map
+        read = list(each(self.read, indices.tolist()))
         stacked = {name: np.stack([example[name] for example in read]) for name in self._features}
         if self.stage == "colorizer":
             return {"gray": stacked[records.GRAY_LO], "symbols": stacked[records.COARSE_LO]}

@@ -51,11 +51,6 @@ def read_frames(file: BinaryIO, name: str) -> Iterator[bytes]:
         yield data
 
 
-def read_offsets(file: BinaryIO, name: str) -> list[int]:
-    """The byte offset of every record, found by its headers alone, for reading in any order."""
-    return [offset for offset, _ in read_layout(file, name)]
-
-
 def read_layout(file: BinaryIO, name: str) -> Iterator[tuple[int, int]]:
     """(offset, length of the data) of every record, by its headers alone; the file may be moved between two of them."""
     offset = 0
@@ -70,12 +65,6 @@ def read_layout(file: BinaryIO, name: str) -> Iterator[tuple[int, int]]:
 def unframe(framed: bytes, where: str) -> bytes:
     """The data of one whole record as `frame` made it, checked; `where` is for the message of a damaged one."""
     return _read_frame(io.BytesIO(framed[_HEADER.size :]), framed[: _HEADER.size], where)
-
-
-def read_frame_at(file: BinaryIO, offset: int, name: str) -> bytes:
-    """The record that starts at `offset`, checked like `read_frames` does."""
-    file.seek(offset)
-    return _read_frame(file, file.read(_HEADER.size), f"{name}: record at byte {offset}")
 
 
 def _read_frame(file: BinaryIO, header: bytes, where: str) -> bytes:

@@ -105,8 +105,11 @@ def test_damaged_shards_are_refused_with_their_place(damage):
 def test_offsets_lead_to_the_records():
     payloads = [bytes([i]) * (10 * i + 1) for i in range(6)]
     file = io.BytesIO(b"".join(map(tfrecord.frame, payloads)))
-    offsets = tfrecord.read_offsets(file, "f")
-    assert [tfrecord.read_frame_at(file, offset, "f") for offset in reversed(offsets)] == payloads[::-1]
+    layout = list(tfrecord.read_layout(file, "f"))
+    assert [length for _, length in layout] == [len(payload) for payload in payloads]
+    whole = file.getvalue()
+    framed = [whole[offset : offset + length + tfrecord.FRAME_BYTES] for offset, length in reversed(layout)]
+    assert [tfrecord.unframe(data, "f") for data in framed] == payloads[::-1]
 
 
 def test_folder_is_read_back(truth_folder):
