@@ -233,7 +233,7 @@ def finish(
         shards=tuple(report.shard for report in reports),
         counts=counts,
         rejected_by_reason=_total({line["reason"]: 1} for line in rejects),
-        versions={name: importlib.metadata.version(name) for name in _VERSIONED},
+        versions=_versions(),
     )
     for name, data in summarize(job, reports) if summarize else ():
         storage.write_bytes(storage.join(job.folder, name), data)
@@ -242,6 +242,15 @@ def finish(
     storage.write_bytes(storage.join(job.folder, COMPLETED), b"")
     storage.remove_folder(storage.join(job.folder, WORK))
     return manifest
+
+
+def _versions() -> dict[str, str]:
+    """Of the libraries that decide on bytes; a worker image need not have all of them."""
+    versions = {}
+    for name in _VERSIONED:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _check_shards(job: ShardJob, reports: Sequence[ShardReport]) -> None:

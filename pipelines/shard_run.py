@@ -67,7 +67,7 @@ def run_shards(
         started = time.monotonic()
         if missing:
             with _watched(job, engine_options, sum(map(len, planned)), what):
-                engine.run_pipeline(lambda pipeline: _build(pipeline, make_shard, missing), engine_options)
+                engine.run_pipeline(lambda pipeline: add_steps(pipeline, make_shard, missing), engine_options)
         seconds = time.monotonic() - started
         made = sum(len(planned[index]) for index in missing)
         figures = {"seconds": seconds, "images_made": made, "images_per_second": made / seconds if made else None}
@@ -80,7 +80,7 @@ def run_shards(
     return ShardRun(manifest=manifest, made=made, seconds=seconds, shards_made=tuple(missing))
 
 
-def _build(pipeline, make_shard, missing: Sequence[int]) -> None:
+def add_steps(pipeline, make_shard, missing: Sequence[int]) -> None:
     import apache_beam as beam
 
     _ = (

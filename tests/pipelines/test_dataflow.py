@@ -1,0 +1,99 @@
+"""The command of docs/dataflow.md builds the job it promises, offline; the template names flags that exist."""
+
+import json
+import pathlib
+import re
+import shlex
+
+import pytest
+
+from pipelines import preprocess_options, shard_job, shard_run
+from pipelines.beam_options import beam_options
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def command() -> list[str]:
+    text = (ROOT / "docs" / "dataflow.md").read_text()
+    return shlex.split(re.search(r"```\n(coltran-preprocess .*?)```", text, re.DOTALL)[1].replace("\\\n", ""))
+
+
+@pytest.fixture(scope="module")
+def submitted(command):
+    """The job as Beam would submit it; `--dry_run` stops right before."""
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import TestOptions
+
+    from pipelines.write_truth import WriteTruthShard
+
+    options, beam_arguments = preprocess_options.parse(command[1:])
+    engine_options = beam_options([*beam_arguments, "--no_auth"])
+    engine_options.view_as(TestOptions).dry_run = True
+    job = shard_job.ShardJob(
+        folder=options.out,
+        schema="truth",
+        split=options.split,
+        sizes=options.sizes,
+        features=options.features,
+        options={},
+        fingerprint="0",
+        num_shards=options.num_shards,
+    )
+    pipeline = beam.Pipeline(options=engine_options)
+    shard_run.add_steps(pipeline, WriteTruthShard(job, options), range(options.num_shards))
+    return pipeline.run().job
+
+
+def test_its_steps(submitted):
+    steps = {step.unique_name: step.spec.urn for step in submitted.proto_pipeline.components.transforms.values()}
+    assert steps["Spread"] == "beam:transform:reshuffle:v1"
+    assert steps["Make"] == "beam:transform:pardo:v1"
+    grouped = [name for name, urn in steps.items() if "group_by_key" in urn]
+    assert grouped == ["Spread/ReshufflePerKey/GroupByKey"]  # of shard numbers: no image is ever shuffled
+
+
+def test_its_worker_image_is_the_one_of_the_page(submitted, command):
+    image = next(word.partition("=")[2] for word in command if word.startswith("--sdk_container_image="))
+    environments = submitted.proto_pipeline.components.environments.values()
+    assert [environment.urn for environment in environments] == ["beam:env:docker:v1"]
+    assert all(image in environment.payload.decode() for environment in environments)
+
+
+def test_its_machines(submitted, command):
+    pools = submitted.proto.environment.workerPools
+    machine = next(word.partition("=")[2] for word in command if word.startswith("--machine_type="))
+    assert pools[0].machineType == machine
+    assert pools[0].autoscalingSettings.maxNumWorkers == 40
+
+
+def test_the_worker_step_runs_what_it_was_given(submitted):
+    """What a worker unpickles is the DoFn with the job's own folder: no name of this test, no main session."""
+    from apache_beam.internal import pickler
+
+    components = submitted.proto_pipeline.components
+    make = next(step for step in components.transforms.values() if step.unique_name == "Make")
+    from apache_beam.portability.api import beam_runner_api_pb2
+
+    payload = beam_runner_api_pb2.ParDoPayload.FromString(make.spec.payload)
+    function = pickler.loads(payload.do_fn.payload)[0]
+    assert type(function).__name__ == "WriteTruthShard"
+    assert function._job.folder == "gs://my-bucket/records/train"
+
+
+def test_the_template_names_every_flag_and_no_other():
+    metadata = json.loads((ROOT / "docs" / "flex_template_metadata.json").read_text())
+    flags = {action.dest: action for action in preprocess_options.parser()._actions}
+    for name in ("help", "verify", "describe", "dry_run"):  # they do not submit a job
+        del flags[name]
+    parameters = {parameter["name"]: parameter for parameter in metadata["parameters"]}
+    assert parameters.keys() - {"sdk_container_image"} == flags.keys()
+    assert [name for name, parameter in parameters.items() if not parameter.get("isOptional")] == ["source", "out"]
+    for name, action in flags.items():
+        assert parameters[name]["helpText"] == action.help
+        assert re.fullmatch(r"[a-zA-Z][-_.a-zA-Z0-9]+", name)
+
+
+def test_the_image_has_the_locked_beam():
+    version = re.search(r"^apache-beam==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)[1]
+    assert f"apache/beam_python3.11_sdk:{version}" in (ROOT / "Dockerfile").read_text()
