@@ -80,13 +80,17 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SID
     if min(width, height) < min_side:
         raise ImageRejected("too_small", f"{width}x{height} pixels, the shorter side must be >= {min_side}")
     try:
-        upright = ImageOps.exif_transpose(image)
-        converted = icc.to_srgb(upright) if profiles else None
-        rgb = _to_rgb(upright if converted is None else converted)
+        ImageOps.exif_transpose(image, in_place=True)
+        converted = icc.to_srgb(image) if profiles else None
+        rgb = _to_rgb(image if converted is None else converted)
     except Exception as error:  # Pillow's decoders raise many types on damaged data
         raise ImageRejected("truncated", f"{image.format} data is cut or damaged: {error}") from error
-    grayscale = bool((rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all())
+    grayscale = _has_no_color(rgb[::16, ::16]) and _has_no_color(rgb)  # a few pixels mostly tell
     return Photo(rgb=rgb, grayscale=grayscale, converted=converted is not None)
+
+
+def _has_no_color(rgb: np.ndarray) -> bool:
+    return bool((rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all())
 
 
 @functools.cache
@@ -106,7 +110,7 @@ def _to_rgb(image) -> np.ndarray:
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layered = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _deep_gray(image) -> np.ndarray:
@@ -161,15 +165,45 @@ def area_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
         raise ValueError(f"image: expected uint8 [H, W] or [H, W, C], got {image.dtype} {list(image.shape)}")
     if image.shape[:2] == (height, width):
         return image.copy()
-    rows, row_scale = _overlaps(image.shape[0], height)
-    columns, column_scale = _overlaps(image.shape[1], width)
-    channels = image.reshape(image.shape[0], image.shape[1], -1).astype(np.float32)
-    count = channels.shape[-1]
-    summed = rows @ channels.reshape(image.shape[0], -1)
-    summed = summed.reshape(height, image.shape[1], count).transpose(1, 0, 2).reshape(image.shape[1], -1)
-    summed = (columns @ summed).reshape(width, height, count).transpose(1, 0, 2)
-    mean = summed * np.float32(1.0 / (row_scale * column_scale))
-    return np.rint(mean).astype(np.uint8).reshape(height, width, *image.shape[2:])
+    channels = image.reshape(image.shape[0], image.shape[1], -1)
+    if image.shape[0] % height or image.shape[1] % width:
+        resized = _area_mean(channels, height, width)
+    else:
+        resized = _block_mean(channels, height, width)
+    return resized.reshape(height, width, *image.shape[2:])
+
+
+def _area_mean(channels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`area_resize` of uint8 [H, W, C]: rows first, then columns, each by a sparse matrix of overlaps."""
+    rows, row_scale = _overlaps(channels.shape[0], height)
+    columns, column_scale = _overlaps(channels.shape[1], width)
+    summed = rows @ channels.astype(np.float32).reshape(channels.shape[0], -1)
+    turned = _turn(summed.reshape(height, *channels.shape[1:]))
+    summed = columns @ turned.reshape(channels.shape[1], -1)
+    summed *= np.float32(1.0 / (row_scale * column_scale))
+    mean = np.rint(summed, out=summed).astype(np.uint8)
+    return _turn(mean.reshape(width, height, -1))
+
+
+def _turn(pixels: np.ndarray) -> np.ndarray:
+    """[H, W, C] to [W, H, C] in C order; channel by channel, which is twice as fast as moving pixels of three."""
+    turned = np.empty((pixels.shape[1], pixels.shape[0], pixels.shape[2]), pixels.dtype)
+    for channel in range(pixels.shape[2]):
+        turned[..., channel] = pixels[..., channel].T
+    return turned
+
+
+def _block_mean(channels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`area_resize` of uint8 [H, W, C] by whole factors: sums of whole pixels, exact in integers."""
+    high, wide = channels.shape[0] // height, channels.shape[1] // width
+    rows = np.zeros((height, *channels.shape[1:]), np.uint32)
+    for offset in range(high):
+        rows += channels[offset::high]
+    sums = np.zeros((height, width, channels.shape[2]), np.uint32)
+    for offset in range(wide):
+        sums += rows[:, offset::wide]
+    mean = sums.astype(np.float32) * np.float32(1.0 / (high * wide))
+    return np.rint(mean).astype(np.uint8)
 
 
 def repeat_pixels(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -61,10 +61,10 @@ def test_its_worker_image_is_the_one_of_the_page(submitted, command):
 
 
 def test_its_machines(submitted, command):
-    pools = submitted.proto.environment.workerPools
+    pools = submitted.proto.environment.worker_pools
     machine = next(word.partition("=")[2] for word in command if word.startswith("--machine_type="))
-    assert pools[0].machineType == machine
-    assert pools[0].autoscalingSettings.maxNumWorkers == 40
+    assert pools[0].machine_type == machine
+    assert pools[0].autoscaling_settings.max_num_workers == 40
 
 
 def test_the_worker_step_runs_what_it_was_given(submitted):

@@ -1,0 +1,168 @@
+"""How fast preprocessing is, beside what it cannot be faster than, in one run on one machine.
+
+    python benchmarks/preprocess.py PHOTOS             rates and ratios (a few minutes)
+    python benchmarks/preprocess.py PHOTOS --encodings raw, PNG and WebP: size, writing, reading
+
+PHOTOS is a folder of photos of ImageNet's size, gone through several times, so that a run lasts seconds. The rows:
+
+    (a) decode            Pillow alone, one thread
+    (b) decode + resize   a plain loop: crop, both sizes, grays, coarse colors; nothing is written
+    (c) the whole job     coltran-preprocess in a process of its own, 1 and 2 workers, raw pixels and PNG
+    (d) public release    a tf.data pipeline that does what the release does in every epoch, 2 threads
+
+The machine may be shared: every round measures all rows one after the other, and of several rounds the best counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image
+
+from coltran import cli, images, pixel_codec
+from pipelines import preprocess_options
+from pipelines.image_ref import ImageRef
+from pipelines.truth_record import make_records, truth_values
+
+_OPTIONS = preprocess_options.Options(source="-", out="-")
+
+
+def decode_only(photos: Sequence[bytes]) -> None:
+    for data in photos:
+        np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def decode_and_resize(photos: Sequence[bytes]) -> None:
+    for number, data in enumerate(photos):
+        truth_values(images.decode(data), _OPTIONS, key=f"train/{number}", label=-1)
+
+
+def release_pipeline(photos: Sequence[bytes]) -> None:
+    """Decode (fast DCT), random square crop, area to 256 and from there to 64, gray and coarse colors."""
+    tf = cli.import_tensorflow()
+
+    def prepare(data):
+        image = tf.io.decode_jpeg(data, channels=3)
+        side = tf.reduce_min(tf.shape(image)[:2])
+        image = tf.image.random_crop(image, [side, side, 3])
+        high = tf.cast(tf.round(tf.image.resize(image, [256, 256], method="area")), tf.int32)
+        low = tf.cast(tf.round(tf.image.resize(high, [64, 64], method="area")), tf.int32)
+        gray = tf.image.rgb_to_grayscale(high), tf.image.rgb_to_grayscale(low)
+        return high, low, gray, low // 32
+
+    dataset = tf.data.Dataset.from_tensor_slices(list(photos)).map(prepare, num_parallel_calls=2)
+    for _ in dataset:
+        pass
+
+
+def job(folder: pathlib.Path, count: int, workers: int, encoding: str) -> tuple[float, float]:
+    """Images a second of the job's own work, as its run.json has it, and the peak memory of its process in MB."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as out:
+        target = pathlib.Path(out) / "records"
+        command = [sys.executable, __file__, "--job", str(folder), str(target), str(workers), encoding]
+        peak = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        run = json.loads((target / "run.json").read_text())
+        assert run["images_made"] == count
+        return run["images_per_second"], peak
+
+
+def run_job(folder: str, target: str, workers: str, encoding: str) -> None:
+    from pipelines import preprocess
+
+    arguments = ["--source", folder, "--out", target, f"--encoding={encoding}", f"--direct_num_workers={workers}"]
+    assert preprocess.main(arguments) == 0
+    # Not getrusage: its peak counts what the starting process had in memory.
+    status = pathlib.Path("/proc/self/status").read_text()
+    print(json.dumps(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000))
+
+
+def rate(work: Callable[[Sequence[bytes]], None], photos: Sequence[bytes]) -> float:
+    started = time.perf_counter()
+    work(photos)
+    return len(photos) / (time.perf_counter() - started)
+
+
+def measure(photos: Sequence[bytes], folder: pathlib.Path, count: int, rounds: int) -> None:
+    best: dict[str, float] = {}
+    memory: dict[str, float] = {}
+    for work in (decode_only, decode_and_resize, release_pipeline):
+        work(photos[:20])  # imports, and tables that are kept
+    for _ in range(rounds):
+        for name, work in (("a", decode_only), ("b", decode_and_resize), ("d", release_pipeline)):
+            best[name] = max(best.get(name, 0), rate(work, photos))
+        for workers, encoding in ((1, "raw"), (2, "raw"), (2, "png")):
+            name = f"c{workers}{encoding}"
+            found, memory[name] = job(folder, count, workers, encoding)
+            best[name] = max(best.get(name, 0), found)
+    twice = 2 * best["b"]
+    rows = [
+        ("(a) decode", "a", "1.00 of (a)"),
+        ("(b) decode + resize", "b", f"{best['b'] / best['a']:.2f} of (a)"),
+        ("(c) job, 1 worker, raw", "c1raw", f"{best['c1raw'] / best['b']:.2f} of (b)"),
+        ("(c) job, 2 workers, raw", "c2raw", f"{best['c2raw'] / twice:.2f} of twice (b)"),
+        ("(c) job, 2 workers, PNG", "c2png", f"{best['c2png'] / twice:.2f} of twice (b)"),
+        ("(d) release's tf.data, 2 threads", "d", f"(c) with 2 workers is {best['c2raw'] / best['d']:.2f} of it"),
+    ]
+    print(f"{len(photos)} photos, {os.cpu_count()} cores, best of {rounds} rounds")
+    for title, name, ratio in rows:
+        peak = f", peak {memory[name]:.0f} MB" if name in memory else ""
+        print(f"{title:34} {best[name]:7.1f} images/s   {ratio}{peak}")
+
+
+def compare_encodings(photos: Sequence[bytes]) -> None:
+    squares = [make_records(ImageRef(key="x", name="x", path="", size=0), data, _OPTIONS).values[0] for data in photos]
+    pixels = [(values["rgb_hi"], values["gray_hi"]) for values in squares]
+    prepared = rate(decode_and_resize, photos)
+    print(
+        f"{'encoding':9} {'KB of rgb_hi':>13} {'KB of gray_hi':>14} {'of raw':>7} {'write':>7} {'read':>7}   of (b)'s rate"
+    )
+    for encoding in pixel_codec.ENCODINGS:
+        started = time.perf_counter()
+        packed = [[pixel_codec.encode(array, encoding) for array in pair] for pair in pixels]
+        written = len(pixels) / (time.perf_counter() - started)
+        started = time.perf_counter()
+        for pair, arrays in zip(packed, pixels, strict=True):
+            for data, array in zip(pair, arrays, strict=True):
+                pixel_codec.decode(data, "uint8", array.shape)
+        read = len(pixels) / (time.perf_counter() - started)
+        sizes = np.array([[len(data) for data in pair] for pair in packed]).mean(axis=0) / 1000
+        share = sizes.sum() / (256 * 256 * 4 / 1000)
+        rates = f"{written / prepared:10.1f} {read / prepared:7.1f}"
+        print(f"{encoding:9} {sizes[0]:12.1f} {sizes[1]:14.1f} {share:7.2f} {rates}")
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--job"]:
+        return run_job(*sys.argv[2:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=pathlib.Path)
+    parser.add_argument("--encodings", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=1440, help="go through the photos until there are so many (1440)")
+    options = parser.parse_args()
+    files = sorted(path for path in options.photos.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg"))
+    photos = [path.read_bytes() for path in files]
+    if options.encodings:
+        return compare_encodings(photos)
+    photos = (photos * -(-options.images // len(photos)))[: options.images]
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder) / "photos"
+        source.mkdir()
+        for number, data in enumerate(photos):
+            (source / f"{number:06d}.JPEG").write_bytes(data)
+        measure(photos, source, len(photos), options.rounds)
+
+
+if __name__ == "__main__":
+    main()
