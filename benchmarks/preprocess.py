@@ -124,9 +124,7 @@ def compare_encodings(photos: Sequence[bytes]) -> None:
     squares = [make_records(ImageRef(key="x", name="x", path="", size=0), data, _OPTIONS).values[0] for data in photos]
     pixels = [(values["rgb_hi"], values["gray_hi"]) for values in squares]
     prepared = rate(decode_and_resize, photos)
-    print(
-        f"{'encoding':9} {'KB of rgb_hi':>13} {'KB of gray_hi':>14} {'of raw':>7} {'write':>7} {'read':>7}   of (b)'s rate"
-    )
+    print("encoding  KB of rgb_hi  KB of gray_hi  of raw    writing and reading, of (b)'s rate")
     for encoding in pixel_codec.ENCODINGS:
         started = time.perf_counter()
         packed = [[pixel_codec.encode(array, encoding) for array in pair] for pair in pixels]

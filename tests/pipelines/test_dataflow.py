@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 
+from coltran import storage
 from pipelines import preprocess_options, shard_job, shard_run
 from pipelines.beam_options import beam_options
 
@@ -19,17 +20,14 @@ def command() -> list[str]:
     return shlex.split(re.search(r"```\n(coltran-preprocess .*?)```", text, re.DOTALL)[1].replace("\\\n", ""))
 
 
-@pytest.fixture(scope="module")
-def submitted(command):
-    """The job as Beam would submit it; `--dry_run` stops right before."""
+def build(command, *more):
+    """The pipeline of the page's command, with more of Beam's flags."""
     import apache_beam as beam
-    from apache_beam.options.pipeline_options import TestOptions
 
     from pipelines.write_truth import WriteTruthShard
 
     options, beam_arguments = preprocess_options.parse(command[1:])
-    engine_options = beam_options([*beam_arguments, "--no_auth"])
-    engine_options.view_as(TestOptions).dry_run = True
+    engine_options = beam_options([*beam_arguments, "--no_auth", *more])
     job = shard_job.ShardJob(
         folder=options.out,
         schema="truth",
@@ -42,7 +40,13 @@ def submitted(command):
     )
     pipeline = beam.Pipeline(options=engine_options)
     shard_run.add_steps(pipeline, WriteTruthShard(job, options), range(options.num_shards))
-    return pipeline.run().job
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def submitted(command):
+    """The job as Beam would submit it; Beam's own dry run stops right before."""
+    return build(command, "--dry_run=True").run().job
 
 
 def test_its_steps(submitted):
@@ -60,11 +64,16 @@ def test_its_worker_image_is_the_one_of_the_page(submitted, command):
     assert all(image in environment.payload.decode() for environment in environments)
 
 
-def test_its_machines(submitted, command):
-    pools = submitted.proto.environment.worker_pools
-    machine = next(word.partition("=")[2] for word in command if word.startswith("--machine_type="))
-    assert pools[0].machine_type == machine
-    assert pools[0].autoscaling_settings.max_num_workers == 40
+def test_its_machines(command, bucket):
+    """In the job's description, which Beam writes to a bucket when it is asked for a template."""
+    storage._client().create_bucket("my-bucket")
+    build(command, "--template_location=gs://my-bucket/templates/job.json").run()
+    job = json.loads(storage.read_bytes("gs://my-bucket/templates/job.json"))
+    pool = job["environment"]["workerPools"][0]
+    asked = dict(word.removeprefix("--").split("=", 1) for word in command if word.startswith("--"))
+    assert pool["machineType"] == asked["machine_type"]
+    assert pool["autoscalingSettings"]["maxNumWorkers"] == int(asked["max_num_workers"])
+    assert pool["sdkHarnessContainerImages"][0]["containerImage"] == asked["sdk_container_image"]
 
 
 def test_the_worker_step_runs_what_it_was_given(submitted):
