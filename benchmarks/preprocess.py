@@ -1,16 +1,19 @@
 """How fast preprocessing is, beside what it cannot be faster than, in one run on one machine.
 
-    python benchmarks/preprocess.py PHOTOS             rates and ratios (a few minutes)
+    python benchmarks/preprocess.py PHOTOS             rates and ratios (seven minutes)
     python benchmarks/preprocess.py PHOTOS --encodings raw, PNG and WebP: size, writing, reading
 
-PHOTOS is a folder of photos of ImageNet's size, gone through several times, so that a run lasts seconds. The rows:
+PHOTOS is a folder of photos of ImageNet's size, gone through several times, so that a job's start (a second) hardly counts. The rows:
 
     (a) decode            Pillow alone, one thread
     (b) decode + resize   a plain loop: crop, both sizes, grays, coarse colors; nothing is written
     (c) the whole job     coltran-preprocess in a process of its own, 1 and 2 workers, raw pixels and PNG
     (d) public release    a tf.data pipeline that does what the release does in every epoch, 2 threads
 
-The machine may be shared: every round measures all rows one after the other, and of several rounds the best counts.
+    (e) two plain loops   (b) in two threads: what two workers could reach if they read and wrote no file
+
+The machine may be shared, and its speed changes from second to second: every round measures all rows one after the
+other, a ratio is made of two rows of one round, and of several rounds the median ratio counts.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -93,31 +97,46 @@ def rate(work: Callable[[Sequence[bytes]], None], photos: Sequence[bytes]) -> fl
     return len(photos) / (time.perf_counter() - started)
 
 
+def two_loops(photos: Sequence[bytes]) -> None:
+    threads = [threading.Thread(target=decode_and_resize, args=(photos[start::2],)) for start in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+LOOPS = {"a": decode_only, "b": decode_and_resize, "d": release_pipeline, "e": two_loops}
+JOBS = {"c1": (1, "raw"), "c2": (2, "raw"), "c2png": (2, "png")}
+ROWS = [  # title, row, what it is a ratio of, and how often that
+    ("(a) decode", "a", "a", 1),
+    ("(b) decode + resize", "b", "a", 1),
+    ("(e) (b) in two threads", "e", "b", 2),
+    ("(c) job, 1 worker, raw", "c1", "b", 1),
+    ("(c) job, 2 workers, raw", "c2", "b", 2),
+    ("(c) job, 2 workers, PNG", "c2png", "b", 2),
+    ("(d) release's tf.data, 2 threads", "d", "b", 2),
+]
+
+
 def measure(photos: Sequence[bytes], folder: pathlib.Path, count: int, rounds: int) -> None:
-    best: dict[str, float] = {}
+    found: dict[str, list[float]] = {name: [] for name in (*LOOPS, *JOBS)}
     memory: dict[str, float] = {}
-    for work in (decode_only, decode_and_resize, release_pipeline):
+    for work in LOOPS.values():
         work(photos[:20])  # imports, and tables that are kept
     for _ in range(rounds):
-        for name, work in (("a", decode_only), ("b", decode_and_resize), ("d", release_pipeline)):
-            best[name] = max(best.get(name, 0), rate(work, photos))
-        for workers, encoding in ((1, "raw"), (2, "raw"), (2, "png")):
-            name = f"c{workers}{encoding}"
-            found, memory[name] = job(folder, count, workers, encoding)
-            best[name] = max(best.get(name, 0), found)
-    twice = 2 * best["b"]
-    rows = [
-        ("(a) decode", "a", "1.00 of (a)"),
-        ("(b) decode + resize", "b", f"{best['b'] / best['a']:.2f} of (a)"),
-        ("(c) job, 1 worker, raw", "c1raw", f"{best['c1raw'] / best['b']:.2f} of (b)"),
-        ("(c) job, 2 workers, raw", "c2raw", f"{best['c2raw'] / twice:.2f} of twice (b)"),
-        ("(c) job, 2 workers, PNG", "c2png", f"{best['c2png'] / twice:.2f} of twice (b)"),
-        ("(d) release's tf.data, 2 threads", "d", f"(c) with 2 workers is {best['c2raw'] / best['d']:.2f} of it"),
-    ]
-    print(f"{len(photos)} photos, {os.cpu_count()} cores, best of {rounds} rounds")
-    for title, name, ratio in rows:
+        for name, work in LOOPS.items():
+            found[name].append(rate(work, photos))
+        for name, (workers, encoding) in JOBS.items():
+            speed, memory[name] = job(folder, count, workers, encoding)
+            found[name].append(speed)
+    print(f"{count} photos in a job, {len(photos)} in a loop, {os.cpu_count()} cores, medians of {rounds} rounds")
+    for title, name, base, times in ROWS:
+        ratios = np.array(found[name]) / np.array(found[base]) / times
+        spread = (
+            f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f}) of {'twice ' * (times > 1)}({base})"
+        )
         peak = f", peak {memory[name]:.0f} MB" if name in memory else ""
-        print(f"{title:34} {best[name]:7.1f} images/s   {ratio}{peak}")
+        print(f"{title:34} {np.median(found[name]):7.1f} images/s   {spread}{peak}")
 
 
 def compare_encodings(photos: Sequence[bytes]) -> None:
@@ -147,19 +166,18 @@ def main() -> None:
     parser.add_argument("photos", type=pathlib.Path)
     parser.add_argument("--encodings", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--images", type=int, default=1440, help="go through the photos until there are so many (1440)")
+    parser.add_argument("--images", type=int, default=5760, help="go through the photos until a job has so many (5760)")
     options = parser.parse_args()
     files = sorted(path for path in options.photos.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg"))
     photos = [path.read_bytes() for path in files]
     if options.encodings:
         return compare_encodings(photos)
-    photos = (photos * -(-options.images // len(photos)))[: options.images]
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder) / "photos"
         source.mkdir()
-        for number, data in enumerate(photos):
-            (source / f"{number:06d}.JPEG").write_bytes(data)
-        measure(photos, source, len(photos), options.rounds)
+        for number in range(options.images):
+            (source / f"{number:06d}.JPEG").symlink_to(files[number % len(files)].resolve())
+        measure(photos, source, options.images, options.rounds)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,13 @@ def rgb_to_gray(rgb: np.ndarray) -> np.ndarray:
       uint8 [...] in 0..254: the weights sum to 0.9999, so a gray pixel v > 0 becomes v - 1.
     """
     _expect_rgb(rgb)
-    channels = rgb.astype(np.float32)
     red, green, blue = _GRAY_WEIGHTS
-    luma = channels[..., 0] * red
-    luma += channels[..., 1] * green
-    luma += channels[..., 2] * blue
+    luma = rgb[..., 0].astype(np.float32)
+    luma *= red
+    for channel, weight in ((1, green), (2, blue)):
+        weighted = rgb[..., channel].astype(np.float32)
+        weighted *= weight
+        luma += weighted
     return luma.astype(np.uint8)
 
 

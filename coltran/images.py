@@ -196,14 +196,15 @@ def _turn(pixels: np.ndarray) -> np.ndarray:
 def _block_mean(channels: np.ndarray, height: int, width: int) -> np.ndarray:
     """`area_resize` of uint8 [H, W, C] by whole factors: sums of whole pixels, exact in integers."""
     high, wide = channels.shape[0] // height, channels.shape[1] // width
-    rows = np.zeros((height, *channels.shape[1:]), np.uint32)
-    for offset in range(high):
+    dtype = np.uint16 if high * wide * 255 < 1 << 16 else np.uint64
+    rows = channels[::high].astype(dtype)
+    for offset in range(1, high):
         rows += channels[offset::high]
-    sums = np.zeros((height, width, channels.shape[2]), np.uint32)
-    for offset in range(wide):
+    sums = rows[:, ::wide].copy()
+    for offset in range(1, wide):
         sums += rows[:, offset::wide]
     mean = sums.astype(np.float32) * np.float32(1.0 / (high * wide))
-    return np.rint(mean).astype(np.uint8)
+    return np.rint(mean, out=mean).astype(np.uint8)
 
 
 def repeat_pixels(image: np.ndarray, height: int, width: int) -> np.ndarray:

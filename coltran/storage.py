@@ -144,9 +144,9 @@ def open_read(path: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def write_bytes(path: str, data: bytes) -> None:
-    """Writes the whole file; nobody ever sees a part of it under its name."""
-    with open_write(path) as file:
+def write_bytes(path: str, data: bytes, *, durable: bool = True) -> None:
+    """Writes the whole file; nobody ever sees a part of it under its name. One that may be lost need not be durable."""
+    with open_write(path, durable=durable) as file:
         file.write(data)
 
 
@@ -184,8 +184,11 @@ def remove(path: str) -> None:
 
 
 @contextlib.contextmanager
-def open_write(path: str) -> Iterator[BinaryIO]:
-    """A binary writer whose file appears under `path` only when the block ends without an exception."""
+def open_write(path: str, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """A binary writer whose file appears under `path` only when the block ends without an exception.
+
+    A durable file outlives a power failure from then on; others are spared the wait for the disk.
+    """
     if is_gcs(path):
         with tempfile.TemporaryFile() as file:
             yield file
@@ -202,10 +205,12 @@ def open_write(path: str) -> Iterator[BinaryIO]:
         with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-        _sync_folder(folder)
+        if durable:
+            _sync_folder(folder)
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -214,6 +219,13 @@ def open_write(path: str) -> Iterator[BinaryIO]:
                 f"{path}: cannot be written: {error.strerror}; make room, then run the same command again"
             ) from error
         raise
+
+
+def start_writing_out(file: BinaryIO) -> None:
+    """Lets the disk begin with what was written so far, without waiting: the fsync at the end finds little to do."""
+    if hasattr(os, "posix_fadvise"):
+        file.flush()
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def remove_folder(folder: str) -> None:

@@ -28,6 +28,7 @@ from pipelines.run_lock import LOCK
 
 WORK = "_work"
 _PROGRESS_SECONDS = 0.5
+_WRITE_OUT = 8 << 20  # bytes of a shard after which the disk is set to work
 _VERSIONED = ("apache-beam", "jax", "numpy", "pillow")
 
 
@@ -151,6 +152,8 @@ class ShardWriter:
             self._file.write(framed)
             self._crc.update(framed)
             self._size += len(framed)
+            if self._size // _WRITE_OUT > (self._size - len(framed)) // _WRITE_OUT:
+                storage.start_writing_out(self._file)
             self._records += 1
         self._count(written=1, **counts)
 
@@ -164,7 +167,8 @@ class ShardWriter:
             self.counts[name] = self.counts.get(name, 0) + number
         if not storage.is_gcs(self._job.folder) and time.monotonic() - self._reported > _PROGRESS_SECONDS:
             self._reported = time.monotonic()
-            storage.write_bytes(self._job.work(f"progress-{self._index:05d}"), json.dumps(self.counts).encode())
+            progress = json.dumps(self.counts).encode()
+            storage.write_bytes(self._job.work(f"progress-{self._index:05d}"), progress, durable=False)
 
     def report(self) -> ShardReport:
         shard = Shard(
