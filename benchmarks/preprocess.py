@@ -3,13 +3,13 @@
     python benchmarks/preprocess.py PHOTOS             rates and ratios (seven minutes)
     python benchmarks/preprocess.py PHOTOS --encodings raw, PNG and WebP: size, writing, reading
 
-PHOTOS is a folder of photos of ImageNet's size, gone through several times, so that a job's start (a second) hardly counts. The rows:
+PHOTOS is a folder of photos of ImageNet's size, gone through several times, so that a job's start (a second) hardly
+counts. The rows:
 
     (a) decode            Pillow alone, one thread
     (b) decode + resize   a plain loop: crop, both sizes, grays, coarse colors; nothing is written
     (c) the whole job     coltran-preprocess in a process of its own, 1 and 2 workers, raw pixels and PNG
     (d) public release    a tf.data pipeline that does what the release does in every epoch, 2 threads
-
     (e) two plain loops   (b) in two threads: what two workers could reach if they read and wrote no file
 
 The machine may be shared, and its speed changes from second to second: every round measures all rows one after the

@@ -11,16 +11,16 @@ size, but never on what shares the batch: the last batch is padded, and the padd
 
 import dataclasses
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from coltran import checkpoint, colors, images, sampler
 from coltran.colorizer import Colorizer, Context
+from coltran.compiled import Program, UpsamplerProgram, chunks, pad
 from coltran.config import joins_color_and_space
 from coltran.errors import UserError
 from coltran.random_keys import sample_keys
@@ -50,17 +50,6 @@ class Result:
     log_likelihood: np.ndarray
     probability: np.ndarray
     max_probability: np.ndarray
-
-
-class _Program:
-    """A network and a function of it, compiled once per shape; calls are made with NumPy or JAX arrays."""
-
-    def __init__(self, network, function):
-        graphdef, self._parameters = nnx.split(network, nnx.Param)
-        self._call = jax.jit(lambda parameters, *args: function(nnx.merge(graphdef, parameters), *args))
-
-    def __call__(self, *args):
-        return self._call(self._parameters, *args)
 
 
 class ColorizationPipeline:
@@ -106,12 +95,15 @@ class ColorizationPipeline:
         self._size_hi = None
         if spatial_upsampler is not None:
             self._size_hi = (spatial_upsampler.config.height, spatial_upsampler.config.width)
-        self._encode = _Program(colorizer, lambda network, gray_BHW: network.encode(gray_BHW))
-        self._sample = _Program(
+        self.encode = Program(colorizer, lambda network, gray_BHW: network.encode(gray_BHW))
+        self._sample = Program(
             colorizer, lambda network, context, keys: sampler.sample_from_context(network, context, keys, options)
         )
-        self._recolor = _Program(color_upsampler, _argmax) if color_upsampler is not None else None
-        self._enlarge = _Program(spatial_upsampler, _argmax) if spatial_upsampler is not None else None
+        self._recolor = self._enlarge = None
+        if color_upsampler is not None:
+            self._recolor = UpsamplerProgram(color_upsampler, batch_size=batch_size)
+        if spatial_upsampler is not None:
+            self._enlarge = UpsamplerProgram(spatial_upsampler, batch_size=SPATIAL_CHUNK)
         self._lock = threading.Lock()
 
     @classmethod
@@ -199,8 +191,7 @@ class ColorizationPipeline:
         if self._recolor is None:
             return rgb
         levels = (rgb >> COARSE_BITS).astype(np.int32)
-        chunks = [self._recolor(*chunk) for chunk in _chunks(self.batch_size, levels, gray_lo.astype(np.int32))]
-        return np.concatenate(jax.device_get(chunks))[: len(rgb)]
+        return self._recolor(levels, gray_lo.astype(np.int32))
 
     def upsample_space(self, rgb_lo: np.ndarray, gray_hi: np.ndarray) -> np.ndarray:
         """uint8 [N,h,w,3] and uint8 [N,H,W] gray -> uint8 [N,H,W,3]; one image and channel at a time.
@@ -210,11 +201,8 @@ class ColorizationPipeline:
         rgb_lo = rgb_lo >> COARSE_BITS if self._joint else rgb_lo
         height, width = self._size_hi
         rows, columns = height // self._size[0], width // self._size[1]
-        made = []
-        for rgb, gray in _chunks(SPATIAL_CHUNK, rgb_lo.astype(np.int32), gray_hi.astype(np.int32)):
-            enlarged = rgb.repeat(rows, axis=1).repeat(columns, axis=2)
-            made.append(np.asarray(self._enlarge(enlarged, gray)))
-        return np.concatenate(made)[: len(rgb_lo)]
+        enlarged = rgb_lo.astype(np.int32).repeat(rows, axis=1).repeat(columns, axis=2)
+        return self._enlarge(enlarged, gray_hi.astype(np.int32))
 
     def _sample_all(self, gray_lo: np.ndarray, keys_N2: np.ndarray) -> sampler.CoarseSamples:
         """Samples of all images; each run of equal gray images is encoded once."""
@@ -225,9 +213,9 @@ class ColorizationPipeline:
         parts = []
         for first in range(0, len(distinct), self.batch_size):
             images = distinct[first : first + self.batch_size]
-            context = self._encode(_pad(images, self.batch_size))
+            context = self.encode(pad(images, self.batch_size))
             rows = np.flatnonzero((owner >= first) & (owner < first + len(images)))
-            for index, keys in _chunks(self.batch_size, owner[rows] - first, keys_N2[rows]):
+            for index, keys in chunks(self.batch_size, owner[rows] - first, keys_N2[rows]):
                 parts.append(jax.device_get(self._sample(_take(context, index), keys)))
             parts[-1] = _head(parts[-1], (len(rows) - 1) % self.batch_size + 1)
         return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
@@ -245,10 +233,6 @@ class ColorizationPipeline:
             raise UserError(f"all inputs must have the same length, at least 1; got {lengths}.")
 
 
-def _argmax(network: Upsampler, levels_BHW3: jax.Array, gray_BHW: jax.Array) -> jax.Array:
-    return network.argmax(levels_BHW3, gray_BHW)
-
-
 @jax.jit
 def _take(context: Context, index_B: jax.Array) -> Context:
     return jax.tree.map(lambda array: jnp.take(array, index_B, axis=0), context)
@@ -256,11 +240,6 @@ def _take(context: Context, index_B: jax.Array) -> Context:
 
 def _head(samples: sampler.CoarseSamples, length: int) -> sampler.CoarseSamples:
     return jax.tree.map(lambda array: array[:length], samples)
-
-
-def _pad(array: np.ndarray, length: int) -> np.ndarray:
-    """`array` lengthened to `length` rows by repeating its last one."""
-    return np.concatenate([array, array[-1:].repeat(length - len(array), axis=0)])
 
 
 def _resized(largest: np.ndarray, fallback: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -276,12 +255,6 @@ def _resized_coarse(coarse_NHW: np.ndarray, size: tuple[int, int]) -> np.ndarray
         return coarse_NHW
     rgb = np.stack([images.area_resize(image, *size) for image in colors.coarse_to_rgb(coarse_NHW)])
     return colors.rgb_to_coarse(rgb + (1 << COARSE_BITS - 1))  # the bottoms of bins, at most 224: no overflow
-
-
-def _chunks(size: int, *arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Arrays of N rows in chunks of `size` rows, the last one padded."""
-    for start in range(0, len(arrays[0]), size):
-        yield tuple(_pad(array[start : start + size], size) for array in arrays)
 
 
 def _check_gray(name: str, gray: np.ndarray, size: tuple[int, int]) -> None:
