@@ -11,6 +11,7 @@ size, but never on what shares the batch: the last batch is padded, and the padd
 
 import dataclasses
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from coltran.colorizer import Colorizer, Context
 from coltran.compiled import Program, UpsamplerProgram, chunks, pad
 from coltran.config import joins_color_and_space
 from coltran.errors import UserError
+from coltran.layers import map_images
 from coltran.random_keys import sample_keys
 from coltran.sampler import SamplerOptions
 from coltran.upsamplers import Upsampler
@@ -42,14 +44,18 @@ class Result:
       log_likelihood: float32 [N], log2 of the colorizer's probability of its sample, in bits, at most 0.
       probability: float32, [N,h,w] or the colorizer's own size: its probability of each chosen coarse color.
       max_probability: float32, the same shape: its largest probability at each pixel.
+      seconds: how long each stage took, by its name.
+
+    The three figures of the colorizer are None where coarse colors were given.
     """
 
     coarse_lo: np.ndarray
     rgb_lo: np.ndarray
     rgb_hi: np.ndarray | None
-    log_likelihood: np.ndarray
-    probability: np.ndarray
-    max_probability: np.ndarray
+    log_likelihood: np.ndarray | None
+    probability: np.ndarray | None
+    max_probability: np.ndarray | None
+    seconds: dict[str, float]
 
 
 class ColorizationPipeline:
@@ -57,7 +63,7 @@ class ColorizationPipeline:
 
     A colorizer may be smaller than the color upsampler (the paper's ColTran-S): it sees the gray image resized
     by area, and so its sample is resized to the upsampler's pixels. A spatial upsampler that takes coarse colors
-    stands for both upsamplers.
+    stands for both upsamplers. Without a colorizer, coarse colors must be given.
 
     Safe to share between threads: calls wait for each other.
 
@@ -69,7 +75,7 @@ class ColorizationPipeline:
     def __init__(
         self,
         *,
-        colorizer: Colorizer,
+        colorizer: Colorizer | None,
         color_upsampler: Upsampler | None,
         spatial_upsampler: Upsampler | None,
         checksums: dict[str, str],
@@ -89,16 +95,14 @@ class ColorizationPipeline:
             )
         _check_sizes(colorizer, color_upsampler, spatial_upsampler)
         self.batch_size, self.options, self.checksums = batch_size, options, dict(checksums)
-        self._colorizer_size = (colorizer.config.height, colorizer.config.width)
-        low = colorizer if color_upsampler is None else color_upsampler
-        self._size = (low.config.height, low.config.width)
-        self._size_hi = None
-        if spatial_upsampler is not None:
-            self._size_hi = (spatial_upsampler.config.height, spatial_upsampler.config.width)
-        self.encode = Program(colorizer, lambda network, gray_BHW: network.encode(gray_BHW))
-        self._sample = Program(
-            colorizer, lambda network, context, keys: sampler.sample_from_context(network, context, keys, options)
-        )
+        self._colorizer_size = _pixels(colorizer)
+        self._size = _pixels(colorizer if color_upsampler is None else color_upsampler)
+        self._size_hi = _pixels(spatial_upsampler)
+        if colorizer is not None:
+            self.encode = Program(colorizer, lambda network, gray_BHW: map_images(network.encode, gray_BHW))
+            self._sample = Program(
+                colorizer, lambda network, context, keys: sampler.sample_from_context(network, context, keys, options)
+            )
         self._recolor = self._enlarge = None
         if color_upsampler is not None:
             self._recolor = UpsamplerProgram(color_upsampler, batch_size=batch_size)
@@ -110,7 +114,7 @@ class ColorizationPipeline:
     def load(
         cls,
         *,
-        colorizer: str | Path,
+        colorizer: str | Path | None,
         color_upsampler: str | Path | None = None,
         spatial_upsampler: str | Path | None = None,
         batch_size: int = 16,
@@ -137,8 +141,8 @@ class ColorizationPipeline:
         return cls(**networks, checksums=checksums, batch_size=batch_size, options=options or SamplerOptions())
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(h, w) of the low resolution."""
+    def size(self) -> tuple[int, int] | None:
+        """(h, w) of the low resolution; None for an upsampler alone that takes coarse colors of any size."""
         return self._size
 
     @property
@@ -154,10 +158,11 @@ class ColorizationPipeline:
         keys: Sequence[str],
         sample_indices: Sequence[int],
         seed: int,
+        coarse_lo: np.ndarray | None = None,
     ) -> Result:
         """One sample for each of N gray images; give an image n times, with n sample indices, for n samples.
 
-        Rows that follow each other with equal gray pixels are encoded once.
+        Rows that follow each other with equal gray pixels are encoded once, so give many batches at a time.
 
         Args:
           gray_lo: uint8 [N,h,w], N at least 1.
@@ -165,24 +170,32 @@ class ColorizationPipeline:
           keys: the record key of each image.
           sample_indices: which sample of that record each is.
           seed: of the whole run.
+          coarse_lo: uint16 [N,h,w], coarse colors to start from instead of the colorizer's (paper, section 5.3).
 
         Raises:
           UserError: arrays of another shape or dtype, or lists of another length.
         """
         self._check(gray_lo, gray_hi, keys, sample_indices)
         with self._lock:
-            gray = _resized(gray_lo if gray_hi is None else gray_hi, gray_lo, self._colorizer_size)
-            coarse = self._sample_all(gray, np.asarray(sample_keys(seed, keys, sample_indices)))
-            symbols = _resized_coarse(coarse.symbols_BHW.astype(np.uint16), self._size)
-            rgb_lo = self.upsample_color(symbols, gray_lo)
-            rgb_hi = self.upsample_space(rgb_lo, gray_hi) if self._enlarge is not None else None
+            clock, coarse, rgb_hi = StageClock(), None, None
+            if coarse_lo is None:
+                gray = _resized(gray_lo if gray_hi is None else gray_hi, gray_lo, self._colorizer_size)
+                coarse = self._sample_all(gray, np.asarray(sample_keys(seed, keys, sample_indices)))
+                coarse_lo = _resized_coarse(coarse.symbols_BHW.astype(np.uint16), self._size)
+                clock.stop("colorizer")
+            rgb_lo = self.upsample_color(coarse_lo, gray_lo)
+            clock.stop("color_upsampler")
+            if self._enlarge is not None:
+                rgb_hi = self.upsample_space(rgb_lo, gray_hi)
+                clock.stop("spatial_upsampler")
         return Result(
-            coarse_lo=symbols,
+            coarse_lo=coarse_lo,
             rgb_lo=rgb_lo,
             rgb_hi=rgb_hi,
-            log_likelihood=coarse.log_likelihood_B,
-            probability=coarse.probability_BHW,
-            max_probability=coarse.max_probability_BHW,
+            log_likelihood=coarse and coarse.log_likelihood_B,
+            probability=coarse and coarse.probability_BHW,
+            max_probability=coarse and coarse.max_probability_BHW,
+            seconds=clock.seconds,
         )
 
     def upsample_color(self, coarse_lo: np.ndarray, gray_lo: np.ndarray) -> np.ndarray:
@@ -200,7 +213,7 @@ class ColorizationPipeline:
         """
         rgb_lo = rgb_lo >> COARSE_BITS if self._joint else rgb_lo
         height, width = self._size_hi
-        rows, columns = height // self._size[0], width // self._size[1]
+        rows, columns = height // rgb_lo.shape[1], width // rgb_lo.shape[2]
         enlarged = rgb_lo.astype(np.int32).repeat(rows, axis=1).repeat(columns, axis=2)
         return self._enlarge(enlarged, gray_hi.astype(np.int32))
 
@@ -221,7 +234,7 @@ class ColorizationPipeline:
         return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
     def _check(self, gray_lo, gray_hi, keys, sample_indices) -> None:
-        _check_gray("gray_lo", gray_lo, self._size)
+        _check_gray("gray_lo", gray_lo, self._size or gray_lo.shape[1:])
         if self._size_hi is not None:
             if gray_hi is None:
                 raise UserError(f"gray_hi is needed: uint8 [N,{self._size_hi[0]},{self._size_hi[1]}].")
@@ -231,6 +244,18 @@ class ColorizationPipeline:
             lengths["gray_hi"] = len(gray_hi)
         if len(set(lengths.values())) != 1 or not len(gray_lo):
             raise UserError(f"all inputs must have the same length, at least 1; got {lengths}.")
+
+
+class StageClock:
+    """Seconds by stage: each `stop` counts what passed since the one before."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def stop(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage], self._last = now - self._last, now
 
 
 @jax.jit
@@ -262,19 +287,21 @@ def _check_gray(name: str, gray: np.ndarray, size: tuple[int, int]) -> None:
         raise UserError(f"{name} must be uint8 [N,{size[0]},{size[1]}], got {gray.dtype} {list(gray.shape)}.")
 
 
-def _check_sizes(colorizer: Colorizer, color: Upsampler | None, spatial: Upsampler | None) -> None:
+def _pixels(network: Colorizer | Upsampler | None) -> tuple[int, int] | None:
+    return None if network is None else (network.config.height, network.config.width)
+
+
+def _check_sizes(colorizer: Colorizer | None, color: Upsampler | None, spatial: Upsampler | None) -> None:
     """Raises UserError unless the three networks fit together."""
-    low = (colorizer.config.height, colorizer.config.width)
-    if colorizer.config.num_symbols != colors.NUM_COARSE_COLORS:
+    if colorizer is not None and colorizer.config.num_symbols != colors.NUM_COARSE_COLORS:
         raise UserError(
             f"the colorizer has {colorizer.config.num_symbols} symbols; images need {colors.NUM_COARSE_COLORS}."
         )
-    if color is not None:
-        size = (color.config.height, color.config.width)
-        if size[0] < low[0] or size[1] < low[1]:
-            text = f"{size[0]}x{size[1]}"
-            raise UserError(f"the colorizer makes {low[0]}x{low[1]} pixels, the color upsampler takes {text}.")
-        low = size
+    core, size = _pixels(colorizer), _pixels(color)
+    if core and size and (size[0] < core[0] or size[1] < core[1]):
+        text = f"{size[0]}x{size[1]}"
+        raise UserError(f"the colorizer makes {core[0]}x{core[1]} pixels, the color upsampler takes {text}.")
+    low = size or core or (1, 1)
     if spatial is not None and (spatial.config.height % low[0] or spatial.config.width % low[1]):
         size = f"{spatial.config.height}x{spatial.config.width}"
         raise UserError(f"the spatial upsampler's {size} pixels are no whole multiple of {low[0]}x{low[1]}.")

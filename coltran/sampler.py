@@ -22,7 +22,7 @@ from coltran.config import refuse_unknown
 from coltran.errors import UserError
 from coltran.random_keys import pixel_keys
 
-MODES = ("sample", "argmax")
+MODES = ("sample", "argmax", "parallel")
 POOLINGS = ("image", "row")
 
 
@@ -31,7 +31,8 @@ class SamplerOptions:
     """How a symbol is chosen from its distribution.
 
     Attributes:
-      mode: `sample` draws, `argmax` takes the most likely symbol.
+      mode: `sample` draws, `argmax` takes the most likely symbol given those before it, `parallel` the most likely one
+        of the parallel head, which sees no other symbol (paper, section 4.2).
       temperature: divides the logits before drawing; 1 is the model's own distribution.
       top_k: draw from the k most likely symbols only (paper, appendix E); None for all.
       pooling: what the inner decoder's conditional layer norm pools: the whole `image`, as in training, or one `row`,
@@ -61,7 +62,8 @@ class CoarseSamples(struct.PyTreeNode):
       symbols_BHW: int32 coarse colors.
       probability_BHW: float32, the model's probability of each chosen symbol (temperature 1, all symbols).
       max_probability_BHW: float32, its largest probability at each pixel: how certain it was (paper, figure 5).
-      log_likelihood_B: float32, log2 of the model's probability of the whole image, in bits, at most 0.
+      log_likelihood_B: float32, log2 of the model's probability of the whole image, in bits, at most 0. "The model" is
+        the decoder, or in the mode `parallel` the parallel head.
       logits_BHWV: float32, or None unless SamplerOptions.keep_logits.
     """
 
@@ -73,12 +75,12 @@ class CoarseSamples(struct.PyTreeNode):
 
 
 class _Choice(struct.PyTreeNode):
-    """What one pixel of every image came to."""
+    """What was chosen: at one pixel of every image [B], at all pixels [B,H,W], or stacked by a scan [H,W,B]."""
 
-    symbol_B: jax.Array
-    log_probability_B: jax.Array
-    max_probability_B: jax.Array
-    logits_BV: jax.Array | None
+    symbol: jax.Array
+    log_probability: jax.Array
+    max_probability: jax.Array
+    logits: jax.Array | None
 
 
 def sample(network: Colorizer, gray_BHW: jax.Array, keys_B2: jax.Array, options: SamplerOptions) -> CoarseSamples:
@@ -92,6 +94,8 @@ def sample_from_context(
     """As `sample`, from images that are encoded already: several samples of an image share one encoding."""
     if options.top_k is not None and options.top_k > network.config.num_symbols:
         raise UserError(f"top_k must be at most {network.config.num_symbols}, got {options.top_k}.")
+    if options.mode == "parallel":
+        return _collect(_choose(network.parallel_logits(context), None, options))
     batch, height, width, _ = context.pixel_BHWD.shape
     outer_norms = [layer.project_norms(context.pixel_BHWD) for layer in network.outer_decoder.layers]
     inner_norms = [layer.project_norms(context.pixel_BHWD) for layer in network.inner_decoder.layers]
@@ -105,7 +109,7 @@ def sample_from_context(
             layers = network.inner_decoder.layers
             norms = [layer.project_norms(pixel_B1WD, row_alone=True) for layer in layers]
         choices = _sample_row(network, row * width, row_context, outer_B1WD, inner_position, norms, keys_B2, options)
-        embedded_B1WD = network.symbol_embedding.embed(choices.symbol_B.T[:, None])
+        embedded_B1WD = network.symbol_embedding.embed(choices.symbol.T[:, None])
         x_B1WD = (embedded_B1WD + outer_position + pixel_B1WD).astype(pixel_B1WD.dtype)
         carry = _outer_row(network, row, x_B1WD, modulating_B1WD, caches, outer_norms)
         return carry, choices
@@ -123,8 +127,8 @@ def sample_from_context(
         _split(network.outer_decoder.positions(), 1),
         _split(network.inner_decoder.positions(), 1),
     )
-    _, choices = jax.lax.scan(one_row, start, rows)
-    return _collect(choices)
+    _, choices_HWB = jax.lax.scan(one_row, start, rows)
+    return _collect(jax.tree.map(lambda array: jnp.moveaxis(array, 2, 0), choices_HWB))
 
 
 def _sample_row(
@@ -153,7 +157,7 @@ def _sample_row(
             new_caches.append(cache)
         logits_BV = network.predict(x_B11D[:, 0, 0])
         choice = _choose(logits_BV, pixel_keys(keys_B2, first_pixel + column), options)
-        embedded_B11D = network.symbol_embedding.embed(choice.symbol_B[:, None, None])
+        embedded_B11D = network.symbol_embedding.embed(choice.symbol[:, None, None])
         return (embedded_B11D, new_caches), choice
 
     # Left of the first pixel there is nothing: the shift of training puts zeros there.
@@ -186,23 +190,23 @@ def _outer_row(
     return x_B1WD, new_caches
 
 
-def _choose(logits_BV: jax.Array, keys_B2: jax.Array, options: SamplerOptions) -> _Choice:
-    """Draws one symbol per image, or takes the most likely."""
-    log_p_BV = jax.nn.log_softmax(logits_BV, axis=-1)
-    if options.mode == "argmax":
-        symbol_B = jnp.argmax(logits_BV, axis=-1)
+def _choose(logits: jax.Array, keys_B2: jax.Array | None, options: SamplerOptions) -> _Choice:
+    """Draws one symbol from each row of logits [..., V], or takes the most likely (of any shape, without keys)."""
+    log_p = jax.nn.log_softmax(logits, axis=-1)
+    if options.mode != "sample":
+        symbol = jnp.argmax(logits, axis=-1)
     else:
-        scaled_BV, allowed = logits_BV / options.temperature, None
+        scaled_BV, allowed_BV = logits / options.temperature, None
         if options.top_k is not None:
-            scaled_BV, allowed = jax.lax.top_k(scaled_BV, options.top_k)
-        symbol_B = jax.vmap(jax.random.categorical)(keys_B2, scaled_BV)
-        if allowed is not None:
-            symbol_B = jnp.take_along_axis(allowed, symbol_B[:, None], axis=-1)[:, 0]
+            scaled_BV, allowed_BV = jax.lax.top_k(scaled_BV, options.top_k)
+        symbol = jax.vmap(jax.random.categorical)(keys_B2, scaled_BV)
+        if allowed_BV is not None:
+            symbol = jnp.take_along_axis(allowed_BV, symbol[:, None], axis=-1)[:, 0]
     return _Choice(
-        symbol_B=symbol_B.astype(jnp.int32),
-        log_probability_B=jnp.take_along_axis(log_p_BV, symbol_B[:, None], axis=-1)[:, 0],
-        max_probability_B=jnp.exp(log_p_BV.max(axis=-1)),
-        logits_BV=logits_BV if options.keep_logits else None,
+        symbol=symbol.astype(jnp.int32),
+        log_probability=jnp.take_along_axis(log_p, symbol[..., None], axis=-1)[..., 0],
+        max_probability=jnp.exp(log_p.max(axis=-1)),
+        logits=logits if options.keep_logits else None,
     )
 
 
@@ -211,15 +215,14 @@ def _split(array: jax.Array, axis: int) -> jax.Array:
     return jnp.expand_dims(jnp.moveaxis(array, axis, 0), axis + 1)
 
 
-def _collect(choices: _Choice) -> CoarseSamples:
-    """Choices stacked as [H,W,B,...] -> images."""
-    images = jax.tree.map(lambda array: jnp.moveaxis(array, 2, 0), choices)
+def _collect(images: _Choice) -> CoarseSamples:
+    """Choices [B,H,W] -> images."""
     return CoarseSamples(
-        symbols_BHW=images.symbol_B,
-        probability_BHW=jnp.exp(images.log_probability_B),
-        max_probability_BHW=images.max_probability_B,
-        log_likelihood_B=images.log_probability_B.sum(axis=(1, 2)) / math.log(2),
-        logits_BHWV=images.logits_BV,
+        symbols_BHW=images.symbol,
+        probability_BHW=jnp.exp(images.log_probability),
+        max_probability_BHW=images.max_probability,
+        log_likelihood_B=images.log_probability.sum(axis=(1, 2)) / math.log(2),
+        logits_BHWV=images.logits,
     )
 
 

@@ -4,6 +4,8 @@ Color: 3-bit channels at low resolution -> 8-bit channels. Spatial: an 8-bit ima
 8-bit image at high resolution. Both see the gray image. Shape suffixes: coltran/layers.py.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -11,7 +13,7 @@ from flax import nnx
 from coltran.axial_layer import AxialLayer, Conditioning, Modulation, NormModulation
 from coltran.config import UpsamplerConfig
 from coltran.initializers import Initializer
-from coltran.layers import Dense, PositionEmbedding
+from coltran.layers import Dense, PositionEmbedding, map_images, map_slices
 
 NUM_CHANNELS = 3
 
@@ -60,17 +62,29 @@ class Upsampler(nnx.Module):
             x_BHWD = jnp.concatenate([x_BHWD, self.gray_embedding.embed(gray_BHW).astype(dtype)], axis=-1)
         x_BHWD = (self.mix(x_BHWD) + self.positions()).astype(dtype)
         for layer in self.layers:
-            x_BHWD = layer(x_BHWD, Modulation(), NormModulation())
+            x_BHWD = map_slices(
+                functools.partial(_apply, layer), x_BHWD, axis=2 if layer.attention.along_columns else 1
+            )
         return self.head(x_BHWD.astype(jnp.float32))
 
     def argmax(self, levels_BHW3: jax.Array, gray_BHW: jax.Array) -> jax.Array:
-        """The most likely image, uint8 [B,H,W,3]; one channel at a time, so that memory stays that of one."""
+        """The most likely image, uint8 [B,H,W,3]; one channel at a time, so that memory stays that of one.
 
-        def one_channel(args: tuple[jax.Array, jax.Array]) -> jax.Array:
-            levels_BHW, channel = args
-            channel_B = jnp.broadcast_to(channel, levels_BHW.shape[:1])
-            return jnp.argmax(self(levels_BHW, channel_B, gray_BHW), axis=-1).astype(jnp.uint8)
+        On a CPU one image at a time too: what an image needs then stays in the cache.
+        """
+
+        def one_channel(levels_BHW: jax.Array, channel: jax.Array) -> jax.Array:
+            def of_images(slice_SHW: tuple[jax.Array, jax.Array]) -> jax.Array:
+                levels_SHW, gray_SHW = slice_SHW
+                channel_S = jnp.broadcast_to(channel, levels_SHW.shape[:1])
+                return jnp.argmax(self(levels_SHW, channel_S, gray_SHW), axis=-1).astype(jnp.uint8)
+
+            return map_images(of_images, (levels_BHW, gray_BHW))
 
         levels_3BHW = jnp.moveaxis(levels_BHW3, -1, 0)
-        image_3BHW = jax.lax.map(one_channel, (levels_3BHW, jnp.arange(NUM_CHANNELS)))
+        image_3BHW = jax.lax.map(lambda args: one_channel(*args), (levels_3BHW, jnp.arange(NUM_CHANNELS)))
         return jnp.moveaxis(image_3BHW, 0, -1)
+
+
+def _apply(layer: AxialLayer, x_BHWD: jax.Array) -> jax.Array:
+    return layer(x_BHWD, Modulation(), NormModulation())

@@ -19,18 +19,24 @@ if TYPE_CHECKING:
     from pipelines.shard_run import ShardRun
 
 GALLERY = "gallery.png"
+_FULL_BATCHES = 4  # what one worker makes at a time: at worst one batch in five is padding
 
 
 def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
     """Runs the job to its end. Raises UserError for what the user can put right."""
-    from eval.sample_shard import SampleShard
+    from eval.sample_shard import SampleShards, needed_features
     from pipelines import beam_options, shard_run
 
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
-    source = record_folder.open_folder(options.records, schema=records.TRUTH, needs=_needs(options))
+    source = record_folder.open_folder(options.records, schema=records.TRUTH, needs=needed_features(options))
     job = _plan_job(source, options)
     result = shard_run.run_shards(
-        job, lambda: _choose(source, options), SampleShard(source, job, options), engine_options, what="sample"
+        job,
+        lambda: _choose(source, options),
+        SampleShards(source, job, options),
+        engine_options,
+        what="sample",
+        group=lambda missing, planned: _grouped(missing, planned, _FULL_BATCHES * options.batch_size),
     )
     _write_gallery(source, options)
     return result
@@ -46,9 +52,17 @@ def _write_gallery(source: RecordFolder, options: Options) -> None:
         storage.write_bytes(path, gallery.gallery(source, made, options.gallery, options.seed))
 
 
-def _needs(options: Options) -> list[str]:
-    needs = [records.KEY, records.CROP, records.GRAY_LO]
-    return [*needs, records.GRAY_HI] if options.spatial_upsampler else needs
+def _grouped(missing: Sequence[int], planned: Sequence[Sequence], least: int) -> list[list[int]]:
+    """The missing shards in runs of at least `least` samples, so that few batches end half empty."""
+    groups: list[list[int]] = []
+    samples = least
+    for index in missing:
+        if samples >= least:
+            groups.append([])
+            samples = 0
+        groups[-1].append(index)
+        samples += len(planned[index])
+    return groups
 
 
 def _choose(source: RecordFolder, options: Options) -> list[list[dict[str, object]]]:
@@ -77,9 +91,10 @@ def _plan_job(source: RecordFolder, options: Options):
 
     sampler_options(options)
     kept = dataclasses.asdict(options) | _check_checkpoints(source, options)
-    for name in ("records", "out", "png_folder", "gallery"):  # none of these changes a record
+    for name in ("records", "out", "png_folder", "uncertainty", "gallery"):  # none of these changes a record
         del kept[name]
-    made = {records.COARSE_LO, records.LOG_LIKELIHOOD, *records.COLORIZED.required}
+    made = {records.COARSE_LO, *records.COLORIZED.required}
+    made |= {records.LOG_LIKELIHOOD} if options.coarse == "model" else set()
     made |= {records.RGB_LO} if options.color_upsampler else set()
     made |= {records.RGB_HI} if options.spatial_upsampler else set()
     return shard_job.ShardJob(

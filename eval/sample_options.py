@@ -11,7 +11,9 @@ from coltran.errors import UserError
 from pipelines.beam_options import HELP
 
 PROG = "coltran-sample"
-MODES = ("sample", "argmax")
+MODES = ("sample", "argmax", "parallel")
+POOLINGS = ("image", "row")
+COARSE = ("model", "truth")
 WEIGHTS = ("ema", "raw")
 DESCRIPTION = """\
 Colorize a record folder: grayscale in, several samples per image out.
@@ -21,8 +23,15 @@ Colorize a record folder: grayscale in, several samples per image out.
 
 reads gray_lo (and gray_hi) of every record and writes a record folder with the coarse colors, the 64x64 and the
 256x256 images and the log-likelihood of each sample, and gallery.png, which shows some of them beside the truth. A
-sample depends on (seed, key, sample index) and the weights alone. Prints how many images were made, and how fast.
-Interrupted runs go on where they stopped.
+sample depends on (seed, key, sample index), the weights and --batch_size alone: never on the machine or the number of
+workers, nor on what shares its batch. Prints how many images were made, and how fast. Interrupted runs go on where
+they stopped: finished shards are kept.
+
+    --num 5000 --part condition            the paper's FID: half of the images condition, the other half is the truth
+    --coarse truth (no --colorizer)        the upsamplers on true coarse colors (paper, section 5.3)
+    --mode parallel                        the parallel head's image, every pixel from gray alone (section 4.2)
+    --pooling row --mode argmax            what the public release's own sampler gives
+    --uncertainty FOLDER                   how sure the colorizer was, pixel by pixel, as arrays and pictures
 """
 
 
@@ -31,9 +40,9 @@ class Options:
     """What the command line says; see `--help`."""
 
     records: str
-    colorizer: str
     out: str
     seed: int
+    colorizer: str | None = None
     color_upsampler: str | None = None
     spatial_upsampler: str | None = None
     samples: int = 1
@@ -42,21 +51,39 @@ class Options:
     mode: str = "sample"
     temperature: float = 1.0
     top_k: int | None = None
+    pooling: str = "image"
+    coarse: str = "model"
     weights: str = "ema"
-    batch_size: int = 8
+    batch_size: int = 16
     png_folder: str | None = None
+    uncertainty: str | None = None
     gallery: int = 8
 
     def __post_init__(self) -> None:
-        if self.mode == "argmax" and self.samples > 1:
-            raise UserError(f"--samples {self.samples}: --mode argmax gives one image, whatever the sample index")
+        if self.mode != "sample" and self.samples > 1:
+            raise UserError(f"--samples {self.samples}: --mode {self.mode} gives one image, whatever the sample index")
+        if self.coarse == "model" and self.colorizer is None:
+            raise UserError("--colorizer is missing (only --coarse truth goes without)")
+        if self.coarse == "truth":
+            self._check_truth()
+
+    def _check_truth(self) -> None:
+        """Raises UserError for what makes no sense where no colorizer runs."""
+        given = {"--colorizer": self.colorizer, "--uncertainty": self.uncertainty}
+        for name, value in given.items():
+            if value is not None:
+                raise UserError(f"{name}: --coarse truth takes the records' own coarse colors, no colorizer runs")
+        if self.samples > 1:
+            raise UserError(f"--samples {self.samples}: --coarse truth gives one image, whatever the sample index")
+        if self.color_upsampler is None and self.spatial_upsampler is None:
+            raise UserError("--coarse truth: give --color_upsampler, and --spatial_upsampler for high resolution")
 
 
 def parser() -> argparse.ArgumentParser:
     parser = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
     add = parser.add_argument
     add("--records", required=True, metavar="FOLDER", help="record folder of coltran-preprocess; local or gs://")
-    add("--colorizer", required=True, metavar="FOLDER", help="checkpoint of stage colorizer")
+    add("--colorizer", metavar="FOLDER", help="checkpoint of stage colorizer")
     add("--color_upsampler", metavar="FOLDER", help="checkpoint of stage color_upsampler (else coarse colors alone)")
     add(
         "--spatial_upsampler",
@@ -68,12 +95,20 @@ def parser() -> argparse.ArgumentParser:
     add("--samples", type=cli.positive, default=1, metavar="K", help="samples per image, indexed from 0 (1)")
     add("--num", type=cli.positive, metavar="N", help="colorize N images only, the first by hash (all)")
     add("--part", choices=partition.PARTS, help="half of the folder, by hash: FID wants 'condition' here (all)")
-    add("--mode", choices=MODES, default="sample", help="draw colors, or take the most likely ones (sample)")
+    add(
+        "--mode",
+        choices=MODES,
+        default="sample",
+        help="draw colors, or take the most likely ones of either head (sample)",
+    )
     add("--temperature", type=float, default=1.0, help="divides the logits before drawing (1)")
     add("--top_k", type=cli.positive, metavar="K", help="draw from the K most likely colors only (all 512)")
+    add("--pooling", choices=POOLINGS, default="image", help="'row' samples as the public release does (image)")
+    add("--coarse", choices=COARSE, default="model", help="coarse colors of the colorizer, or the records' own (model)")
     add("--weights", choices=WEIGHTS, default="ema", help="moving average of the weights, or the raw ones (ema)")
-    add("--batch_size", type=cli.positive, default=8, help="images in one compiled program (8)")
+    add("--batch_size", type=cli.positive, default=16, help="images in one compiled program (16)")
     add("--png_folder", metavar="FOLDER", help="also write every image as a PNG")
+    add("--uncertainty", metavar="FOLDER", help="also write each pixel's largest probability, as .npy and .png")
     add("--gallery", type=int, default=8, metavar="ROWS", help="rows of gallery.png, 0 for none (8)")
     return parser
 

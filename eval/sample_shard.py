@@ -1,9 +1,10 @@
-"""The worker's side of coltran-sample: the samples of one shard to one TFRecord file."""
+"""The worker's side of coltran-sample: the samples of some shards, each to a TFRecord file of its own."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
 import numpy as np
@@ -11,7 +12,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.utils import shared
 from PIL import Image
 
-from coltran import colors, records, storage
+from coltran import colors, records, storage, uncertainty
 from coltran.record_folder import RecordFolder
 from pipelines import shard_job
 
@@ -20,7 +21,16 @@ def sampler_options(options):
     """The sampler's part of the options; raises UserError for values out of range."""
     from coltran.sampler import SamplerOptions
 
-    return SamplerOptions(mode=options.mode, temperature=options.temperature, top_k=options.top_k)
+    return SamplerOptions(
+        mode=options.mode, temperature=options.temperature, top_k=options.top_k, pooling=options.pooling
+    )
+
+
+def needed_features(options) -> list[str]:
+    """What the options need of a truth record."""
+    needs = [records.KEY, records.CROP, records.GRAY_LO]
+    needs += [records.GRAY_HI] if options.spatial_upsampler else []
+    return needs + ([records.COARSE_LO] if options.coarse == "truth" else [])
 
 
 def load_model(options):
@@ -37,8 +47,11 @@ def load_model(options):
     )
 
 
-class SampleShard(beam.DoFn):
-    """Makes one output shard from the input shard of the same number."""
+class SampleShards(beam.DoFn):
+    """Makes the output shards of some numbers from the input shards of the same numbers, in their order.
+
+    Batches are filled across shards, so that small ones do not leave most of a compiled batch to padding.
+    """
 
     def __init__(self, source: RecordFolder, job: shard_job.ShardJob, options) -> None:
         self._source = source
@@ -49,63 +62,83 @@ class SampleShard(beam.DoFn):
     def setup(self) -> None:
         self._model = self._shared.acquire(lambda: load_model(self._options))
 
-    def process(self, index: int):
-        with shard_job.write_shard(self._job, index) as writer:
-            for batch in self._batches(index):
-                for values in self._colorize(batch):
+    def process(self, indices: Sequence[int]):
+        seconds: dict[str, float] = {}
+        made = self._made(indices, seconds)
+        for index in indices:
+            with shard_job.write_shard(self._job, index) as writer:
+                for values, max_probability in itertools.islice(made, len(shard_job.read_inputs(self._job, index))):
                     writer.write(records.encode(records.COLORIZED, values, self._job.sizes))
-                    self._write_png(values)
-        Metrics.counter("samples", "written").inc(writer.counts["written"])
-        yield index
+                    self._write_pictures(values, max_probability)
+                writer.seconds |= seconds
+                seconds.clear()
+            Metrics.counter("samples", "written").inc(writer.counts["written"])
+            yield index
 
-    def _batches(self, index: int) -> Iterator[list[tuple[dict, int]]]:
-        """Batches of (truth record, sample index), in the order of the plan."""
+    def _made(
+        self, indices: Iterable[int], seconds: dict[str, float]
+    ) -> Iterator[tuple[dict[str, object], np.ndarray | None]]:
+        """(colorized record, its largest probabilities) of every sample of the shards; adds to `seconds` by stage."""
+        wanted = (item for index in indices for item in self._wanted(index))
+        # As many rows as give full batches of distinct images: an image is encoded once, not once a sample.
+        while rows := list(itertools.islice(wanted, self._options.batch_size * self._options.samples)):
+            result = self._colorize(rows)
+            for stage, time in result.seconds.items():
+                seconds[stage] = seconds.get(stage, 0) + time
+            for place, (truth, sample) in enumerate(rows):
+                sure = None if result.max_probability is None else result.max_probability[place]
+                yield self._values(result, place, truth[records.KEY], sample), sure
+
+    def _wanted(self, index: int) -> Iterator[tuple[dict, int]]:
+        """(truth record, sample index) of one shard, in the order of the plan."""
         wanted: dict[str, list[int]] = {}
         for line in shard_job.read_inputs(self._job, index):
             wanted.setdefault(line["key"], []).append(line["sample"])
         if not wanted:
             return
-        names = [records.KEY, records.CROP, records.GRAY_LO]
-        names += [records.GRAY_HI] if self._options.spatial_upsampler else []
-        batch = []
+        names = needed_features(self._options)
         for values in self._source.read_shard(self._source.manifest.shards[index], names):
-            for sample in wanted.get(values[records.KEY], ()) if not values[records.CROP] else ():
-                batch.append((values, sample))
-                if len(batch) == self._options.batch_size:
-                    yield batch
-                    batch = []
-        if batch:
-            yield batch
+            if not values[records.CROP]:
+                for sample in wanted.get(values[records.KEY], ()):
+                    yield values, sample
 
-    def _colorize(self, batch: list[tuple[dict, int]]) -> Iterator[dict[str, object]]:
-        values, samples = [values for values, _ in batch], [sample for _, sample in batch]
-        hi = self._options.spatial_upsampler is not None
-        result = self._model.colorize(
-            np.stack([v[records.GRAY_LO] for v in values]),
-            np.stack([v[records.GRAY_HI] for v in values]) if hi else None,
-            keys=[v[records.KEY] for v in values],
-            sample_indices=samples,
+    def _colorize(self, rows: Sequence[tuple[dict, int]]):
+        truths = [truth for truth, _ in rows]
+
+        def stacked(name: str) -> np.ndarray | None:
+            return np.stack([truth[name] for truth in truths]) if name in truths[0] else None
+
+        return self._model.colorize(
+            stacked(records.GRAY_LO),
+            stacked(records.GRAY_HI),
+            keys=[truth[records.KEY] for truth in truths],
+            sample_indices=[sample for _, sample in rows],
             seed=self._options.seed,
+            coarse_lo=stacked(records.COARSE_LO),
         )
-        for place, (truth, sample) in enumerate(batch):
-            made = {
-                records.KEY: truth[records.KEY],
-                records.SAMPLE: sample,
-                records.COARSE_LO: result.coarse_lo[place],
-                records.LOG_LIKELIHOOD: float(result.log_likelihood[place]),
-            }
-            if self._options.color_upsampler is not None:
-                made[records.RGB_LO] = result.rgb_lo[place]
-            if result.rgb_hi is not None:
-                made[records.RGB_HI] = result.rgb_hi[place]
-            yield made
 
-    def _write_png(self, values: dict[str, object]) -> None:
-        if self._options.png_folder is None:
-            return
-        image = values.get(records.RGB_HI, values.get(records.RGB_LO))
-        image = colors.coarse_to_rgb(values[records.COARSE_LO]) if image is None else image
-        buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, "PNG")
-        name = f"{values[records.KEY]}_sample{values[records.SAMPLE]}.png"
-        storage.write_bytes(storage.join(self._options.png_folder, *name.split("/")), buffer.getvalue())
+    def _values(self, result, place: int, key: str, sample: int) -> dict[str, object]:
+        values = {records.KEY: key, records.SAMPLE: sample, records.COARSE_LO: result.coarse_lo[place]}
+        if result.log_likelihood is not None:
+            # float32 sums of a sure network may come out above 0 by an ulp
+            values[records.LOG_LIKELIHOOD] = min(float(result.log_likelihood[place]), 0.0)
+        if self._options.color_upsampler is not None:
+            values[records.RGB_LO] = result.rgb_lo[place]
+        if result.rgb_hi is not None:
+            values[records.RGB_HI] = result.rgb_hi[place]
+        return values
+
+    def _write_pictures(self, values: dict[str, object], max_probability: np.ndarray | None) -> None:
+        name = f"{values[records.KEY]}_sample{values[records.SAMPLE]}"
+        if self._options.png_folder is not None:
+            image = values.get(records.RGB_HI, values.get(records.RGB_LO))
+            image = colors.coarse_to_rgb(values[records.COARSE_LO]) if image is None else image
+            buffer = io.BytesIO()
+            Image.fromarray(image).save(buffer, "PNG")
+            storage.write_bytes(storage.join(self._options.png_folder, *f"{name}.png".split("/")), buffer.getvalue())
+        if self._options.uncertainty is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, max_probability)
+            path = storage.join(self._options.uncertainty, *name.split("/"))
+            storage.write_bytes(f"{path}.npy", buffer.getvalue())
+            storage.write_bytes(f"{path}.png", uncertainty.certainty_map(max_probability))

@@ -81,12 +81,14 @@ class ShardReport:
       counts: `read`, `written`, `rejected` and what the job adds.
       rejects: one for each rejected input.
       statistics: whatever the job sums up over its records, as JSON.
+      seconds: what it took, by stage, for run.json; empty where the job has no stages.
     """
 
     shard: Shard
     counts: dict[str, int]
     rejects: list[dict[str, str]]
     statistics: dict[str, object]
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def is_finished(job: ShardJob) -> bool:
@@ -144,6 +146,7 @@ class ShardWriter:
         self.counts = {"read": 0, "written": 0, "rejected": 0}
         self.rejects: list[dict[str, str]] = []
         self.statistics: dict[str, object] = {}
+        self.seconds: dict[str, float] = {}
 
     def write(self, *records_of_input: bytes, **counts: int) -> None:
         """Adds the records of one input to the shard, and `counts` to its report."""
@@ -177,7 +180,9 @@ class ShardWriter:
             size=self._size,
             crc32c=self._crc.hexdigest().decode(),
         )
-        return ShardReport(shard=shard, counts=self.counts, rejects=self.rejects, statistics=self.statistics)
+        return ShardReport(
+            shard=shard, counts=self.counts, rejects=self.rejects, statistics=self.statistics, seconds=self.seconds
+        )
 
 
 @contextlib.contextmanager
@@ -201,6 +206,11 @@ def count_done(job: ShardJob) -> dict[str, int]:
             elif kind == "done":
                 done[index.removesuffix(".json")] = _read_report(job, name).counts
     return {"read": 0, "rejected": 0} | _total(done.values())
+
+
+def stage_seconds(job: ShardJob, indices: Iterable[int]) -> dict[str, float]:
+    """What some finished shards took by stage, summed over workers."""
+    return _total(_read_report(job, f"done-{index:05d}.json").seconds for index in indices)
 
 
 def finish(
@@ -286,8 +296,8 @@ def _read_report(job: ShardJob, name: str) -> ShardReport:
     return ShardReport(**fields | {"shard": Shard(**fields["shard"])})
 
 
-def _total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
+def _total(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
     for part in counts:
         for name, number in part.items():
             total[name] = total.get(name, 0) + number

@@ -45,17 +45,19 @@ def run_shards(
     max_reject_fraction: float = 0.0,
     facts: Mapping[str, object] | None = None,
     summarize=None,
+    group: Callable[[list[int], Sequence[Collection]], list] | None = None,
 ) -> ShardRun:
     """Makes the shards that are missing and finishes the folder; does nothing where it is finished.
 
     Args:
       job: the folder that is to be made.
       inputs: gives each shard's inputs; called only where something is left to do.
-      make_shard: DoFn that makes the shard of a given number with `shard_job.write_shard`.
+      make_shard: DoFn that makes the shard of a given number (with `group`: of several) by `shard_job.write_shard`.
       engine_options: from `beam_options`.
       what: word before the progress bar.
       max_reject_fraction, summarize: as in `shard_job.finish`.
       facts: for run.json, beside the timings.
+      group: gives lists of shards, each of which `make_shard` gets as a whole, from the missing ones and all inputs.
     Raises:
       UserError: the folder belongs to another job, a worker met a mistake of the user's, or too many rejects.
     """
@@ -64,13 +66,16 @@ def run_shards(
     with run_lock.held(storage.join(job.folder, run_lock.LOCK)):
         planned = inputs()
         missing = shard_job.plan(job, planned)
+        work = group(missing, planned) if group else missing
         started = time.monotonic()
         if missing:
             with _watched(job, engine_options, sum(map(len, planned)), what):
-                engine.run_pipeline(lambda pipeline: add_steps(pipeline, make_shard, missing), engine_options)
+                engine.run_pipeline(lambda pipeline: add_steps(pipeline, make_shard, work), engine_options)
         seconds = time.monotonic() - started
         made = sum(len(planned[index]) for index in missing)
         figures = {"seconds": seconds, "images_made": made, "images_per_second": made / seconds if made else None}
+        if stages := shard_job.stage_seconds(job, missing):
+            figures["seconds_by_stage"] = stages
         manifest = shard_job.finish(
             job,
             max_reject_fraction=max_reject_fraction,
@@ -80,12 +85,13 @@ def run_shards(
     return ShardRun(manifest=manifest, made=made, seconds=seconds, shards_made=tuple(missing))
 
 
-def add_steps(pipeline, make_shard, missing: Sequence[int]) -> None:
+def add_steps(pipeline, make_shard, work: Sequence) -> None:
+    """Shards, or lists of them, to the workers."""
     import apache_beam as beam
 
     _ = (
         pipeline
-        | "Shards" >> beam.Create(list(missing), reshuffle=False)
+        | "Shards" >> beam.Create(list(work), reshuffle=False)
         | "Spread" >> beam.Reshuffle()
         | "Make" >> beam.ParDo(make_shard)
     )
