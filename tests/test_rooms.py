@@ -19,6 +19,7 @@ DOORS = {
         *(
             "coltran.cli",
             "coltran.colors",
+            "coltran.contact_sheet",
             "coltran.errors",
             "coltran.images",
             "coltran.partition",
