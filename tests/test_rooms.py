@@ -21,6 +21,7 @@ DOORS = {
             "coltran.colors",
             "coltran.contact_sheet",
             "coltran.errors",
+            "coltran.file_patterns",
             "coltran.images",
             "coltran.partition",
             "coltran.pixel_codec",
