@@ -98,7 +98,8 @@ def _names(places: dict[str, str]) -> dict[str, str]:
 def _candidates(path: str, place: str) -> list[str]:
     parts, within = _parts(path.removeprefix(storage.GCS_PREFIX)), _parts(place)
     *folders, file = within
-    names = ["/".join([*folders, file.rpartition(".")[0] or file]), "/".join(within)]
+    stem = file.rpartition(".")[0]
+    names = ["/".join([*folders, stem if stem.strip(".") else file]), "/".join(within)]
     names += ["/".join(parts[-count:]) for count in range(len(within) + 1, len(parts) + 1)]
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()
     return [_shortened(name, digest[:8]) for name in [*names, f"{names[0]}_{digest[:8]}"]]
