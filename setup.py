@@ -65,6 +65,7 @@ setup(
             "coltran-preprocess=pipelines.preprocess:main",
             "coltran-import=coltran.import_release:main",
             "coltran-train=coltran.train:main",
+            "coltran-colorize=coltran.colorize:main",
             "coltran-sample=eval.sample:main",
             "coltran-fid=eval.fid:main",
             "coltran-study=human_eval.study:main",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from coltran import colors, partition, records
+from coltran.contact_sheet import contact_sheet
 from coltran.errors import UserError
 from coltran.record_folder import RecordFolder
-from pipelines.contact_sheet import contact_sheet
 
 _MAX_SAMPLES = 6
 

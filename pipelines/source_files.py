@@ -10,9 +10,9 @@ import zipfile
 
 from coltran import record_folder, storage, tfrecord
 from coltran.errors import UserError
+from coltran.file_patterns import IMAGE_SUFFIXES, is_pattern, list_matching
 from pipelines import image_names
 
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 # In the order in which they are looked for in a folder that holds several.
 _NAMES = {
     "images": re.compile(rf"({'|'.join(map(re.escape, IMAGE_SUFFIXES))})$", re.IGNORECASE),
@@ -80,7 +80,7 @@ def find_files(source: str, kind: str | None = None) -> SourceFiles:
         name = source.rpartition("/")[2]
         file = SourceFile(name=name, path=source, size=storage.size(source), alone=True)
         return SourceFiles(kind=kind or _kind_of_file(source), files=(file,), ignored=0)
-    folder, listed = _list_files(source)
+    folder, listed = list_matching(source)
     names = {name for name, _ in listed}
     if {record_folder.COMPLETED, record_folder.MANIFEST} <= names:
         raise UserError(f"{source}: holds records that were made already, no images; {EXPECTED}")
@@ -91,27 +91,6 @@ def find_files(source: str, kind: str | None = None) -> SourceFiles:
         if _NAMES[kind].search(name) and "__MACOSX/" not in name
     )
     return SourceFiles(kind=kind, files=files, ignored=len(listed) - len(files))
-
-
-def is_pattern(source: str) -> bool:
-    """True where a path is a pattern, and no file or folder has that very name."""
-    return any(sign in source for sign in "*?[") and not storage.is_folder(source) and not storage.exists(source)
-
-
-def _list_files(source: str) -> tuple[str, list[tuple[str, int]]]:
-    """The folder, and the files below it that count, by their path within it."""
-    if not is_pattern(source):
-        return source, storage.list_files(source)
-    fixed = re.match(r"[^*?\[]*/|", source)[0]  # whole folders before the first sign
-    pattern = re.compile(_regex(source[len(fixed) :]))
-    return fixed or ".", [(name, size) for name, size in storage.list_files(fixed or ".") if pattern.fullmatch(name)]
-
-
-def _regex(pattern: str) -> str:
-    """A path pattern as a regular expression: `**/` is any folders, `*` and `?` stay within one."""
-    parts = re.split(r"(\*\*/|\*|\?|\[[^]]+\])", pattern)
-    signs = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
-    return "".join(signs.get(part) or (part if part.startswith("[") else re.escape(part)) for part in parts)
 
 
 def _kind_of_file(path: str) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from coltran import cli
 from coltran.errors import UserError
+from coltran.file_patterns import IMAGE_SUFFIXES
 from pipelines import image_names, imagenet_labels, validation_labels
 from pipelines.image_ref import ImageRef
 from pipelines.imagenet_labels import UNKNOWN
-from pipelines.source_files import IMAGE_SUFFIXES, SourceFile, SourceFiles, find_files
+from pipelines.source_files import SourceFile, SourceFiles, find_files
 
 _LISTERS = 8  # threads; they wait for a disk or for Cloud Storage most of the time
 

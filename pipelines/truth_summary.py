@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from coltran import colors, images, records, storage, tfrecord
+from coltran.contact_sheet import contact_sheet
 from pipelines import imagenet_labels
-from pipelines.contact_sheet import contact_sheet
 from pipelines.shard_job import ShardJob, ShardReport
 
 _PREVIEW_RECORDS = 64

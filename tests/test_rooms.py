@@ -19,7 +19,9 @@ DOORS = {
         *(
             "coltran.cli",
             "coltran.colors",
+            "coltran.contact_sheet",
             "coltran.errors",
+            "coltran.file_patterns",
             "coltran.images",
             "coltran.partition",
             "coltran.pixel_codec",
@@ -37,6 +39,7 @@ COMMANDS = {
     "coltran-preprocess": "pipelines.preprocess",
     "coltran-import": "coltran.import_release",
     "coltran-train": "coltran.train",
+    "coltran-colorize": "coltran.colorize",
     "coltran-sample": "eval.sample",
     "coltran-fid": "eval.fid",
     "coltran-study": "human_eval.study",
@@ -97,7 +100,7 @@ def test_help_is_light_and_teaches(command):
     *text, modules = done.stdout.splitlines()
     assert f"usage: {command}" in text[0]
     assert any(line.strip().startswith(f"{command} ") for line in text), "the help shows no example"
-    heavy = ("apache_beam", "tensorflow", "jax", "flax")
+    heavy = ("apache_beam", "tensorflow", "jax", "flax", "matplotlib")
     assert not set(heavy) & set(json.loads(modules))
 
 

@@ -1,0 +1,246 @@
+"""coltran-colorize: photos of any size, colorized. `coltran-colorize --help` says how it is used.
+
+Photos are read, colorized and written batch by batch, so that memory stays that of one batch however many there are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from coltran import cli, images, photo_inputs, photos, storage, uncertainty
+from coltran.colorize_options import PROG, Options, parse
+from coltran.contact_sheet import contact_sheet, thumbnail
+from coltran.errors import UserError
+from coltran.images import ImageRejected
+from coltran.photo_inputs import CONTACT_SHEET, PhotoFile
+from coltran.photos import GrayInputs
+from coltran.record_folder import REJECTS
+
+REJECTED_STATUS = 1
+_BATCH_PIXELS = 50_000_000  # of photos in memory at once; one that is larger is a batch of its own
+_SHEET_SIDE = 256
+_SHEET_SAMPLES = 6
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What became of the photos; read = colorized + len(rejects).
+
+    Attributes:
+      read, colorized: photos.
+      rejects: for each of the others its `source`, `reason` and `message`.
+      sheet: path of the contact sheet, or None.
+    """
+
+    read: int
+    colorized: int
+    rejects: list[dict[str, str]]
+    sheet: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Photo:
+    """A decoded photo: its file, uint8 [H, W, 3], record key, and what the networks see of it."""
+
+    file: PhotoFile
+    rgb: np.ndarray
+    key: str
+    gray: GrayInputs
+
+
+def run(options: Options) -> Summary:
+    """Colorizes all photos. Raises UserError for what the user can put right; bad files are no error."""
+    files = photo_inputs.find_photos(options.inputs, options.out)
+    storage.check_access(options.out)
+    model = _load_model(options)
+    _write(options, REJECTS, b"")  # whether anything can be written there is better known before than after the work
+    rejects: list[dict[str, str]] = []
+    rows: list[list[np.ndarray]] = []
+    captions: list[str] = []
+    colorized = 0
+    with cli.progress_bar(len(files), "colorize", "photos") as bar:
+
+        def reject(file: PhotoFile, error: ImageRejected) -> None:
+            rejects.append({"source": file.path, "reason": error.reason, "message": str(error)})
+            bar.write(f"{PROG}: {_printable(file.path)}: {error.reason}, {error}", file=sys.stderr)
+            bar.update()
+
+        for batch in _batches(files, lambda file: _load(file, options, model), options.batch_size, reject):
+            for photo, (colored, certainty) in zip(batch, _colorize(batch, options, model), strict=True):
+                cells = _write_photo(options, photo, colored, certainty)
+                if len(rows) < options.sheet:
+                    rows.append(cells)
+                    captions.append(_printable(photo.file.name))
+                colorized += 1
+                bar.update()
+    if colorized + len(rejects) != len(files):
+        raise RuntimeError(f"{len(files)} photos, but {colorized} colorized and {len(rejects)} rejected")
+    _write_rejects(options, rejects)
+    sheet = _write_sheet(options, rows, captions)
+    return Summary(read=len(files), colorized=colorized, rejects=rejects, sheet=sheet)
+
+
+def _load_model(options: Options):
+    from coltran.colorize_batch import ColorizationPipeline
+    from coltran.sampler import SamplerOptions
+
+    return ColorizationPipeline.load(
+        colorizer=options.colorizer,
+        color_upsampler=options.color_upsampler,
+        spatial_upsampler=options.spatial_upsampler,
+        batch_size=options.batch_size,
+        weights=options.weights,
+        options=SamplerOptions(mode=options.mode, temperature=options.temperature, top_k=options.top_k),
+    )
+
+
+def _batches(
+    files: Sequence[PhotoFile],
+    load: Callable[[PhotoFile], _Photo],
+    batch_size: int,
+    reject: Callable[[PhotoFile, ImageRejected], None],
+) -> Iterator[list[_Photo]]:
+    """Loaded photos, at most `batch_size` and, if more than one, _BATCH_PIXELS at a time."""
+    batch: list[_Photo] = []
+    for file in files:
+        try:
+            photo = load(file)
+        except ImageRejected as error:
+            reject(file, error)
+            continue
+        pixels = sum(other.rgb.size for other in [*batch, photo]) // 3
+        if len(batch) == batch_size or (batch and pixels > _BATCH_PIXELS):
+            yield batch
+            batch = []
+        batch.append(photo)
+    if batch:
+        yield batch
+
+
+def _load(file: PhotoFile, options: Options, model) -> _Photo:
+    """Reads and decodes a photo. Raises ImageRejected."""
+    try:
+        data = storage.read_bytes(file.path)
+    except (UserError, OSError) as error:
+        raise ImageRejected("unreadable", str(error).removeprefix(f"{file.path}: ")) from error
+    rgb = images.decode(data, max_pixels=options.max_pixels, min_side=1).rgb
+    if options.format == "jpeg" and max(rgb.shape[:2]) > photos.MAX_JPEG_SIDE:
+        height, width = rgb.shape[:2]
+        raise ImageRejected("too_large", f"{width}x{height} pixels, more than a JPEG file can hold; use --format png")
+    gray = photos.gray_inputs(rgb, model.size, model.size_hi, options.fit)
+    return _Photo(file=file, rgb=rgb, key=hashlib.sha256(data).hexdigest(), gray=gray)
+
+
+def _colorize(batch: list[_Photo], options: Options, model) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Per photo: its samples' colors uint8 [K, h, w, 3] and certainty float32 [K, h, w], cut to the photo's part."""
+    # The samples of a photo follow each other, so that it is encoded once.
+    rows = [photo.gray for photo in batch for _ in range(options.samples)]
+    result = model.colorize(
+        np.stack([gray.lo for gray in rows]),
+        None if model.size_hi is None else np.stack([gray.hi for gray in rows]),
+        keys=[photo.key for photo in batch for _ in range(options.samples)],
+        sample_indices=list(range(options.samples)) * len(batch),
+        seed=options.seed,
+    )
+    colored = result.rgb_lo if result.rgb_hi is None else result.rgb_hi
+    for first, photo in zip(range(0, len(rows), options.samples), batch, strict=True):
+        samples = slice(first, first + options.samples)
+        yield (
+            np.stack([photo.gray.crop(image) for image in colored[samples]]),
+            np.stack([photo.gray.crop(image) for image in result.max_probability[samples]]),
+        )
+
+
+def _write_photo(options: Options, photo: _Photo, colored: np.ndarray, certainty: np.ndarray) -> list[np.ndarray]:
+    """Writes a photo's results; returns its row of the contact sheet: gray, samples, and what goes with --uncertainty.
+
+    One full-size image is in memory at a time.
+    """
+    shape = photo.rgb.shape[:2]
+    gray = np.rint(photos.luma(thumbnail(photo.rgb, _SHEET_SIDE)))
+    cells = [np.repeat(gray[..., None].astype(np.uint8), 3, axis=-1)]
+    for sample, color in enumerate(colored):
+        rgb = photos.recolor(photo.rgb, color)
+        name = f"{photo.file.name}_sample{sample}"
+        _write(options, f"{name}.{photos.FORMATS[options.format]}", photos.encode(rgb, options.format))
+        if sample < _SHEET_SAMPLES:
+            cells.append(thumbnail(rgb, _SHEET_SIDE))
+        if options.uncertainty:
+            picture = uncertainty.certainty_map(certainty[sample], aspect=shape[1] / shape[0])
+            _write(options, f"{name}_certainty.png", picture)
+            _write(options, f"{name}_certainty.npy", _npy(certainty[sample]))
+    if options.uncertainty:
+        cells.append(thumbnail(uncertainty.certainty_colors(certainty[0]), _SHEET_SIDE, shape))
+    return cells
+
+
+def _write_sheet(options: Options, rows: list[list[np.ndarray]], captions: list[str]) -> str | None:
+    """The contact sheet's path; None where nothing is to be shown."""
+    if not rows:
+        return None
+    certainty = ["certainty 0"] if options.uncertainty else []
+    samples = [f"sample {index}" for index in range(len(rows[0]) - 1 - len(certainty))]
+    return _write(options, CONTACT_SHEET, contact_sheet(rows, ["gray", *samples, *certainty], captions=captions))
+
+
+def _write_rejects(options: Options, rejects: list[dict[str, str]]) -> None:
+    """rejects.jsonl as coltran-preprocess writes it; none where there is nothing to tell."""
+    lines = [json.dumps(line, sort_keys=True) + "\n" for line in sorted(rejects, key=lambda line: line["source"])]
+    if lines:
+        _write(options, REJECTS, "".join(lines).encode())
+    else:
+        storage.remove(storage.join(options.out, REJECTS))
+
+
+def _write(options: Options, name: str, data: bytes) -> str:
+    path = storage.join(options.out, *name.split("/"))
+    storage.write_bytes(path, data)
+    return path
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def _printable(text: str) -> str:
+    """A file's name on one line of a terminal, whatever is in it."""
+    return text if text.isprintable() else ascii(text)
+
+
+def report(summary: Summary, options: Options) -> Iterator[str]:
+    """The lines that the command ends with."""
+    colorized = f"{summary.colorized} colorized x {options.samples} sample{'s' if options.samples > 1 else ''}"
+    photos_read = f"{summary.read} photo{'s' if summary.read > 1 else ''}"
+    yield f"{photos_read}: {colorized}, {len(summary.rejects)} rejected"
+    rows = [("folder", options.out)]
+    if summary.sheet:
+        rows.append(("contact sheet", summary.sheet))
+    if summary.rejects:
+        rows.append(("rejected", storage.join(options.out, REJECTS)))
+    yield cli.table(rows)
+
+
+def _command(argv: Sequence[str] | None) -> int:
+    options = parse(argv)
+    summary = run(options)
+    for line in report(summary, options):
+        print(line)
+    return REJECTED_STATUS if summary.rejects else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of coltran-colorize; returns the exit status."""
+    return cli.run_command(PROG, lambda: _command(argv))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,43 @@
+"""Which files a folder or a pattern such as `photos/**/*.jpg` stands for, local or gs://."""
+
+from __future__ import annotations
+
+import re
+
+from coltran import storage
+from coltran.errors import UserError
+
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+def is_pattern(source: str) -> bool:
+    """True where a path is a pattern, and no file or folder has that very name."""
+    return any(sign in source for sign in "*?[") and not storage.is_folder(source) and not storage.exists(source)
+
+
+def list_matching(source: str) -> tuple[str, list[tuple[str, int]]]:
+    """The folder, and the files below it that a folder or pattern means.
+
+    Args:
+      source: a folder (searched recursively), or a pattern; `**/` is any folders, `*` and `?` stay within one.
+    Returns:
+      The folder (of a pattern: its part before the first sign), and (path within that folder, size in bytes) of each
+      file, sorted by path.
+    Raises:
+      UserError: a pattern that cannot be read, such as `[z-a].jpg`.
+    """
+    if not is_pattern(source):
+        return source, storage.list_files(source)
+    fixed = re.match(r"[^*?\[]*/|", source)[0]  # whole folders before the first sign
+    try:
+        pattern = re.compile(_regex(source[len(fixed) :]))
+    except re.error as error:
+        raise UserError(f"{source}: is no pattern that can be read: {error}") from error
+    return fixed or ".", [(name, size) for name, size in storage.list_files(fixed or ".") if pattern.fullmatch(name)]
+
+
+def _regex(pattern: str) -> str:
+    """A path pattern as a regular expression."""
+    parts = re.split(r"(\*\*/|\*|\?|\[[^]]+\])", pattern)
+    signs = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+    return "".join(signs.get(part) or (part if part.startswith("[") else re.escape(part)) for part in parts)

@@ -1,0 +1,127 @@
+"""Which photos a command line means, and what their results are called."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import os
+import re
+
+from coltran import storage
+from coltran.errors import UserError
+from coltran.file_patterns import IMAGE_SUFFIXES, is_pattern, list_matching
+
+CONTACT_SHEET = "contact_sheet.png"
+_MADE = re.compile(rf"(_sample\d+(_certainty)?\.(png|jpg)|(^|/){re.escape(CONTACT_SHEET)})$")
+_MAX_NAME_BYTES = 180  # of the 255 that file systems allow: endings, and storage's temporary names, come on top
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhotoFile:
+    """One photo to color.
+
+    Attributes:
+      path: to open it, local or gs://.
+      name: of its results below the output folder, with '/', without ending: results are `<name>_sample0.png` and so
+        on. No two photos of a command have the same, not even where capitals do not count.
+    """
+
+    path: str
+    name: str
+
+
+def find_photos(inputs: tuple[str, ...], out: str) -> list[PhotoFile]:
+    """The photos of all inputs, each once, in the order given, those of a folder or pattern by name.
+
+    A file is taken whatever its name; of folders (searched recursively) and patterns, the files with an image's suffix
+    are, but no results of an earlier run that lie in `out`.
+
+    Args:
+      inputs: files, folders and patterns, local or gs://.
+      out: output folder.
+    Raises:
+      UserError: an input that is not there, or holds or matches no image.
+    """
+    found: dict[str, tuple[str, str]] = {}  # by absolute path, so that no photo is taken twice
+    for source in inputs:
+        storage.check_access(source)
+        for path, place in _find(source, out, alone=len(inputs) == 1):
+            found.setdefault(_absolute(path), (path, place))
+    names = _names({absolute: place for absolute, (_, place) in found.items()})
+    return [PhotoFile(path=path, name=names[absolute]) for absolute, (path, _) in found.items()]
+
+
+def _find(source: str, out: str, alone: bool) -> list[tuple[str, str]]:
+    """(path, place below the output folder, with suffix) of the photos of one input."""
+    if not is_pattern(source) and not storage.is_folder(source):
+        if not storage.exists(source):
+            nothing = "matches no file" if any(sign in source for sign in "*?[") else "no such file or folder"
+            raise UserError(f"{source}: {nothing}")
+        return [(source, source.rpartition("/")[2])]
+    folder, listed = list_matching(source)
+    photos = [
+        name
+        for name, _ in listed
+        if name.lower().endswith(IMAGE_SUFFIXES)
+        and "__MACOSX/" not in name
+        and not name.rpartition("/")[2].startswith("._")  # what macOS leaves beside files on foreign disks
+        and not (_MADE.search(name) and _is_below(storage.join(folder, name), out))
+    ]
+    if not photos:
+        what = "matches" if is_pattern(source) else "holds"
+        raise UserError(f"{source}: {what} no images (looked for {' '.join(IMAGE_SUFFIXES)})")
+    # Of several inputs, each keeps its folder's name, so that the results lie apart as the photos do.
+    before = "" if alone else _absolute(folder).rpartition("/")[2] + "/"
+    return [(storage.join(folder, name), before + name) for name in photos]
+
+
+def _names(places: dict[str, str]) -> dict[str, str]:
+    """Distinct names of results by path; a name is as short as the other photos of the command allow.
+
+    Tried in turn: without suffix; with it (a.jpg beside a.png); with more and more of the path in front.
+    """
+    tried = {path: _candidates(path, place) for path, place in places.items()}
+    level = dict.fromkeys(places, 0)
+    names = {}
+    for _ in range(max(map(len, tried.values()))):
+        names = {path: tried[path][level[path]] for path in places}
+        count = collections.Counter(name.casefold() for name in names.values())
+        stuck = [path for path, name in names.items() if count[name.casefold()] > 1]
+        if not stuck:
+            return names
+        for path in stuck:
+            level[path] = min(level[path] + 1, len(tried[path]) - 1)
+    return names
+
+
+def _candidates(path: str, place: str) -> list[str]:
+    parts, within = _parts(path.removeprefix(storage.GCS_PREFIX)), _parts(place)
+    *folders, file = within
+    stem = file.rpartition(".")[0]
+    names = ["/".join([*folders, stem if stem.strip(".") else file]), "/".join(within)]
+    names += ["/".join(parts[-count:]) for count in range(len(within) + 1, len(parts) + 1)]
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()
+    return [_shortened(name, digest[:8]) for name in [*names, f"{names[0]}_{digest[:8]}"]]
+
+
+def _parts(path: str) -> list[str]:
+    """Folders and file, printable as UTF-8; names of objects may hold '..', and nothing at all between two '/'."""
+    readable = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return [part for part in readable.split("/") if part not in ("", ".", "..")]
+
+
+def _shortened(name: str, digest: str) -> str:
+    folder, slash, file = name.rpartition("/")
+    encoded = file.encode()
+    if len(encoded) <= _MAX_NAME_BYTES:
+        return name
+    return f"{folder}{slash}{encoded[:_MAX_NAME_BYTES].decode('utf-8', 'ignore')}_{digest}"
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return _absolute(path).startswith(_absolute(folder).rstrip("/") + "/")
+
+
+def _absolute(path: str) -> str:
+    return path.rstrip("/") if storage.is_gcs(path) else os.path.abspath(path)
