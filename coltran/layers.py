@@ -85,7 +85,7 @@ def map_images(function: Callable[[Any], Any], images: Any) -> Any:
 def map_slices(function: Callable[[jax.Array], jax.Array], x_BHWD: jax.Array, *, axis: int) -> jax.Array:
     """`function` of large images, leaving `axis` (1 or 2) alone: on a CPU in slices along it, to stay in cache."""
     pixels = x_BHWD.shape[1] * x_BHWD.shape[2]
-    slices = math.gcd(x_BHWD.shape[axis], pixels // _CACHED_PIXELS)
+    slices = math.gcd(x_BHWD.shape[axis], max(1, pixels // _CACHED_PIXELS))
     if slices <= 1 or jax.default_backend() != "cpu":
         return function(x_BHWD)
     shape = (*x_BHWD.shape[:axis], slices, x_BHWD.shape[axis] // slices, *x_BHWD.shape[axis + 1 :])

@@ -205,7 +205,7 @@ def _choose(logits: jax.Array, keys_B2: jax.Array | None, options: SamplerOption
     return _Choice(
         symbol=symbol.astype(jnp.int32),
         log_probability=jnp.take_along_axis(log_p, symbol[..., None], axis=-1)[..., 0],
-        max_probability=jnp.exp(log_p.max(axis=-1)),
+        max_probability=jnp.minimum(jnp.exp(log_p.max(axis=-1)), 1.0),
         logits=logits if options.keep_logits else None,
     )
 

@@ -132,15 +132,15 @@ def test_a_rerun_makes_only_what_is_missing(sampled, truth_folder, checkpoints, 
     from pipelines import shard_job
 
     arguments = ["--samples=2", "--seed=5", "--batch_size=3", "--direct_num_workers=1", "--gallery=0"]
-    real_read, calls = shard_job.read_inputs, []
+    real_write, calls = shard_job.write_shard, []
 
     def dying(job, index):
         calls.append(index)
         if len(calls) == 2:
             raise RuntimeError("the machine is gone")
-        return real_read(job, index)
+        return real_write(job, index)
 
-    monkeypatch.setattr(shard_job, "read_inputs", dying)
+    monkeypatch.setattr(shard_job, "write_shard", dying)
     with pytest.raises(RuntimeError, match="the machine is gone"):
         run(capsys, truth_folder, checkpoints, tmp_path / "out", *arguments)
     monkeypatch.undo()
