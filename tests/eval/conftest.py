@@ -1,4 +1,4 @@
-"""Fixtures of the FID tests: parity data, the rule-made weights it was computed with, and its images."""
+"""Fixtures: tiny networks for sampling; for FID parity data, the rule-made weights of it, and its images."""
 
 import functools
 import json
@@ -60,3 +60,26 @@ def tiny_images():
     blocks = (generator.random((4, 16, 16, 3)) * 224).astype(np.int64)
     noise = (generator.random((4, 256, 256, 3)) * 32).astype(np.int64)
     return (np.kron(blocks, np.ones((1, 16, 16, 1), np.int64)) + noise).astype(np.uint8)
+
+
+STAGES = {"colorizer": 16, "color_upsampler": 16, "spatial_upsampler": 32}
+TINY = {"hidden_size": 8, "ff_size": 8, "num_heads": 2}
+
+
+def save_untrained(folder, stage: str, side: int, **changes) -> None:
+    from coltran import checkpoint, parameters, presets
+    from coltran.config import replace_fields
+
+    config = replace_fields(presets.network_config(stage, "smoke", height=side, width=side), TINY | changes)
+    weights = parameters.flatten(parameters.nnx.state(parameters.build(config, seed=3), parameters.nnx.Param))
+    weights = {name: np.asarray(array) for name, array in weights.items()}
+    checkpoint.save(folder, stage=stage, config=config, step=7, ema=weights, weights=weights)
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory):
+    """Three tiny networks with random weights, for lo = 16 and hi = 32."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    for stage, side in STAGES.items():
+        save_untrained(root / stage, stage, side)
+    return root

@@ -5,28 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from coltran import checkpoint, parameters, presets, record_folder, records
-from coltran.config import replace_fields
+from coltran import record_folder, records
 from eval import sample
-
-STAGES = {"colorizer": 16, "color_upsampler": 16, "spatial_upsampler": 32}
-TINY = {"hidden_size": 8, "ff_size": 8, "num_heads": 2}
-
-
-def save_untrained(folder, stage: str, side: int, **changes) -> None:
-    config = replace_fields(presets.network_config(stage, "smoke", height=side, width=side), TINY | changes)
-    weights = parameters.flatten(parameters.nnx.state(parameters.build(config, seed=3), parameters.nnx.Param))
-    weights = {name: np.asarray(array) for name, array in weights.items()}
-    checkpoint.save(folder, stage=stage, config=config, step=7, ema=weights, weights=weights)
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory):
-    """Three tiny networks with random weights, for lo = 16 and hi = 32."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    for stage, side in STAGES.items():
-        save_untrained(root / stage, stage, side)
-    return root
+from tests.eval.conftest import STAGES, save_untrained
 
 
 def run(capsys, truth, checkpoints, out, *arguments, stages=tuple(STAGES)) -> tuple[int, str, str]:

@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 from coltran import checkpoint, colors, record_folder, records
-from tests.eval.test_sample import checkpoints, rows, run  # noqa: F401  (a fixture)
+from tests.eval.test_sample import rows, run
 
 
 def truths(folder):
     return {values[records.KEY]: values for values in record_folder.open_folder(str(folder)).read()}
 
 
-def test_the_upsamplers_on_true_coarse_colors(truth_folder, checkpoints, tmp_path, capsys):  # noqa: F811
+def test_the_upsamplers_on_true_coarse_colors(truth_folder, checkpoints, tmp_path, capsys):
     stages = ("color_upsampler", "spatial_upsampler")
     status, _, err = run(
         capsys, truth_folder, checkpoints, tmp_path / "out", "--seed=1", "--coarse=truth", stages=stages
@@ -32,7 +32,7 @@ def test_the_upsamplers_on_true_coarse_colors(truth_folder, checkpoints, tmp_pat
         np.testing.assert_array_equal(values[records.RGB_LO], want[0])
 
 
-def test_argmax_row_pooling_and_the_parallel_head_are_three_images(truth_folder, checkpoints, tmp_path, capsys):  # noqa: F811
+def test_argmax_row_pooling_and_the_parallel_head_are_three_images(truth_folder, checkpoints, tmp_path, capsys):
     found = {}
     for name, arguments in {
         "argmax": ["--mode=argmax"],
@@ -51,7 +51,7 @@ def test_argmax_row_pooling_and_the_parallel_head_are_three_images(truth_folder,
         )
 
 
-def test_uncertainty_maps_and_seconds_by_stage(truth_folder, checkpoints, tmp_path, capsys):  # noqa: F811
+def test_uncertainty_maps_and_seconds_by_stage(truth_folder, checkpoints, tmp_path, capsys):
     arguments = ["--seed=1", "--num=2", "--samples=2", f"--uncertainty={tmp_path / 'sure'}"]
     status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "out", *arguments)
     assert status == 0, err
@@ -78,7 +78,7 @@ def test_uncertainty_maps_and_seconds_by_stage(truth_folder, checkpoints, tmp_pa
         (["--pooling=rows"], ["colorizer"], "invalid choice: 'rows'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments, stages, message, truth_folder, checkpoints, tmp_path, capsys):  # noqa: F811
+def test_what_makes_no_sense_is_refused(arguments, stages, message, truth_folder, checkpoints, tmp_path, capsys):
     status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "out", "--seed=1", *arguments, stages=stages)
     assert status == 2
     assert message in err

@@ -13,7 +13,8 @@ import pytest
 from coltran import record_folder, records
 from eval.sample import _grouped
 from tests.conftest import encoded, smooth_photo
-from tests.eval.test_sample import STAGES, checkpoints, rows, run  # noqa: F401  (a fixture)
+from tests.eval.conftest import STAGES
+from tests.eval.test_sample import rows, run
 from tests.pipelines.test_preprocess import contents
 
 
@@ -40,13 +41,13 @@ ARGUMENTS = ("--seed=3", "--samples=3", "--batch_size=4", "--gallery=0")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(many_shards, checkpoints, tmp_path_factory):  # noqa: F811
+def undisturbed(many_shards, checkpoints, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "out"
     subprocess.run(command(many_shards, checkpoints, out, *ARGUMENTS, "--direct_num_workers=1"), check=True)
     return out
 
 
-def test_two_threads(undisturbed, many_shards, checkpoints, tmp_path, capsys):  # noqa: F811
+def test_two_threads(undisturbed, many_shards, checkpoints, tmp_path, capsys):
     status, _, err = run(capsys, many_shards, checkpoints, tmp_path / "out", *ARGUMENTS, "--direct_num_workers=2")
     assert status == 0, err
     assert contents(tmp_path / "out") == contents(undisturbed)
@@ -54,13 +55,13 @@ def test_two_threads(undisturbed, many_shards, checkpoints, tmp_path, capsys):  
 
 
 @pytest.mark.slow
-def test_two_processes(undisturbed, many_shards, checkpoints, tmp_path):  # noqa: F811
+def test_two_processes(undisturbed, many_shards, checkpoints, tmp_path):
     more = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     subprocess.run(command(many_shards, checkpoints, tmp_path / "out", *ARGUMENTS, *more), check=True)
     assert contents(tmp_path / "out") == contents(undisturbed)
 
 
-def test_shards_in_another_order(undisturbed, many_shards, checkpoints, tmp_path, capsys, monkeypatch):  # noqa: F811
+def test_shards_in_another_order(undisturbed, many_shards, checkpoints, tmp_path, capsys, monkeypatch):
     """Every shard meets other neighbors in its batches, and in other groups."""
     from eval import sample
 
@@ -80,7 +81,7 @@ def test_batches_are_filled_across_small_shards():
     assert _grouped([], planned, 8) == []
 
 
-def test_the_compiled_size_is_part_of_the_fingerprint(undisturbed, many_shards, checkpoints, capsys):  # noqa: F811
+def test_the_compiled_size_is_part_of_the_fingerprint(undisturbed, many_shards, checkpoints, capsys):
     manifest = record_folder.open_folder(str(undisturbed)).manifest
     assert manifest.options["batch_size"] == 4
     arguments = [argument for argument in ARGUMENTS if not argument.startswith("--batch_size")]
@@ -90,7 +91,7 @@ def test_the_compiled_size_is_part_of_the_fingerprint(undisturbed, many_shards, 
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_of_two_workers(undisturbed, many_shards, checkpoints, tmp_path):  # noqa: F811
+def test_killed_in_the_middle_of_two_workers(undisturbed, many_shards, checkpoints, tmp_path):
     """SIGKILL when some but not all shards are finished; the rerun makes the others alone, to the same bytes."""
     out = tmp_path / "out"
     arguments = command(many_shards, checkpoints, out, *ARGUMENTS, "--direct_num_workers=2")
