@@ -24,6 +24,7 @@ from coltran.photos import GrayInputs
 from coltran.record_folder import REJECTS
 
 REJECTED_STATUS = 1
+_BATCH_SIZE = 16  # on a GPU or TPU; on a CPU one photo would wait for fifteen others that are not there
 _BATCH_PIXELS = 50_000_000  # of photos in memory at once; one that is larger is a batch of its own
 _SHEET_SIDE = 256
 _SHEET_SAMPLES = 6
@@ -72,7 +73,7 @@ def run(options: Options) -> Summary:
             bar.write(f"{PROG}: {_printable(file.path)}: {error.reason}, {error}", file=sys.stderr)
             bar.update()
 
-        for batch in _batches(files, lambda file: _load(file, options, model), options.batch_size, reject):
+        for batch in _batches(files, lambda file: _load(file, options, model), model.batch_size, reject):
             for photo, (colored, certainty) in zip(batch, _colorize(batch, options, model), strict=True):
                 cells = _write_photo(options, photo, colored, certainty)
                 if len(rows) < options.sheet:
@@ -89,13 +90,14 @@ def run(options: Options) -> Summary:
 
 def _load_model(options: Options):
     from coltran.colorize_batch import ColorizationPipeline
+    from coltran.compiled import images_at_once
     from coltran.sampler import SamplerOptions
 
     return ColorizationPipeline.load(
         colorizer=options.colorizer,
         color_upsampler=options.color_upsampler,
         spatial_upsampler=options.spatial_upsampler,
-        batch_size=options.batch_size,
+        batch_size=options.batch_size or images_at_once(_BATCH_SIZE),
         weights=options.weights,
         options=SamplerOptions(mode=options.mode, temperature=options.temperature, top_k=options.top_k),
     )

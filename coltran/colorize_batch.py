@@ -21,10 +21,9 @@ import numpy as np
 
 from coltran import checkpoint, colors, images, sampler
 from coltran.colorizer import Colorizer, Context
-from coltran.compiled import Program, UpsamplerProgram, chunks, pad
+from coltran.compiled import Program, UpsamplerProgram, chunks, images_at_once
 from coltran.config import joins_color_and_space
 from coltran.errors import UserError
-from coltran.layers import map_images
 from coltran.random_keys import sample_keys
 from coltran.sampler import SamplerOptions
 from coltran.upsamplers import Upsampler
@@ -99,7 +98,7 @@ class ColorizationPipeline:
         self._size = _pixels(colorizer if color_upsampler is None else color_upsampler)
         self._size_hi = _pixels(spatial_upsampler)
         if colorizer is not None:
-            self.encode = Program(colorizer, lambda network, gray_BHW: map_images(network.encode, gray_BHW))
+            self._encode = Program(colorizer, Colorizer.encode)
             self._sample = Program(
                 colorizer, lambda network, context, keys: sampler.sample_from_context(network, context, keys, options)
             )
@@ -217,6 +216,13 @@ class ColorizationPipeline:
         enlarged = rgb_lo.astype(np.int32).repeat(rows, axis=1).repeat(columns, axis=2)
         return self._enlarge(enlarged, gray_hi.astype(np.int32))
 
+    def encode(self, gray_NHW: np.ndarray) -> Context:
+        """The context of at most `batch_size` gray images, int32 [N,h,w]; filled up to `batch_size` with its last."""
+        size = images_at_once(self.batch_size)
+        made = [self._encode(*chunk) for chunk in chunks(size, gray_NHW)]
+        made += made[-1:] * (self.batch_size // size - len(made))
+        return made[0] if len(made) == 1 else jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *made)
+
     def _sample_all(self, gray_lo: np.ndarray, keys_N2: np.ndarray) -> sampler.CoarseSamples:
         """Samples of all images; each run of equal gray images is encoded once."""
         fresh = np.ones(len(gray_lo), bool)
@@ -226,7 +232,7 @@ class ColorizationPipeline:
         parts = []
         for first in range(0, len(distinct), self.batch_size):
             images = distinct[first : first + self.batch_size]
-            context = self.encode(pad(images, self.batch_size))
+            context = self.encode(images)
             rows = np.flatnonzero((owner >= first) & (owner < first + len(images)))
             for index, keys in chunks(self.batch_size, owner[rows] - first, keys_N2[rows]):
                 parts.append(jax.device_get(self._sample(_take(context, index), keys)))

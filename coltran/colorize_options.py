@@ -51,7 +51,7 @@ class Options:
     temperature: float = 1.0
     top_k: int | None = None
     weights: str = "ema"
-    batch_size: int = 8
+    batch_size: int | None = None
     uncertainty: bool = False
     fit: str = "squeeze"
     format: str = "png"
@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     add("--temperature", type=float, default=1.0, help="divides the logits before drawing; below 1: safer colors (1)")
     add("--top_k", type=cli.positive, metavar="K", help="draw from the K most likely colors only (all 512)")
     add("--weights", choices=WEIGHTS, default="ema", help="moving average of the weights, or the raw ones (ema)")
-    add("--batch_size", type=cli.positive, default=8, help="images in one compiled program (8)")
+    add("--batch_size", type=cli.positive, metavar="N", help="images in one compiled program (16, on a CPU 1)")
     add("--uncertainty", action="store_true", help="also write each sample's map of the colorizer's certainty")
     add(
         "--fit",

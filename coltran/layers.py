@@ -13,7 +13,6 @@ dtype of its input, but the statistics of a layer norm and the softmax of attent
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,20 +69,12 @@ class PositionEmbedding(nnx.Module):
         return (self.rows[...] + self.columns[...][None])[None]
 
 
-def map_images(function: Callable[[Any], Any], images: Any) -> Any:
-    """`function` of a batch: on a GPU or TPU at once, on a CPU image by image, which is faster there.
-
-    The activations of one image of 64x64 pixels are 8 MB an array, and stay in the processor's cache; those of sixteen
-    go through memory at every step.
-    """
-    if jax.default_backend() != "cpu":
-        return function(images)
-    made = jax.lax.map(function, jax.tree.map(lambda array: array[:, None], images))
-    return jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), made)
-
-
 def map_slices(function: Callable[[jax.Array], jax.Array], x_BHWD: jax.Array, *, axis: int) -> jax.Array:
-    """`function` of large images, leaving `axis` (1 or 2) alone: on a CPU in slices along it, to stay in cache."""
+    """`function` of large images, which leaves `axis` (1 or 2) alone; on a CPU in slices along that axis.
+
+    The activations of 64x64 pixels are 8 MB an array and stay in the processor's cache; those of 256x256 go through
+    memory at every step.
+    """
     pixels = x_BHWD.shape[1] * x_BHWD.shape[2]
     slices = math.gcd(x_BHWD.shape[axis], max(1, pixels // _CACHED_PIXELS))
     if slices <= 1 or jax.default_backend() != "cpu":

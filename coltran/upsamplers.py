@@ -13,7 +13,7 @@ from flax import nnx
 from coltran.axial_layer import AxialLayer, Conditioning, Modulation, NormModulation
 from coltran.config import UpsamplerConfig
 from coltran.initializers import Initializer
-from coltran.layers import Dense, PositionEmbedding, map_images, map_slices
+from coltran.layers import Dense, PositionEmbedding, map_slices
 
 NUM_CHANNELS = 3
 
@@ -68,21 +68,15 @@ class Upsampler(nnx.Module):
         return self.head(x_BHWD.astype(jnp.float32))
 
     def argmax(self, levels_BHW3: jax.Array, gray_BHW: jax.Array) -> jax.Array:
-        """The most likely image, uint8 [B,H,W,3]; one channel at a time, so that memory stays that of one.
+        """The most likely image, uint8 [B,H,W,3]; one channel at a time, so that memory stays that of one."""
 
-        On a CPU one image at a time too: what an image needs then stays in the cache.
-        """
-
-        def one_channel(levels_BHW: jax.Array, channel: jax.Array) -> jax.Array:
-            def of_images(slice_SHW: tuple[jax.Array, jax.Array]) -> jax.Array:
-                levels_SHW, gray_SHW = slice_SHW
-                channel_S = jnp.broadcast_to(channel, levels_SHW.shape[:1])
-                return jnp.argmax(self(levels_SHW, channel_S, gray_SHW), axis=-1).astype(jnp.uint8)
-
-            return map_images(of_images, (levels_BHW, gray_BHW))
+        def one_channel(args: tuple[jax.Array, jax.Array]) -> jax.Array:
+            levels_BHW, channel = args
+            channel_B = jnp.broadcast_to(channel, levels_BHW.shape[:1])
+            return jnp.argmax(self(levels_BHW, channel_B, gray_BHW), axis=-1).astype(jnp.uint8)
 
         levels_3BHW = jnp.moveaxis(levels_BHW3, -1, 0)
-        image_3BHW = jax.lax.map(lambda args: one_channel(*args), (levels_3BHW, jnp.arange(NUM_CHANNELS)))
+        image_3BHW = jax.lax.map(one_channel, (levels_3BHW, jnp.arange(NUM_CHANNELS)))
         return jnp.moveaxis(image_3BHW, 0, -1)
 
 

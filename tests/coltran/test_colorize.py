@@ -248,7 +248,7 @@ def test_cloud_storage_in_and_out(bucket, networks, tmp_path, capsys):
         (["nowhere.jpg"], "nowhere.jpg: no such file or folder"),
         (["PHOTO", "PLACE/*.gif"], "*.gif: matches no images"),
         (["gs:///a.jpg"], "expected gs://BUCKET/NAME"),
-        (["PHOTO", "--colorizer=/nowhere"], "/nowhere: there is no folder"),
+        (["PHOTO", "--colorizer=/nowhere"], "there is no folder /nowhere"),
         (["PHOTO", "--color_upsampler=PLACE/colorizer"], "checkpoint of the colorizer, asked for the color_upsampler"),
         (["PHOTO", "--seed=-1"], "--seed -1: expected 0 to 2^32 - 1"),
         (["PHOTO", "--mode=argmax", "--samples=2"], "--mode argmax gives one image"),
