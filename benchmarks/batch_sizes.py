@@ -16,18 +16,10 @@ import numpy as np
 
 from coltran import parameters, presets
 from coltran.colorize_batch import ColorizationPipeline, Result
-from coltran.sampler import SamplerOptions
 
 
 def colorize(network, gray: np.ndarray, batch_size: int) -> Result:
-    pipeline = ColorizationPipeline(
-        colorizer=network,
-        color_upsampler=None,
-        spatial_upsampler=None,
-        checksums={},
-        batch_size=batch_size,
-        options=SamplerOptions(),
-    )
+    pipeline = ColorizationPipeline(colorizer=network, batch_size=batch_size)
     keys = [str(number) for number in range(len(gray))]
     return pipeline.colorize(gray, keys=keys, sample_indices=[0] * len(gray), seed=0)
 

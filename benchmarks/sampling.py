@@ -51,8 +51,8 @@ def program(row: str, batch: int, dtype: str):
 
     from coltran import flops, parameters, presets
     from coltran.colorize_batch import ColorizationPipeline
+    from coltran.compiled import UpsamplerProgram
     from coltran.config import replace_fields
-    from coltran.sampler import SamplerOptions
 
     stage = "colorizer" if row == "encoder" else row
     side = 256 if row == "spatial_upsampler" else 64
@@ -61,22 +61,13 @@ def program(row: str, batch: int, dtype: str):
     rng = np.random.default_rng(0)
     gray = rng.integers(0, 256, (batch, side, side), dtype=np.uint8)
     if stage == "colorizer":
-        pipeline = ColorizationPipeline(
-            colorizer=network,
-            color_upsampler=None,
-            spatial_upsampler=None,
-            checksums={},
-            batch_size=batch,
-            options=SamplerOptions(),
-        )
+        pipeline = ColorizationPipeline(colorizer=network, batch_size=batch)
         if row == "encoder":
             encode = pipeline.encode
             return (lambda: jax.block_until_ready(encode(gray.astype(np.int32)))), flops.encoder(config)
         keys = [str(number) for number in range(batch)]
         call = {"keys": keys, "sample_indices": [0] * batch, "seed": 0}
         return (lambda: pipeline.colorize(gray, **call)), flops.colorizer_sample(config)
-    from coltran.colorize_batch import UpsamplerProgram
-
     upsample = UpsamplerProgram(network, batch_size=batch)
     levels = rng.integers(0, config.num_input_levels, (batch, side, side, 3), dtype=np.int32)
     return (lambda: upsample(levels, gray.astype(np.int32))), flops.upsampler_image(config)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -177,7 +176,7 @@ def _write_photo(options: Options, photo: _Photo, colored: np.ndarray, certainty
         if options.uncertainty:
             picture = uncertainty.certainty_map(certainty[sample], aspect=shape[1] / shape[0])
             _write(options, f"{name}_certainty.png", picture)
-            _write(options, f"{name}_certainty.npy", _npy(certainty[sample]))
+            _write(options, f"{name}_certainty.npy", uncertainty.certainty_array(certainty[sample]))
     if options.uncertainty:
         cells.append(thumbnail(uncertainty.certainty_colors(certainty[0]), _SHEET_SIDE, shape))
     return cells
@@ -205,12 +204,6 @@ def _write(options: Options, name: str, data: bytes) -> str:
     path = storage.join(options.out, *name.split("/"))
     storage.write_bytes(path, data)
     return path
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
 
 
 def _printable(text: str) -> str:

@@ -12,7 +12,7 @@ size, but never on what shares the batch: the last batch is padded, and the padd
 import dataclasses
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -75,11 +75,11 @@ class ColorizationPipeline:
         self,
         *,
         colorizer: Colorizer | None,
-        color_upsampler: Upsampler | None,
-        spatial_upsampler: Upsampler | None,
-        checksums: dict[str, str],
+        color_upsampler: Upsampler | None = None,
+        spatial_upsampler: Upsampler | None = None,
+        checksums: Mapping[str, str] | None = None,
         batch_size: int,
-        options: SamplerOptions,
+        options: SamplerOptions | None = None,
     ):
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1, got {batch_size}.")
@@ -93,7 +93,8 @@ class ColorizationPipeline:
                 else "a spatial upsampler needs a color upsampler before it: give its checkpoint too."
             )
         _check_sizes(colorizer, color_upsampler, spatial_upsampler)
-        self.batch_size, self.options, self.checksums = batch_size, options, dict(checksums)
+        options = options or SamplerOptions()
+        self.batch_size, self.options, self.checksums = batch_size, options, dict(checksums or {})
         self._colorizer_size = _pixels(colorizer)
         self._size = _pixels(colorizer if color_upsampler is None else color_upsampler)
         self._size_hi = _pixels(spatial_upsampler)
@@ -137,7 +138,7 @@ class ColorizationPipeline:
             if folder is not None:
                 networks[stage], loaded = checkpoint.load_network(folder, stage=stage, weights=weights)
                 checksums[stage] = loaded.checksum(weights)
-        return cls(**networks, checksums=checksums, batch_size=batch_size, options=options or SamplerOptions())
+        return cls(**networks, checksums=checksums, batch_size=batch_size, options=options)
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -53,6 +53,13 @@ def certainty_map(max_probability_HW: np.ndarray, *, aspect: float | None = None
     return buffer.getvalue()
 
 
+def certainty_array(max_probability: np.ndarray) -> bytes:
+    """Bytes of a .npy file with the numbers of the map."""
+    buffer = io.BytesIO()
+    np.save(buffer, max_probability)
+    return buffer.getvalue()
+
+
 def certainty_colors(max_probability_HW: np.ndarray) -> np.ndarray:
     """The map alone, in the same colors: float [H, W] in 0..1 to uint8 [H, W, 3]. Raises as `certainty_map`."""
     import matplotlib

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import apache_beam as beam
 import numpy as np
 from apache_beam.metrics import Metrics
 from apache_beam.utils import shared
-from PIL import Image
 
-from coltran import colors, records, storage, uncertainty
+from coltran import colors, photos, records, storage, uncertainty
 from coltran.record_folder import RecordFolder
 from pipelines import shard_job
 
@@ -64,10 +62,11 @@ class SampleShards(beam.DoFn):
 
     def process(self, indices: Sequence[int]):
         seconds: dict[str, float] = {}
-        made = self._made(indices, seconds)
-        for index in indices:
+        planned = {index: shard_job.read_inputs(self._job, index) for index in indices}
+        made = self._made(planned, seconds)
+        for index, lines in planned.items():
             with shard_job.write_shard(self._job, index) as writer:
-                for values, max_probability in itertools.islice(made, len(shard_job.read_inputs(self._job, index))):
+                for values, max_probability in itertools.islice(made, len(lines)):
                     writer.write(records.encode(records.COLORIZED, values, self._job.sizes))
                     self._write_pictures(values, max_probability)
                 writer.seconds |= seconds
@@ -76,10 +75,10 @@ class SampleShards(beam.DoFn):
             yield index
 
     def _made(
-        self, indices: Iterable[int], seconds: dict[str, float]
+        self, planned: Mapping[int, Sequence[Mapping]], seconds: dict[str, float]
     ) -> Iterator[tuple[dict[str, object], np.ndarray | None]]:
         """(colorized record, its largest probabilities) of every sample of the shards; adds to `seconds` by stage."""
-        wanted = (item for index in indices for item in self._wanted(index))
+        wanted = itertools.chain.from_iterable(itertools.starmap(self._wanted, planned.items()))
         # As many rows as give full batches of distinct images: an image is encoded once, not once a sample.
         while rows := list(itertools.islice(wanted, self._options.batch_size * self._options.samples)):
             result = self._colorize(rows)
@@ -89,10 +88,10 @@ class SampleShards(beam.DoFn):
                 sure = None if result.max_probability is None else result.max_probability[place]
                 yield self._values(result, place, truth[records.KEY], sample), sure
 
-    def _wanted(self, index: int) -> Iterator[tuple[dict, int]]:
+    def _wanted(self, index: int, lines: Sequence[Mapping]) -> Iterator[tuple[dict, int]]:
         """(truth record, sample index) of one shard, in the order of the plan."""
         wanted: dict[str, list[int]] = {}
-        for line in shard_job.read_inputs(self._job, index):
+        for line in lines:
             wanted.setdefault(line["key"], []).append(line["sample"])
         if not wanted:
             return
@@ -133,12 +132,9 @@ class SampleShards(beam.DoFn):
         if self._options.png_folder is not None:
             image = values.get(records.RGB_HI, values.get(records.RGB_LO))
             image = colors.coarse_to_rgb(values[records.COARSE_LO]) if image is None else image
-            buffer = io.BytesIO()
-            Image.fromarray(image).save(buffer, "PNG")
-            storage.write_bytes(storage.join(self._options.png_folder, *f"{name}.png".split("/")), buffer.getvalue())
+            path = storage.join(self._options.png_folder, *f"{name}.png".split("/"))
+            storage.write_bytes(path, photos.encode(image, "png"))
         if self._options.uncertainty is not None:
-            buffer = io.BytesIO()
-            np.save(buffer, max_probability)
             path = storage.join(self._options.uncertainty, *name.split("/"))
-            storage.write_bytes(f"{path}.npy", buffer.getvalue())
+            storage.write_bytes(f"{path}.npy", uncertainty.certainty_array(max_probability))
             storage.write_bytes(f"{path}.png", uncertainty.certainty_map(max_probability))
