@@ -34,7 +34,8 @@ def frechet_distance(first: Statistics, second: Statistics) -> float:
     if first.dims != second.dims:
         raise UserError(f"cannot compare features of {first.dims} and of {second.dims} dimensions")
     for statistics in (first, second):
-        if not (np.isfinite(statistics.mean).all() and np.isfinite(statistics.scatter).all()):
+        kept = statistics.scatter if statistics.features is None else statistics.features
+        if not (np.isfinite(statistics.mean).all() and np.isfinite(kept).all()):
             raise UserError("the statistics hold NaN or infinity: the features that they come from are damaged")
     traces = _trace(first) + _trace(second)
     between = np.sum((first.mean - second.mean) ** 2)
@@ -55,7 +56,7 @@ def trace_of_root(first: Statistics, second: Statistics) -> float:
 def _trace(statistics: Statistics) -> float:
     if statistics.count < 2:
         raise UserError(f"a Frechet distance needs at least 2 images in each set, got {statistics.count}")
-    return float(np.trace(statistics.scatter)) / (statistics.count - 1)
+    return statistics.trace / (statistics.count - 1)
 
 
 def _cholesky(statistics: Statistics) -> np.ndarray | None:

@@ -78,7 +78,7 @@ class Extractor:
 
 
 def load_extractor(
-    name: str, weights: str | None = None, resize: str = "tf1", *, seed: int = 0, framework: str = "tensorflow"
+    name: str, weights: str | None = None, resize: str = "tf1", *, seed: int = 0, framework: str | None = None
 ) -> Extractor:
     """Load a network once; call its `features` many times.
 
@@ -88,7 +88,8 @@ def load_extractor(
         folder for `tfgan`. None for `random`.
       resize: `tf1` as in the paper's tool, or `halfpixel` as in pytorch-fid.
       seed: of the weights of `random`.
-      framework: `tensorflow`, the fastest on a CPU, or `jax` for a GPU or TPU; `tfgan` has no choice.
+      framework: `tensorflow`, the fastest on a CPU, or `jax`; None takes `jax` where it sees a GPU or TPU. `tfgan` has
+        no choice.
 
     Raises:
       UserError: an unknown name, or weights that are absent, damaged or other than the public ones.
@@ -111,7 +112,11 @@ def load_extractor(
     return Extractor(name=name, weights_sha256=sha256, resize=resize, comparable=not note, note=note, engine=engine)
 
 
-def _inception_engine(tensors: dict[str, np.ndarray], resize: Resize, framework: str) -> Engine:
+def _inception_engine(tensors: dict[str, np.ndarray], resize: Resize, framework: str | None) -> Engine:
+    if framework is None:
+        import jax
+
+        framework = "tensorflow" if jax.default_backend() == "cpu" else "jax"
     if framework == "jax":
         from eval.inception_jax import InceptionJax
 

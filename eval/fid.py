@@ -1,26 +1,38 @@
-"""coltran-fid: Frechet Inception distance between two sets of images.
+"""coltran-fid: Frechet Inception distance by the paper's protocol. `coltran-fid --help` says how it is used.
 
-    coltran-fid --real records/holdout --real_part truth --fake colorized/ --extractor inception --out fid.json
-
-prints and writes the number with all that decides on it: counts, extractor and its weights' sha256, resize, overlap,
-fingerprints of both folders. About 18 images/s on 2 cores, so 5000 against 5000 images take some 10 minutes.
-`--extractor random` needs no weights file; its numbers compare with each other only, and say so.
+plan (fid_rows) -> features and statistics of each set (fid_job) -> scores (fid_score) -> fid.json, report.html
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import os
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from coltran import cli, storage
+from coltran.errors import UserError
+from coltran.record_folder import COMPLETED, RUN
 from eval.fid_options import PROG, Options, parse, parser
-from eval.fid_result import FidResult, check_sets, describe, report
-from eval.image_sets import open_image_set
+
+if TYPE_CHECKING:
+    from eval.extractors import Extractor
+    from eval.fid_result import FidResult
+    from eval.fid_rows import Pair, Row
+    from eval.fid_score import SetFeatures
+    from eval.image_sets import ImageSet
+
+RESULT = "fid.json"
+FEATURES, STATISTICS, WORK = "features", "statistics", "_work"
+_KEPT_SETS = 3  # real, fake and floor of one pair: with the covariances of ten groups each, 370 MB a set
 
 
 def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
-    """Runs the job to its end and returns what it wrote to `options.out`.
+    """Runs the job to its end and returns what it wrote to fid.json in `options.out`.
 
     Args:
       options: of the command.
@@ -28,21 +40,151 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
     Raises:
       UserError: for what the user can put right, most of it before any image is read.
     """
-    from pipelines import beam_options, engine
+    from eval import fid_job, fid_rows
+    from eval.fid_result import FidResult
+    from pipelines import beam_options, run_lock
 
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
-    chosen = {"image": options.image, "num": options.num, "seed": options.seed, "sample": options.sample}
-    sets = {
-        "real": open_image_set(options.real, part=options.real_part, **chosen),
-        "fake": open_image_set(options.fake, part=options.fake_part, **chosen),
-    }
-    overlap = check_sets(sets["real"], sets["fake"], allow_overlap=options.allow_overlap)
-    from eval import fid_job
+    rows = fid_rows.plan(options)
+    extractor = fid_job.shared_extractor(options)
+    fingerprint = _fingerprint(rows, extractor, options)
+    path = storage.join(options.out, RESULT)
+    if storage.exists(path):
+        found = FidResult.from_json(storage.read_bytes(path))
+        if found.fingerprint != fingerprint:
+            raise UserError(
+                f"{path} is of other images or options; name another --out (with --features "
+                f"{storage.join(options.out, FEATURES)}, features that are the same are not computed again)"
+            )
+        if storage.exists(storage.join(options.out, COMPLETED)):
+            return found
+    with run_lock.held(storage.join(options.out, run_lock.LOCK)):
+        return _compute(rows, extractor, fingerprint, options, engine_options)
 
-    described = describe(sets["real"], sets["fake"], overlap, fid_job.shared_extractor(options), options)
-    with _progress(sets["real"].count + sets["fake"].count, engine_options):
-        engine.run_pipeline(lambda pipeline: fid_job.build(pipeline, sets, options, described), engine_options)
-    return FidResult.from_json(storage.read_bytes(options.out))
+
+def _compute(rows: Sequence[Row], extractor: Extractor, fingerprint: str, options: Options, engine_options):
+    from eval import fid_job, fid_report, fid_score
+    from pipelines import engine
+
+    started = time.monotonic()
+    pairs = [pair for row in rows for pair in row.pairs]
+    sets = _distinct(pairs)
+    _check_saved(sets.values(), extractor, options)
+    store = options.features or storage.join(options.out, FEATURES)
+    work = storage.join(options.out, WORK)
+    parts = fid_job.parts_of(sets.values(), extractor, store)
+    total = sum(len(part.memberships) for part in parts)
+    if parts:
+        with _progress(total, engine_options):
+            engine.run_pipeline(lambda pipeline: fid_job.build(pipeline, parts, options, work), engine_options)
+    features_seconds = time.monotonic() - started
+    load = functools.lru_cache(_KEPT_SETS)(lambda images: fid_score.load_set(images, extractor, store, work))
+    result = _score(rows, load, extractor, fingerprint, options)
+    _write_statistics(rows, load, extractor, options)
+    fid_report.write(options.out, result, rows, [fid_score.extremes(row.pairs[0], load) for row in rows])
+    storage.write_bytes(storage.join(options.out, RESULT), result.to_json())
+    seconds = time.monotonic() - started
+    figures = {"images": total, "seconds_of_features": features_seconds, "seconds": seconds}
+    storage.write_bytes(storage.join(options.out, RUN), json.dumps(figures, indent=1).encode() + b"\n")
+    storage.write_bytes(storage.join(options.out, COMPLETED), b"")
+    storage.remove_folder(work)
+    return result
+
+
+def _distinct(pairs: Sequence[Pair]) -> dict[str, ImageSet]:
+    found = [images for pair in pairs for images in (pair.real, pair.fake, pair.floor) if images is not None]
+    return {images.identity: images for images in found}
+
+
+def _fingerprint(rows: Sequence[Row], extractor: Extractor, options: Options) -> str:
+    from pipelines import shard_job
+
+    sets = [[row.name, row.step, [[pair.seed, *_identities(pair)] for pair in row.pairs]] for row in rows]
+    made_by = [extractor.name, extractor.weights_sha256, extractor.resize, options.image, options.batch_size]
+    return shard_job.fingerprint("fid", sets, made_by, options.bits)
+
+
+def _identities(pair: Pair) -> list[str | None]:
+    return [images.identity if images else None for images in (pair.real, pair.fake, pair.floor)]
+
+
+def _about(extractor: Extractor, images: ImageSet, image: str) -> dict[str, object]:
+    made_by = {"extractor": extractor.name, "weights_sha256": extractor.weights_sha256, "resize": extractor.resize}
+    return {**made_by, "image": image, "image_size": images.size}
+
+
+def _check_saved(sets, extractor: Extractor, options: Options) -> None:
+    """Refuses a statistics file of another extractor, resize or resolution."""
+    for images in sets:
+        if not images.saved or images.saved.about is None:
+            continue
+        for name, expected in _about(extractor, images, options.image).items():
+            found = images.saved.about.get(name)
+            if name != "image_size" and found != expected:
+                raise UserError(
+                    f"{images.saved.path}: its {name} is {found}, this run's {expected}: their distance means nothing"
+                )
+
+
+def _score(
+    rows: Sequence[Row],
+    load: Callable[[ImageSet], SetFeatures],
+    extractor: Extractor,
+    fingerprint: str,
+    options: Options,
+) -> FidResult:
+    from eval import fid_result, fid_score
+
+    results = []
+    with cli.progress_bar(sum(len(row.pairs) for row in rows), "scoring", "pairs", delay=2) as bar:
+        for row in rows:
+            scores = []
+            for pair in row.pairs:
+                scores.append(fid_score.score(pair, load, extractor, options.image))
+                bar.update()
+            bits = dict(options.bits).get(row.name)
+            results.append(fid_result.row_result(row.name, scores, step=row.step, bits=bits))
+    return fid_result.FidResult(
+        fingerprint=fingerprint,
+        extractor=fid_result.ScoredBy(
+            name=extractor.name, weights_sha256=extractor.weights_sha256, resize=extractor.resize
+        ),
+        image=options.image,
+        image_size=next((pair.fake.size for row in rows for pair in row.pairs if pair.fake.size), None),
+        correlation=fid_result.correlation(results),
+        rows=tuple(results),
+        versions=fid_result.versions(),
+    )
+
+
+def _write_statistics(
+    rows: Sequence[Row], load: Callable[[ImageSet], SetFeatures], extractor: Extractor, options: Options
+) -> None:
+    """statistics/<row>-<seed>.npz of each set, to be given to later runs."""
+    from eval import statistics_files
+
+    written: dict[str, str] = {}
+    for row in rows:
+        for number, pair in enumerate(row.pairs, 1):
+            named = {f"real-seed{pair.seed}": pair.real, f"{_slug(row.name)}-{number}": pair.fake}
+            for name, images in named.items():
+                if images.saved or images.identity in written.values():
+                    continue
+                name = f"{name}-{images.identity[:6]}" if name in written else name
+                written[name] = images.identity
+                summed = load(images)
+                kept = summed.features
+                statistics_files.write(
+                    storage.join(options.out, STATISTICS, f"{name}.npz"),
+                    summed.merged,
+                    about=_about(extractor, images, options.image),
+                    features=None if kept is None else kept.features,
+                    keys=kept.names if kept is not None and images.keys is not None else None,
+                )
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_") or "row"
 
 
 def _progress(total: int, engine_options):
@@ -56,8 +198,15 @@ def _progress(total: int, engine_options):
 
 
 def _command(argv: Sequence[str] | None) -> None:
+    from eval import fid_result
+
     options, beam_arguments = parse(argv)
-    print(cli.table(report(run(options, beam_arguments), options.out)))
+    finished = storage.exists(storage.join(options.out, COMPLETED))
+    result = run(options, beam_arguments)
+    if finished:
+        print(f"{options.out}: already finished, nothing to do")
+    for line in fid_result.report(result, options.out):
+        print(line)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,9 +1,16 @@
-"""The Beam side of coltran-fid: images -> batches of features -> statistics -> the distance, written to fid.json."""
+"""The Beam side of coltran-fid: images -> features, kept by part -> statistics of each tenth of each set.
+
+A worker gets a part of a folder (a shard, or some PNG files) and the sets that its images belong to. However many sets
+an image is in, it goes through the network once; what an earlier run kept does not go through it again.
+"""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
+import io
+import itertools
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -12,100 +19,191 @@ import numpy as np
 
 from coltran import images, records, storage
 from coltran.errors import UserError
-from coltran.record_folder import RecordFolder
+from eval import color_figures, feature_store
 from eval.combine import CombineStatistics
-from eval.distance import frechet_distance
 from eval.extractors import Extractor, load_extractor
+from eval.feature_store import Features
 from eval.fid_options import Options
-from eval.fid_result import FidResult
 from eval.image_sets import ImageSet
+from eval.image_sources import Source, to_rgb
 from eval.inception_graph import FEATURE_DIMS
 from eval.statistics import Statistics
-from pipelines.reading import ReadRecords
+from eval.statistics_files import load_arrays
 
 # One network and one batch in it at a time for all threads of a process: TensorFlow uses every core by itself, and a
 # second batch would only double the memory.
 _network = threading.Lock()
 _images_done = 0
+_FULL_BATCHES = 16  # what one worker makes at a time: at worst one batch in seventeen is padding
 
 
-def build(pipeline: beam.Pipeline, sets: Mapping[str, ImageSet], options: Options, described: FidResult) -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    """What a worker does at once.
+
+    Attributes:
+      source: the folder, without its list of parts.
+      index: of the part.
+      path: where its features are kept.
+      memberships: name of an image -> the (set's identity, tenth) pairs that it counts in.
+    """
+
+    source: Source
+    index: int
+    path: str
+    memberships: Mapping[str, tuple[tuple[str, int], ...]]
+
+
+def parts_of(sets: Iterable[ImageSet], extractor: Extractor, folder: str) -> list[Part]:
+    """The work for some sets, each image of each source once.
+
+    Args:
+      sets: the distinct ones.
+      extractor: decides where features are kept.
+      folder: of the features.
+    """
+    found: dict[tuple[str, int], tuple[Source, int, dict]] = {}
+    for images_set in sets:
+        for source in images_set.sources:
+            for index, names in enumerate(source.parts):
+                path = feature_store.part_path(folder, source, extractor, index)
+                _, _, members = found.setdefault((source.path, path), (source, index, collections.defaultdict(list)))
+                for name in names:
+                    if name in images_set.groups:
+                        members[name].append((images_set.identity, images_set.groups[name]))
+    return [
+        Part(
+            source=dataclasses.replace(source, parts=()),
+            index=index,
+            path=path,
+            memberships={name: tuple(members) for name, members in by_name.items()},
+        )
+        for (_, path), (source, index, by_name) in found.items()
+        if by_name
+    ]
+
+
+def build(pipeline: beam.Pipeline, parts: Sequence[Part], options: Options, folder: str) -> None:
     """Adds all steps to the pipeline.
 
     Args:
       pipeline: an empty one.
-      sets: `real` and `fake`.
+      parts: of `parts_of`.
       options: of the command.
-      described: the result without its number.
+      folder: where the statistics go, a file for each tenth of each set.
     """
-    # Every folder is summed up by itself before anything is flattened: the local engine keeps what enters a Flatten in
-    # memory, and that should be statistics, not images.
-    statistics = [
-        pipeline
-        | f"Read {label}" >> read_images
-        | f"Batch {label}" >> beam.BatchElements(options.batch_size, options.batch_size)
-        | f"Features of {label}" >> beam.ParDo(ExtractFeatures(options))
-        | f"Sum up {label}" >> beam.CombineGlobally(CombineStatistics(FEATURE_DIMS)).without_defaults()
-        | f"Name {label}" >> beam.Map(lambda summed, name=name: (name, summed))
-        for name, image_set in sets.items()
-        for label, read_images in readers(name, image_set)
-    ]
     _ = (
-        statistics
-        | "All" >> beam.Flatten()
-        # One shuffle and no more: each one copies every 2048 x 2048 matrix (33 MB).
-        | "Together" >> beam.GroupBy(lambda named: 0)
-        | "Score" >> beam.MapTuple(lambda _, named: write_result(named, described, options.out))
+        pipeline
+        | "Parts" >> beam.Create(in_groups(parts, _FULL_BATCHES * options.batch_size), reshuffle=False)
+        | "Spread" >> beam.Reshuffle()
+        | "Features" >> beam.ParDo(ExtractFeatures(options))
+        | "Sum up" >> beam.CombinePerKey(CombineStatistics(FEATURE_DIMS))
+        | "Keep" >> beam.MapTuple(lambda key, statistics: write_group(folder, *key, statistics))
     )
 
 
-def readers(name: str, image_set: ImageSet) -> Iterator[tuple[str, beam.PTransform]]:
-    """(label, transform that reads images) for all parts of a set."""
-    if image_set.files:
-        yield f"{name} files", ReadPngs(image_set)
-    for index, folder in enumerate(image_set.folders):
-        yield f"{name} folder {index}", ReadPixels(folder, image_set)
+def in_groups(parts: Sequence[Part], least: int) -> list[list[Part]]:
+    """Parts of images of one size in runs of at least `least` images, so that few batches end half empty."""
+    groups: list[list[Part]] = []
+    for _, same_size in itertools.groupby(parts, lambda part: part.source.size):
+        images_left = 0
+        for part in same_size:
+            if images_left <= 0:
+                groups.append([])
+                images_left = least
+            groups[-1].append(part)
+            images_left -= len(part.memberships)
+    return groups
 
 
-class ReadPixels(beam.PTransform):
-    """The chosen images of a record folder as uint8 [height, width, 3], in no particular order."""
+class ExtractFeatures(beam.DoFn):
+    """Lists of parts -> ((set, tenth), float32 [images, 2048])."""
 
-    def __init__(self, folder: RecordFolder, image_set: ImageSet) -> None:
-        super().__init__()
-        self._folder = folder
-        self._feature = image_set.feature
-        self._keys = image_set.keys
-        self._index = (image_set.index_feature, image_set.index)
+    def __init__(self, options: Options) -> None:
+        self._options = options
 
-    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        return (
-            pipeline
-            | ReadRecords(self._folder, [records.KEY, self._index[0], self._feature])
-            | "Chosen" >> beam.Filter(is_chosen, self._keys, *self._index)
-            | "Pixels" >> beam.Map(lambda values, feature: values[feature], self._feature)
+    def setup(self) -> None:
+        self._extractor = shared_extractor(self._options)
+
+    def process(self, parts: Sequence[Part]) -> Iterator[tuple[tuple[str, int], np.ndarray]]:
+        kept = [feature_store.load(part.path) for part in parts]
+        missing = [part.memberships.keys() - set(found.names) for part, found in zip(parts, kept, strict=True)]
+        _count(sum(len(part.memberships) for part in parts) - sum(map(len, missing)))
+        made = self._compute(parts, missing)
+        for part, found, new in zip(parts, kept, made, strict=True):
+            if new:
+                found = feature_store.joined([found, *new])
+                feature_store.save(part.path, found)
+            yield from _by_member(part, found.select(part.memberships))
+
+    def _compute(self, parts: Sequence[Part], missing: Sequence[set[str]]) -> list[list[Features]]:
+        """New features of each part, in full batches that reach from one part into the next."""
+        made: list[list[Features]] = [[] for _ in parts]
+        chosen = (
+            (place, *image)
+            for place, (part, names) in enumerate(zip(parts, missing, strict=True))
+            for image in read_part(part, names)
         )
+        while batch := list(itertools.islice(chosen, self._options.batch_size)):
+            features = self._features([pixels for _, _, pixels, _ in batch])
+            for place, rows in itertools.groupby(range(len(batch)), lambda row: batch[row][0]):
+                rows = list(rows)
+                made[place].append(
+                    Features(
+                        names=tuple(batch[row][1] for row in rows),
+                        features=features[rows],
+                        colorfulness=np.float32([color_figures.colorfulness(batch[row][2]) for row in rows]),
+                        diversity=np.float32([batch[row][3] for row in rows]),
+                    )
+                )
+        return made
+
+    def _features(self, pixels: list[np.ndarray]) -> np.ndarray:
+        # A batch that is not full is filled up: in a batch of one size an image's features are the same bits whatever
+        # is beside it, so that another grouping, or a rerun after a kill, changes nothing.
+        filled = np.zeros((self._options.batch_size, *pixels[0].shape), np.uint8)
+        filled[: len(pixels)] = pixels
+        with _network:
+            features = self._extractor.features(filled)
+            _count(len(pixels))
+        return features[: len(pixels)]
 
 
-def is_chosen(values: Mapping[str, object], keys: frozenset[str], index_feature: str, index: int) -> bool:
-    """Whether a record is the one that counts of one of the chosen images."""
-    return values[records.KEY] in keys and values[index_feature] == index
+def _by_member(part: Part, found: Features) -> Iterator[tuple[tuple[str, int], np.ndarray]]:
+    rows = collections.defaultdict(list)
+    for row, members in enumerate(part.memberships.values()):
+        for member in members:
+            rows[member].append(row)
+    for member, chosen in rows.items():
+        yield member, found.features[chosen]
 
 
-class ReadPngs(beam.PTransform):
-    """The PNG files of a set as uint8 [height, width, 3], in no particular order."""
+def read_part(part: Part, names: set[str]) -> Iterator[tuple[str, np.ndarray, float]]:
+    """(name, uint8 [h, w, 3], diversity of its samples or NaN) of a part's images of these names."""
+    if names:
+        yield from read_pngs(part.source, names) if part.source.folder is None else read_records(part, names)
 
-    def __init__(self, image_set: ImageSet) -> None:
-        super().__init__()
-        self._files = image_set.files
-        self._size = image_set.size
 
-    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        return (
-            pipeline
-            | "Files" >> beam.Create(self._files, reshuffle=False)
-            | "Spread" >> beam.Reshuffle()
-            | "Decode" >> beam.Map(read_png, size=self._size)
-        )
+def read_records(part: Part, names: set[str]) -> Iterator[tuple[str, np.ndarray, float]]:
+    """(key, uint8 [h, w, 3], diversity of its samples or NaN) of a shard's chosen records, in file order."""
+    source = part.source
+    rows = source.folder.read_shard(
+        source.folder.manifest.shards[part.index], [records.KEY, source.index_feature, source.feature]
+    )
+    for key, same_key in itertools.groupby(rows, lambda values: values[records.KEY]):
+        if key not in names:
+            continue
+        found = {values[source.index_feature]: to_rgb(values[source.feature], source.feature) for values in same_key}
+        if source.index not in found:
+            continue
+        several = source.index_feature == records.SAMPLE and len(found) > 1
+        yield key, found[source.index], color_figures.diversity(list(found.values())) if several else np.nan
+
+
+def read_pngs(source: Source, names: set[str]) -> Iterator[tuple[str, np.ndarray, float]]:
+    """(path, uint8 [h, w, 3], NaN) of PNG files. Raises UserError for one that is damaged or of another size."""
+    for path in sorted(names):
+        yield path, read_png(path, source.size), np.nan
 
 
 def read_png(path: str, size: tuple[int, int]) -> np.ndarray:
@@ -123,7 +221,7 @@ def read_png(path: str, size: tuple[int, int]) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=1)
-def _load(name: str, weights: str | None, resize: str, seed: int, framework: str) -> Extractor:
+def _load(name: str, weights: str | None, resize: str, seed: int, framework: str | None) -> Extractor:
     return load_extractor(name, weights, resize, seed=seed, framework=framework)
 
 
@@ -134,47 +232,53 @@ def shared_extractor(options: Options) -> Extractor:
 
 
 def images_done() -> int:
-    """Images that went through the network in this process, for a progress bar."""
+    """Images that this process is through with, for a progress bar."""
     return _images_done
 
 
-class ExtractFeatures(beam.DoFn):
-    """Lists of images -> float32 [batch, 2048]."""
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
-
-    def setup(self) -> None:
-        self._extractor = shared_extractor(self._options)
-
-    def process(self, batch: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        global _images_done
-        pixels = np.stack(batch)
-        with _network:
-            features = self._extractor.features(pixels)
-            _images_done += len(batch)
-        yield features
+def _count(images_more: int) -> None:
+    global _images_done
+    _images_done += images_more
 
 
-def write_result(parts: Iterable[tuple[str, Statistics]], described: FidResult, out: str) -> None:
-    """Computes the distance and writes fid.json.
+def _group_path(folder: str, identity: str, group: int) -> str:
+    return storage.join(folder, f"{identity}-{group}.npz")
 
-    Args:
-      parts: statistics of each folder under the name of its set, `real` or `fake`.
-      described: the result without its number.
-      out: where to write.
+
+def write_group(folder: str, identity: str, group: int, statistics: Statistics) -> None:
+    """Keeps the statistics of a tenth of a set: its features where they were kept, else moments."""
+    if statistics.features is not None:
+        # An engine delivers in any order; in this one a rerun sums up the same bits.
+        arrays = {"features": statistics.features[np.lexsort(statistics.features[:, :8].T)]}
+    else:
+        arrays = {"count": np.int64(statistics.count), "mean": statistics.mean, "scatter": statistics.scatter}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    storage.write_bytes(_group_path(folder, identity, group), buffer.getvalue())
+
+
+def read_groups(folder: str, images_set: ImageSet) -> list[Statistics]:
+    """The statistics of a set's tenths, empty ones left out.
+
     Raises:
       UserError: an engine lost or doubled images.
     """
-    merged = {name: Statistics.empty(FEATURE_DIMS) for name in ("real", "fake")}
-    for name, statistics in parts:
-        merged[name] = merged[name].merge(statistics)
-    for name, statistics in merged.items():
-        expected = getattr(described, name).count
-        if expected != statistics.count:
+    sizes = collections.Counter(images_set.groups.values())
+    groups = []
+    for group, size in sorted(sizes.items()):
+        path = _group_path(folder, images_set.identity, group)
+        statistics = _read_group(path) if storage.exists(path) else Statistics.empty(FEATURE_DIMS)
+        if statistics.count != size:
             raise UserError(
-                f"{statistics.count} features of {expected} {name} images arrived: the folder changed, or the "
-                "engine loses data; run again with --runner=FnApiRunner"
+                f"{statistics.count} features of {size} images of {' '.join(images_set.paths)} arrived: the folder "
+                "changed, or the engine loses data; run again with --runner=FnApiRunner"
             )
-    distance = frechet_distance(merged["real"], merged["fake"])
-    storage.write_bytes(out, dataclasses.replace(described, fid=distance).to_json())
+        groups.append(statistics)
+    return groups
+
+
+def _read_group(path: str) -> Statistics:
+    arrays = load_arrays(path)
+    if "features" in arrays:
+        return Statistics.from_features(arrays["features"])
+    return Statistics(count=int(arrays["count"]), mean=arrays["mean"], scatter=arrays["scatter"])

@@ -1,84 +1,148 @@
-"""A set of images to score: record folders or folders of PNGs, opened and checked before a job starts."""
+"""A set of images to score: chosen images of some folders, or the statistics of a set that was scored before."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
+import functools
 import hashlib
-import io
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 
-from coltran import partition, record_folder, records, storage
+from coltran import partition, records
 from coltran.errors import UserError
-from coltran.record_folder import RecordFolder
+from eval import image_sources, statistics_files
+from eval.image_sources import PNG_KIND, Source
+from eval.statistics_files import SavedStatistics
 
-FEATURES = {"hi": records.RGB_HI, "lo": records.RGB_LO}
-PNG_KIND = "PNG files"
-_LOSSY = (".jpg", ".jpeg", ".webp")
-_READERS = 8
+STATISTICS_KIND = "statistics file"
+GROUPS = 10  # disjoint tenths of a set, from which a result's standard error comes
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:
     """Images of one size from one kind of source.
 
     Attributes:
-      paths: folders, as the user named them.
-      kind: `truth records`, `colorized records` or `PNG files`.
-      size: (height, width) of every image.
-      count: how many images there are.
-      fingerprints: one a path: the record folder's own, or a sha256 over the names and sizes of the PNG files.
-      feature: name of the records' feature; None for PNG files.
-      folders: opened record folders.
-      files: paths of PNG files.
-      keys: of the images that belong to the set; None for PNG files, which have none.
-      index_feature, index: of the records of one image only this one counts: crop 0 of truth records, the sample that
-        was asked for of colorized ones.
+      sources: the folders; none for a statistics file.
+      chosen: names of the images that belong to the set.
+      part: `condition` or `truth` half, or None for all.
+      seed: of part and choice.
+      saved: the statistics file, else None.
     """
 
-    paths: tuple[str, ...]
-    kind: str
-    size: tuple[int, int]
-    count: int
-    fingerprints: tuple[str, ...]
-    feature: str | None = None
-    folders: tuple[RecordFolder, ...] = ()
-    files: tuple[str, ...] = ()
-    keys: frozenset[str] | None = None
-    index_feature: str | None = None
-    index: int = 0
+    sources: tuple[Source, ...] = ()
+    chosen: frozenset[str] = frozenset()
+    part: str | None = None
+    seed: int | None = None
+    saved: SavedStatistics | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.saved.path,) if self.saved else tuple(source.path for source in self.sources)
+
+    @property
+    def kind(self) -> str:
+        return STATISTICS_KIND if self.saved else self.sources[0].kind
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of every image; None where a statistics file does not say."""
+        if self.saved is None:
+            return self.sources[0].size
+        about = self.saved.about or {}
+        return tuple(about["image_size"]) if "image_size" in about else None
+
+    @property
+    def count(self) -> int | None:
+        """How many images; None where a statistics file does not say."""
+        return self.saved.count if self.saved else len(self.chosen)
+
+    @property
+    def keys(self) -> frozenset[str] | None:
+        """Record keys; None where there are none to compare (PNG files, statistics files of other tools)."""
+        if self.saved:
+            return None if self.saved.keys is None else frozenset(self.saved.keys)
+        return None if self.kind == PNG_KIND else self.chosen
+
+    @property
+    def sample(self) -> int | None:
+        """Which sample of each image, for colorized records."""
+        if self.saved or self.sources[0].index_feature != records.SAMPLE:
+            return None
+        return self.sources[0].index
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        if self.saved:
+            return (hashlib.sha256(self.saved.mean.tobytes() + self.saved.covariance.tobytes()).hexdigest(),)
+        return tuple(source.fingerprint for source in self.sources)
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """Equal for sets of the same images and pixels: their features are summed up once."""
+        pixels = [source.feature for source in self.sources]
+        parts = [self.kind, self.paths, self.fingerprints, pixels, self.sample, sorted(self.chosen)]
+        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    @functools.cached_property
+    def groups(self) -> Mapping[str, int]:
+        """The tenth that each chosen image belongs to; sizes differ by 1 at most."""
+        return grouped(self.chosen)
 
 
-def open_image_set(
-    paths: Sequence[str],
-    *,
-    image: str = "hi",
-    part: str | None = None,
-    num: int | None = None,
-    seed: int = 0,
-    sample: int = 0,
-) -> ImageSet:
-    """Opens folders that together are one set. Reads every record's key, and no pixels.
+def grouped(names: Iterable[str]) -> dict[str, int]:
+    """Name -> 0..9, by rank in an order of hashes, so that no folder's order gets into a group."""
+    return {name: rank % GROUPS for rank, name in enumerate(partition.shuffled(names, seed=0))}
+
+
+def open_sources(paths: Sequence[str], image: str, sample: int) -> tuple[Source, ...] | SavedStatistics:
+    """Opens what one option names: record folders, folders of PNGs, or one statistics file.
+
+    Raises:
+      UserError: kinds or sizes that differ, one key in two folders, and what the openers raise.
+    """
+    if any(path.endswith(statistics_files.SUFFIX) for path in paths):
+        if len(paths) > 1:
+            raise UserError(f"{' '.join(paths)}: a statistics file is a set by itself; give nothing beside it")
+        return statistics_files.read(paths[0])
+    pngs = [image_sources.is_png_folder(path) for path in paths]
+    if any(pngs) and not all(pngs):
+        other = paths[pngs.index(False)]
+        raise UserError(f"{other} is no folder of PNGs, and others of its set are; give folders of one kind")
+    if all(pngs):
+        sources = tuple(image_sources.open_pngs(path) for path in paths)
+    else:
+        sources = tuple(image_sources.open_records(path, image, sample) for path in paths)
+    image_sources.check_together(sources)
+    return sources
+
+
+def choose(sources: tuple[Source, ...] | SavedStatistics, *, part: str | None, num: int | None, seed: int) -> ImageSet:
+    """The chosen images of opened sources.
 
     Args:
-      paths: folders of one kind; several record folders count as one.
-      image: `hi` or `lo`, which pixels of the records.
-      part, num, seed: which keys to take, as in `partition.choose`; need records.
-      sample: which sample of each image colorized records give.
+      sources: of `open_sources`.
+      part, num, seed: as in `partition.choose`; PNG files and statistics come whole.
     Raises:
-      UserError: a folder that is missing, unfinished or empty, kinds or sizes that differ, one key in two folders,
-        fewer keys than `num`, or a choice by key where there are no keys.
+      UserError: fewer images than `num`, or a part of what has no keys.
     """
-    if not any(_is_png_folder(path) for path in paths):
-        return _open_records(paths, image, sample, part=part, num=num, seed=seed)
-    others = [path for path in paths if not _is_png_folder(path)]
-    if others:
-        raise UserError(
-            f"{others[0]} is no folder of PNGs, and {paths[0]} is in the same set; give folders of one kind"
-        )
-    if part or num:
-        raise UserError(f"{paths[0]}: PNG files have no record keys, so a part or --num cannot be chosen; give records")
-    return _open_pngs(paths)
+    if isinstance(sources, SavedStatistics):
+        _refuse_choice(sources.path, "a statistics file has no images to choose from", part, num, sources.count)
+        return ImageSet(saved=sources)
+    names = [name for source in sources for name in source.names]
+    if sources[0].kind == PNG_KIND:
+        _refuse_choice(sources[0].path, "PNG files have no record keys", part, num, len(names))
+        return ImageSet(sources=sources, chosen=frozenset(names))
+    chosen = partition.choose(names, seed=seed, part=part, num=num)
+    return ImageSet(sources=sources, chosen=frozenset(chosen), part=part, seed=seed)
+
+
+def available(sources: tuple[Source, ...] | SavedStatistics, part: str | None) -> int | None:
+    """How many images `choose` could give; None where nobody knows."""
+    if isinstance(sources, SavedStatistics):
+        return sources.count
+    total = len({name for source in sources for name in source.names})
+    return {None: total, "condition": total // 2, "truth": total - total // 2}[part]
 
 
 def shared_keys(first: ImageSet, second: ImageSet) -> list[str] | None:
@@ -88,92 +152,6 @@ def shared_keys(first: ImageSet, second: ImageSet) -> list[str] | None:
     return sorted(first.keys & second.keys)
 
 
-def _is_png_folder(path: str) -> bool:
-    if not storage.is_folder(path):
-        return False
-    names = [name for name, _ in storage.list_files(path)]
-    is_records = any(name in (record_folder.COMPLETED, record_folder.MANIFEST) or "/" in name for name in names)
-    return not is_records and any(name.lower().endswith((".png", *_LOSSY)) for name in names)
-
-
-def _open_records(paths: Sequence[str], image: str, sample: int, **choice) -> ImageSet:
-    folders = tuple(record_folder.open_folder(path, needs=[FEATURES[image]]) for path in paths)
-    kinds = {f"{folder.manifest.schema} records" for folder in folders}
-    sizes = {folder.schema.features[FEATURES[image]].shape(folder.sizes)[:2] for folder in folders}
-    if len(kinds) > 1 or len(sizes) > 1:
-        what = " and ".join(sorted(kinds)) if len(kinds) > 1 else "images of " + _sides(sizes)
-        raise UserError(f"{', '.join(paths)}: {what} in one set; give folders of one kind and size")
-    colorized = folders[0].schema is records.COLORIZED
-    index_feature, index = (records.SAMPLE, sample) if colorized else (records.CROP, 0)
-    keys_by_folder = [_read_keys(folder, index_feature, index) for folder in folders]
-    _check_disjoint(paths, keys_by_folder)
-    all_keys = [key for keys in keys_by_folder for key in keys]
-    if colorized and sample and not all_keys:
-        raise UserError(f"{', '.join(paths)}: no image has a sample {sample}; samples count from 0")
-    chosen = partition.choose(all_keys, **choice)
-    return ImageSet(
-        paths=tuple(paths),
-        kind=kinds.pop(),
-        size=sizes.pop(),
-        count=sum(key in chosen for key in all_keys),
-        fingerprints=tuple(folder.manifest.fingerprint for folder in folders),
-        feature=FEATURES[image],
-        folders=folders,
-        keys=frozenset(chosen),
-        index_feature=index_feature,
-        index=index,
-    )
-
-
-def _read_keys(folder: RecordFolder, index_feature: str, index: int) -> list[str]:
-    def read(shard) -> list[str]:
-        rows = folder.read_shard(shard, [records.KEY, index_feature])
-        return [values[records.KEY] for values in rows if values[index_feature] == index]
-
-    # Threads, because the time goes to disk or network and to checksums, which release the GIL.
-    with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:
-        return [key for keys in readers.map(read, folder.manifest.shards) for key in keys]
-
-
-def _check_disjoint(paths: Sequence[str], keys_by_folder: Sequence[Sequence[str]]) -> None:
-    owner: dict[str, str] = {}
-    for path, keys in zip(paths, keys_by_folder, strict=True):
-        for key in set(keys):
-            if key in owner:
-                raise UserError(f"{path} and {owner[key]} both hold '{key}'; each image may count once")
-            owner[key] = path
-
-
-def _open_pngs(paths: Sequence[str]) -> ImageSet:
-    files, fingerprints = [], []
-    for path in paths:
-        listing = [(name, size) for name, size in storage.list_files(path) if name.lower().endswith(".png")]
-        lossy = [name for name, _ in storage.list_files(path) if name.lower().endswith(_LOSSY)]
-        if lossy:
-            raise UserError(
-                f"{path} holds {len(lossy)} lossy images ({lossy[0]}): compression changes FID; save PNGs instead"
-            )
-        files += [storage.join(path, name) for name, _ in listing]
-        fingerprints.append(hashlib.sha256(repr(listing).encode("utf-8", "surrogatepass")).hexdigest())
-    return ImageSet(
-        paths=tuple(paths),
-        kind=PNG_KIND,
-        size=_png_size(files[0]),
-        count=len(files),
-        fingerprints=tuple(fingerprints),
-        files=tuple(files),
-    )
-
-
-def _png_size(path: str) -> tuple[int, int]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        width, height = Image.open(io.BytesIO(storage.read_bytes(path))).size
-    except (UnidentifiedImageError, OSError) as error:
-        raise UserError(f"{path}: not a readable PNG ({error})") from error
-    return height, width
-
-
-def _sides(sizes) -> str:
-    return " and ".join(f"{width}x{height}" for height, width in sorted(sizes))
+def _refuse_choice(path: str, why: str, part: str | None, num: int | None, count: int | None) -> None:
+    if part or (num is not None and num != count):
+        raise UserError(f"{path}: {why}, so a part or --num cannot be chosen; give records")

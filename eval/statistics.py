@@ -6,37 +6,54 @@ are those of the whole set up to float64 rounding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
 
 import numpy as np
 
 from coltran.errors import UserError
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Statistics:
-    """What is known of a set of feature vectors.
+    """What is known of a set of feature vectors; never changed once made.
 
     Attributes:
       count: number of vectors.
       mean: float64 [dims]; zeros where count is 0.
       scatter: float64 [dims, dims], sum over vectors of (x - mean)(x - mean)'. It, and not the covariance, is what
-        merges without a division, and it is defined for one vector too.
+        merges without a division, and it is defined for one vector too. Where features are kept it is computed from
+        them when it is asked for: for a small set, its 33 MB at 2048 dims are most of the work.
       features: [count, dims] as they came, or None. Kept while count <= dims: so few vectors have a covariance without
         full rank, from which alone the distance is inexact. Their order means nothing.
     """
 
-    count: int
-    mean: np.ndarray
-    scatter: np.ndarray
-    features: np.ndarray | None = None
+    def __init__(
+        self, *, count: int, mean: np.ndarray, scatter: np.ndarray | None = None, features: np.ndarray | None = None
+    ) -> None:
+        """Takes the attributes; one of `scatter` and `features` may be left out."""
+        if scatter is None and features is None:
+            raise ValueError("statistics need a scatter matrix or features")
+        self.count = count
+        self.mean = mean
+        self.features = features
+        if scatter is not None:
+            self.scatter = scatter
+
+    @functools.cached_property
+    def scatter(self) -> np.ndarray:
+        centered = self.features - self.mean
+        return centered.T @ centered
+
+    @property
+    def trace(self) -> float:
+        """Of the scatter, without making it where features are kept."""
+        if self.features is not None:
+            return float(np.sum((self.features - self.mean) ** 2))
+        return float(np.trace(self.scatter))
 
     @classmethod
     def empty(cls, dims: int) -> Statistics:
         """The statistics of no vector, which change nothing when merged."""
-        return cls(
-            count=0, mean=np.zeros(dims), scatter=np.zeros((dims, dims)), features=np.zeros((0, dims), np.float32)
-        )
+        return cls(count=0, mean=np.zeros(dims), features=np.zeros((0, dims), np.float32))
 
     @classmethod
     def from_features(cls, features: np.ndarray) -> Statistics:
@@ -61,13 +78,10 @@ class Statistics:
                 "the weights are damaged, or the images are not uint8 RGB"
             )
         mean = features.mean(axis=0, dtype=np.float64)
+        if count <= dims:
+            return cls(count=count, mean=mean, features=features)
         centered = features - mean
-        return cls(
-            count=count,
-            mean=mean,
-            scatter=centered.T @ centered,
-            features=features if count <= dims else None,
-        )
+        return cls(count=count, mean=mean, scatter=centered.T @ centered)
 
     def __reduce__(self):
         # Between workers, features say all: a few kilobytes each instead of a scatter matrix of 33 MB.
@@ -100,17 +114,14 @@ class Statistics:
         if not self.count:
             return other
         count = self.count + other.count
+        if count <= self.dims and self.features is not None and other.features is not None:
+            return Statistics.from_features(np.concatenate([self.features, other.features]))
         step = other.mean - self.mean
         scatter = np.outer(step, step)
         scatter *= self.count * other.count / count
         scatter += self.scatter
         scatter += other.scatter
-        features = None
-        if count <= self.dims and self.features is not None and other.features is not None:
-            features = np.concatenate([self.features, other.features])
-        return Statistics(
-            count=count, mean=self.mean + step * (other.count / count), scatter=scatter, features=features
-        )
+        return Statistics(count=count, mean=self.mean + step * (other.count / count), scatter=scatter)
 
 
 def _without_features(count: int, mean: np.ndarray, scatter: np.ndarray) -> Statistics:

@@ -13,7 +13,7 @@ from coltran import partition, record_folder, records
 from eval import fid, fid_options
 from eval.distance import frechet_distance
 from eval.extractors import RANDOM_NOTE, load_extractor
-from eval.fid_result import OVERLAP_ALLOWED, OVERLAP_UNCHECKED
+from eval.fid_rows import OVERLAP_ALLOWED, OVERLAP_UNCHECKED
 from eval.statistics import Statistics
 from tests.conftest import smooth_photo, write_records
 
@@ -29,11 +29,11 @@ def run(capsys, *arguments) -> tuple[int, str, str]:
 
 def refused(capsys, tmp_path, *arguments) -> str:
     """The one line that a run ends with, and nothing written."""
-    out = tmp_path / "fid.json"
+    out = tmp_path / "refused"
     status, printed, errors = run(capsys, "--out", out, *arguments)
     assert status == 2
     assert printed == ""
-    assert not out.exists()
+    assert not (out / "fid.json").exists()
     lines = [line for line in errors.splitlines() if line.startswith("coltran-fid: ")]
     assert len(lines) == 1
     assert "Traceback" not in errors
@@ -84,24 +84,47 @@ def in_memory(extractor, real: np.ndarray, fake: np.ndarray) -> float:
     return frechet_distance(first, second)
 
 
+def only_score(result):
+    """Of a result of one row and one repeat."""
+    (row,) = result.rows
+    (score,) = row.scores
+    assert row.fid == score.fid
+    return score
+
+
 def test_the_job_gives_the_in_memory_number(capsys, tmp_path, holdout, more, extractor):
-    out = tmp_path / "new" / "fid.json"
-    status, printed, _ = run(capsys, "--real", holdout, "--fake", more, "--out", out, *RANDOM)
+    out = tmp_path / "new" / "fid"
+    status, printed, _ = run(capsys, "--real", holdout, "--fake", more, "--num=9", "--out", out, *RANDOM)
     assert status == 0
-    result = json.loads(out.read_text())
+    result = json.loads((out / "fid.json").read_text())
+    (row,) = result["rows"]
+    (score,) = row["scores"]
+    keys = partition.choose([f"val/holdout_{index}" for index in range(21)], seed=0, num=9)
     # Batches differ between the two, and with them float32 rounding; the next test takes that away.
-    assert result["fid"] == pytest.approx(in_memory(extractor, pixels(holdout), pixels(more)), rel=1e-5)
-    assert (result["real"]["count"], result["fake"]["count"]) == (21, 9)
+    expected = in_memory(extractor, pixels(holdout, keys=keys), pixels(more))
+    assert score["fid"] == row["fid"] == pytest.approx(expected, rel=1e-5)
+    assert (score["real"]["count"], score["fake"]["count"]) == (9, 9)
     assert result["image_size"] == [32, 32]
-    assert result["overlap"] == "none"
-    assert result["counts_equal"] is False
-    assert result["comparable"] is False
-    assert result["notes"][:2] == [RANDOM_NOTE, "unequal counts: 21 real and 9 fake images"]
+    assert score["overlap"] == "none"
+    assert score["counts_equal"] is True
+    assert score["comparable"] is False
+    assert score["notes"][0] == RANDOM_NOTE
+    assert "the paper used 5000, here are 9" in score["notes"][1]
     assert result["extractor"] == {"name": "random", "weights_sha256": extractor.weights_sha256, "resize": "tf1"}
     manifest = json.loads((holdout / "manifest.json").read_text())
-    assert result["real"]["fingerprints"] == [manifest["fingerprint"]]
-    assert f"{result['fid']:.4f}" in printed
+    assert score["real"]["fingerprints"] == [manifest["fingerprint"]]
+    assert f"{score['fid']:.4f}" in printed
     assert RANDOM_NOTE in printed
+    assert (out / "COMPLETED").exists()
+    # Again: nothing is computed, and the same is printed, with a word that says so.
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    status, again, errors = run(capsys, "--real", holdout, "--fake", more, "--num=9", "--out", out, *RANDOM)
+    assert (status, "features" in errors) == (0, False)
+    assert again == f"{out}: already finished, nothing to do\n{printed}"
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    status, _, errors = run(capsys, "--real", holdout, "--fake", more, "--num=8", "--out", out, *RANDOM)
+    assert status == 2
+    assert "is of other images or options" in errors
 
 
 @pytest.fixture
@@ -125,11 +148,13 @@ def test_same_features_same_number(workers, batch_size, tmp_path, holdout, more,
     options = fid_options.Options(
         real=(str(holdout), str(more)),
         fake=(str(colorized_folder),),
-        out=str(tmp_path / "fid.json"),
+        out=str(tmp_path / "fid"),
         extractor="random",
         batch_size=batch_size,
+        num="all",
+        allow_unequal=True,
     )
-    result = fid.run(options, [f"--direct_num_workers={workers}"])
+    result = only_score(fid.run(options, [f"--direct_num_workers={workers}"]))
     real = np.concatenate([pixels(holdout), pixels(more)])
     # 12 images with 3 samples each, of which one counts.
     assert (result.real.count, result.fake.count) == (30, 12)
@@ -137,6 +162,8 @@ def test_same_features_same_number(workers, batch_size, tmp_path, holdout, more,
     assert (result.real.sample, result.fake.sample) == (None, 0)
     fake = sample_pixels(colorized_folder, 0)
     assert result.fid == pytest.approx(in_memory(quick_features, real, fake), rel=1e-10)
+    assert result.counts_equal is False
+    assert "unequal counts: 30 real and 12 fake images" in result.notes
 
 
 def sample_pixels(folder, sample: int) -> np.ndarray:
@@ -144,62 +171,39 @@ def sample_pixels(folder, sample: int) -> np.ndarray:
     return np.stack([row[records.RGB_HI] for row in rows if row[records.SAMPLE] == sample])
 
 
+def quick_options(tmp_path, **changes) -> fid_options.Options:
+    changes = {name: (str(value),) if name in ("real", "fake") else value for name, value in changes.items()}
+    return fid_options.Options(out=str(tmp_path / "fid"), extractor="random", **changes)
+
+
 def test_another_sample_of_each_image(tmp_path, holdout, colorized_folder, quick_features, capsys):
-    options = fid_options.Options(
-        real=(str(holdout),),
-        fake=(str(colorized_folder),),
-        out=str(tmp_path / "fid.json"),
-        extractor="random",
-        sample=2,
-    )
-    result = fid.run(options)
+    result = only_score(fid.run(quick_options(tmp_path, real=holdout, fake=colorized_folder, sample=2)))
     assert (result.fake.count, result.fake.sample) == (12, 2)
-    expected = in_memory(quick_features, pixels(holdout), sample_pixels(colorized_folder, 2))
+    chosen = partition.choose([f"val/holdout_{index}" for index in range(21)], seed=0, num=12)
+    expected = in_memory(quick_features, pixels(holdout, keys=chosen), sample_pixels(colorized_folder, 2))
     assert result.fid == pytest.approx(expected, rel=1e-10)
-    (tmp_path / "fid.json").unlink()
     arguments = ["--real", str(holdout), "--fake", str(colorized_folder), "--sample=3"]
     assert "no image has a sample 3" in refused(capsys, tmp_path, *arguments)
 
 
-def test_more_images_than_dimensions(tmp_path, quick_features):
-    # Above 2048 the combiner folds, and the distance comes from covariances.
+def test_last_batch_and_more_images_than_dimensions(tmp_path, quick_features):
+    # 5,003 images, which no batch size divides; above 2048 the combiner folds.
     generator = np.random.default_rng(1)
     folders, images = [], []
+    sizes = records.Sizes(lo=8)
     for name in ("a", "b"):
-        rows = truth_rows(name, 1, 0) * 2101
-        images.append(generator.integers(0, 256, (len(rows), 32, 32, 3), dtype=np.uint8))
+        images.append(generator.integers(0, 256, (5003, 8, 8, 3), dtype=np.uint8))
         rows = [
-            {**row, records.KEY: f"{name}{index}", records.RGB_HI: image}
-            for index, (row, image) in enumerate(zip(rows, images[-1], strict=True))
+            {records.KEY: f"{name}{index}", records.CROP: 0, records.LABEL: -1, records.GRAYSCALE: 0}
+            | {records.RGB_LO: image}
+            for index, image in enumerate(images[-1])
         ]
-        folders.append(str(write_records(tmp_path / name, records.TRUTH, SIZES, rows, num_shards=4)))
-    options = fid_options.Options(real=(folders[0],), fake=(folders[1],), out=str(tmp_path / "fid.json"))
-    result = fid.run(options)
+        folders.append(write_records(tmp_path / name, records.TRUTH, sizes, rows, num_shards=4))
+    options = quick_options(tmp_path, real=folders[0], fake=folders[1], image="lo", num="all")
+    result = only_score(fid.run(options))
     # These features have rank 48 of 2048; a covariance without features loses some digits of the distance.
     assert result.fid == pytest.approx(in_memory(quick_features, *images), rel=1e-6)
-    assert (result.real.count, result.fake.count) == (2101, 2101)
-
-
-def test_disjoint_halves_of_one_folder(tmp_path, holdout, quick_features):
-    options = fid_options.Options(
-        real=(str(holdout),),
-        fake=(str(holdout),),
-        real_part="truth",
-        fake_part="condition",
-        num=8,
-        seed=5,
-        image="lo",
-        out=str(tmp_path / "fid.json"),
-    )
-    result = fid.run(options)
-    keys = [f"val/holdout_{index}" for index in range(21)]
-    truth, condition = (
-        pixels(holdout, records.RGB_LO, partition.choose(keys, seed=5, part=part, num=8))
-        for part in ("truth", "condition")
-    )
-    assert len(truth) == len(condition) == 8
-    assert result.fid == pytest.approx(in_memory(quick_features, truth, condition), rel=1e-10)
-    assert (result.overlap, result.image_size, result.counts_equal) == ("none", (16, 16), True)
+    assert (result.real.count, result.fake.count) == (5003, 5003)
 
 
 def test_overlap_of_one_key_is_refused(capsys, tmp_path, holdout):
@@ -212,10 +216,7 @@ def test_overlap_of_one_key_is_refused(capsys, tmp_path, holdout):
 
 
 def test_allowed_overlap_is_marked_and_identical_sets_are_at_0(tmp_path, holdout, quick_features):
-    options = fid_options.Options(
-        real=(str(holdout),), fake=(str(holdout),), out=str(tmp_path / "fid.json"), allow_overlap=True
-    )
-    result = fid.run(options)
+    result = only_score(fid.run(quick_options(tmp_path, real=holdout, fake=holdout, allow_overlap=True)))
     assert result.fid < 1e-6 * np.trace(np.cov(quick_features.features(pixels(holdout)), rowvar=False))
     assert result.overlap == OVERLAP_ALLOWED
     assert result.overlapping_keys == 21
@@ -229,12 +230,12 @@ def test_png_folders_say_that_overlap_is_unchecked(tmp_path, holdout, quick_feat
     images = np.stack([smooth_photo(seed, 32, 32) for seed in range(5)])
     for index, image in enumerate(images):
         Image.fromarray(image).save(folder / f"{index}.png")
-    options = fid_options.Options(real=(str(holdout),), fake=(str(folder),), out=str(tmp_path / "fid.json"))
-    result = fid.run(options)
+    result = only_score(fid.run(quick_options(tmp_path, real=holdout, fake=folder)))
     assert result.overlap == OVERLAP_UNCHECKED
     assert result.overlapping_keys is None
     assert result.fake.kind == "PNG files"
-    assert result.fid == pytest.approx(in_memory(quick_features, pixels(holdout), images), rel=1e-10)
+    chosen = partition.choose([f"val/holdout_{index}" for index in range(21)], seed=0, num=5)
+    assert result.fid == pytest.approx(in_memory(quick_features, pixels(holdout, keys=chosen), images), rel=1e-10)
 
 
 def test_bad_png_folders(capsys, tmp_path, holdout):
@@ -260,11 +261,14 @@ def test_bad_record_folders(capsys, tmp_path, holdout, more):
         tmp_path / "larger", records.TRUTH, records.Sizes(lo=16, hi=64), truth_rows("larger", 3, 400, hi=64)
     )
     line = refused(capsys, tmp_path, "--real", holdout, "--fake", larger, *RANDOM)
-    assert "--real has images of 32x32, --fake of 64x64" in line
+    assert f"--real has images of 32x32, {larger} of 64x64" in line
     line = refused(capsys, tmp_path, "--real", holdout, larger, "--fake", more, *RANDOM)
     assert "images of 32x32 and 64x64 in one set" in line
     line = refused(capsys, tmp_path, "--real", holdout, holdout, "--fake", more, *RANDOM)
     assert "both hold 'val/holdout_" in line
+    line = refused(capsys, tmp_path, "--real", holdout, "--fake", more, "--num=all", *RANDOM)
+    assert "21 real images against 9 of" in line
+    assert "--num 9, or --allow_unequal" in line
     line = refused(capsys, tmp_path, "--real", holdout, "--fake", more, "--num=10", *RANDOM)
     assert "--num 10: the folder has only 9 images" in line
 
@@ -287,8 +291,8 @@ def test_wrong_flags(flags, message, capsys, tmp_path, holdout, more):
 def test_an_output_that_cannot_be_written_is_refused_first(capsys, tmp_path, holdout, more):
     (tmp_path / "file").write_text("")
     for out, message in (
-        (tmp_path, "is a folder; name a file in it"),
-        (tmp_path / "file" / "a" / "fid.json", "file is no folder"),
+        (tmp_path / "file", "is a file; name a folder"),
+        (tmp_path / "file" / "a" / "fid", "file is no folder"),
     ):
         status, _, errors = run(capsys, "--real", holdout, "--fake", more, "--out", out, *RANDOM)
         assert status == 2
@@ -300,13 +304,10 @@ def test_an_engine_that_loses_images_is_noticed(tmp_path, holdout, more, quick_f
     from eval import fid_job
 
     kept = fid_job.ExtractFeatures.process
-    monkeypatch.setattr(fid_job.ExtractFeatures, "process", lambda self, batch: kept(self, batch[1:]))
-    options = fid_options.Options(
-        real=(str(holdout),), fake=(str(more),), out=str(tmp_path / "fid.json"), batch_size=32
-    )
-    with pytest.raises(UserError, match=r"\d+ features of (21 real|9 fake) images arrived"):
-        fid.run(options)
-    assert not (tmp_path / "fid.json").exists()
+    monkeypatch.setattr(fid_job.ExtractFeatures, "process", lambda self, parts: list(kept(self, parts))[1:])
+    with pytest.raises(UserError, match=r"\d features of \d images of .* arrived"):
+        fid.run(quick_options(tmp_path, real=holdout, fake=more))
+    assert not (tmp_path / "fid" / "fid.json").exists()
 
 
 def test_help_loads_no_heavy_library():
