@@ -19,7 +19,8 @@ def test_photos_by_public_tools(other, parity, parity_file):
     assert distance == pytest.approx(values["tfgan_1block_f64"], rel=1e-9)
     assert error is None
     # TF-GAN deals 200 images into blocks of at most 50, and gives the mean and the standard error.
-    print(kernel_distance(np.split(real, 4), np.split(fake, 4)), values["tfgan_blocks50_f64"])
+    in_blocks = kernel_distance(np.split(real, 4), np.split(fake, 4))
+    assert in_blocks == pytest.approx(values["tfgan_blocks50_f64"], rel=1e-9)
 
 
 def _features(count: int, generator: np.random.Generator, shift: float = 0.0) -> np.ndarray:
