@@ -1,0 +1,60 @@
+"""The kernel distance (KID) of two sets of features: Binkowski et al. 2018, "Demystifying MMD GANs", section 4.
+
+KID is the squared maximum mean discrepancy under the kernel k(x, y) = (x.y / d + 1)^3, which compares the first three
+moments. Unlike FID it has an unbiased estimator at any number of images, so that its values at 500 and at 5000 images
+can be compared; the price is that it is noisier, and that two sets of one distribution give negative values half of the
+time.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from coltran.errors import UserError
+
+
+def kernel_distance(real_blocks: Sequence[np.ndarray], fake_blocks: Sequence[np.ndarray]) -> tuple[float, float | None]:
+    """KID as the mean over pairs of blocks.
+
+    Blocks keep the kernel matrices small, and being disjoint they are independent: their scatter is an honest standard
+    error.
+
+    Args:
+      real_blocks: disjoint parts of one set, each float [images, dims], at least 2 images; the sizes may differ.
+      fake_blocks: as many parts of the other set, paired with the first by position.
+
+    Returns:
+      The mean of the blocks' unbiased estimates, and its standard error (None for a single block).
+
+    Raises:
+      UserError: no blocks, unequal numbers of them, a block of fewer than 2 images, or different dims.
+    """
+    if not real_blocks or len(real_blocks) != len(fake_blocks):
+        raise UserError(f"expected as many real blocks as fake ones, got {len(real_blocks)} and {len(fake_blocks)}")
+    estimates = np.array([_unbiased(real, fake) for real, fake in zip(real_blocks, fake_blocks, strict=True)])
+    error = float(estimates.std(ddof=1) / np.sqrt(len(estimates))) if len(estimates) > 1 else None
+    return float(estimates.mean()), error
+
+
+def _unbiased(real: np.ndarray, fake: np.ndarray) -> float:
+    """The unbiased estimate of the squared discrepancy (Gretton et al. 2012, equation 3, for unequal sizes too)."""
+    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
+    if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
+        raise UserError(f"expected blocks of shape [images, dims] with the same dims, got {real.shape}, {fake.shape}")
+    if min(len(real), len(fake)) < 2:
+        raise UserError(f"a kernel distance needs at least 2 images in each block, got {len(real)} and {len(fake)}")
+    return _mean_of_others(real) + _mean_of_others(fake) - 2 * float(_kernel(real, fake).mean())
+
+
+def _mean_of_others(features: np.ndarray) -> float:
+    """Mean kernel of all pairs of different images: an image with itself is what would make the estimate biased."""
+    kernel = _kernel(features, features)
+    return float(kernel.sum() - np.trace(kernel)) / (len(features) * (len(features) - 1))
+
+
+def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    kernel = first @ second.T
+    kernel /= first.shape[1]
+    kernel += 1
+    # Not `** 3`, which NumPy computes by logarithms, ten times slower.
+    return kernel * kernel * kernel
