@@ -186,13 +186,24 @@ def test_another_sample_of_each_image(tmp_path, holdout, colorized_folder, quick
     assert "no image has a sample 3" in refused(capsys, tmp_path, *arguments)
 
 
-def test_last_batch_and_more_images_than_dimensions(tmp_path, quick_features):
-    # 5,003 images, which no batch size divides; above 2048 the combiner folds.
+@pytest.mark.slow
+def test_last_batch_and_more_images_than_dimensions(tmp_path, quick_features, monkeypatch):
+    # 5,003 images, which no batch size divides; above 2048 the combiner folds. Random waves of the pixels have full
+    # rank.
+    from eval import fid_job
+
+    mixing = np.random.default_rng(0).normal(scale=0.02, size=(192, 2048)).astype(np.float32)
+
+    def engine(images):
+        return np.cos((images.reshape(len(images), 1, 192).astype(np.float32) @ mixing)[:, 0])
+
+    waves = dataclasses.replace(quick_features, engine=engine)
+    monkeypatch.setattr(fid_job, "shared_extractor", lambda options: waves)
     generator = np.random.default_rng(1)
     folders, images = [], []
     sizes = records.Sizes(lo=8)
-    for name in ("a", "b"):
-        images.append(generator.integers(0, 256, (5003, 8, 8, 3), dtype=np.uint8))
+    for name, highest in (("a", 256), ("b", 250)):
+        images.append(generator.integers(0, highest, (5003, 8, 8, 3), dtype=np.uint8))
         rows = [
             {records.KEY: f"{name}{index}", records.CROP: 0, records.LABEL: -1, records.GRAYSCALE: 0}
             | {records.RGB_LO: image}
@@ -201,16 +212,19 @@ def test_last_batch_and_more_images_than_dimensions(tmp_path, quick_features):
         folders.append(write_records(tmp_path / name, records.TRUTH, sizes, rows, num_shards=4))
     options = quick_options(tmp_path, real=folders[0], fake=folders[1], image="lo", num="all")
     result = only_score(fid.run(options))
-    # These features have rank 48 of 2048; a covariance without features loses some digits of the distance.
-    assert result.fid == pytest.approx(in_memory(quick_features, *images), rel=1e-6)
+    assert result.fid == pytest.approx(in_memory(waves, *images), rel=1e-10)
     assert (result.real.count, result.fake.count) == (5003, 5003)
+    assert [count for count, _ in result.curve][-1] == 5003
+    assert result.fid_corrected < result.fid
+    assert result.kid_standard_error > 0
 
 
 def test_overlap_of_one_key_is_refused(capsys, tmp_path, holdout):
     rows = truth_rows("other", 5, seed=300)
     rows[3][records.KEY] = "val/holdout_7"
     fake = write_records(tmp_path / "fake", records.TRUTH, SIZES, rows)
-    line = refused(capsys, tmp_path, "--real", holdout, "--fake", fake, *RANDOM)
+    everything = ["--num=all", "--allow_unequal"]
+    line = refused(capsys, tmp_path, "--real", holdout, "--fake", fake, *everything, *RANDOM)
     assert "1 of 5 fake images have their own truth among the real ones (val/holdout_7)" in line
     assert "--allow_overlap" in line
 

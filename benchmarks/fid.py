@@ -1,0 +1,182 @@
+"""How fast FID is on this machine: features beside a plain loop of the same network, then merging and the distance.
+
+    python benchmarks/fid.py                        all rows (about 5 minutes on 2 cores)
+    python benchmarks/fid.py --images 1024 --rows loop job
+    python benchmarks/fid.py --rows jax             on a GPU
+
+loop   a plain loop in one process: read records, fill a batch, run the network
+job    coltran-fid's Beam job on the same records; `of loop` is its rate divided by the loop's of the same round
+jax    the JAX engine on batches in memory
+numbers  merging ten tenths, one distance and a whole score (19 distances) at 5000 x 2048, and the peak memory
+
+The weights are random: they cost what the public ones do. Rounds alternate, and the medians are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as coltran-fid sets it
+
+import numpy as np
+
+from coltran import cli, record_folder, records
+
+ROWS = ("loop", "job", "jax", "numbers")
+SIDE = 256
+
+
+def write_records(folder: pathlib.Path, count: int) -> record_folder.RecordFolder:
+    """`count` truth records of random pixels, in shards of 128."""
+    from pipelines import shard_job
+
+    sizes = records.Sizes(lo=8, hi=SIDE)
+    features = (records.KEY, records.CROP, records.LABEL, records.GRAYSCALE, records.RGB_HI)
+    shards = [list(range(start, min(start + 128, count))) for start in range(0, count, 128)]
+    job = shard_job.ShardJob(
+        folder=str(folder),
+        schema=records.TRUTH.name,
+        split="benchmark",
+        sizes=sizes,
+        features=features,
+        options={},
+        fingerprint=f"benchmark {count}",
+        num_shards=len(shards),
+    )
+    shard_job.plan(job, [[{"key": f"{number}"} for number in shard] for shard in shards])
+    rng = np.random.default_rng(0)
+    for index, shard in enumerate(shards):
+        with shard_job.write_shard(job, index) as writer:
+            for number in shard:
+                pixels = rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+                values = dict(zip(features, (f"{number}", 0, -1, 0, pixels), strict=True))
+                writer.write(records.encode(records.TRUTH, values, sizes))
+    shard_job.finish(job, max_reject_fraction=0, run={})
+    return record_folder.open_folder(str(folder))
+
+
+def plain_loop(folder: record_folder.RecordFolder, extractor, batch_size: int) -> float:
+    """Images per second of the loop that anyone would write."""
+    started, waiting = time.perf_counter(), []
+    for values in folder.read([records.RGB_HI]):
+        waiting.append(values[records.RGB_HI])
+        if len(waiting) == batch_size:
+            extractor.features(np.stack(waiting))
+            waiting = []
+    if waiting:
+        extractor.features(np.stack(waiting))
+    return folder.num_records / (time.perf_counter() - started)
+
+
+def beam_job(folder: record_folder.RecordFolder, options, store: str) -> float:
+    """Images per second of the job, from its start to the statistics' last byte."""
+    from eval import fid_job, image_sets
+    from pipelines import beam_options, engine
+
+    extractor = fid_job.shared_extractor(options)
+    sources = image_sets.open_sources([folder.path], "hi", 0)
+    chosen = image_sets.choose(sources, part=None, num=None, seed=0)
+    started = time.perf_counter()
+    parts = fid_job.parts_of([chosen], extractor, f"{store}/features")
+    engine.run_pipeline(
+        lambda pipeline: fid_job.build(pipeline, parts, options, f"{store}/statistics"), beam_options.beam_options([])
+    )
+    return folder.num_records / (time.perf_counter() - started)
+
+
+def features(rows: list[str], count: int, rounds: int, batch_size: int) -> None:
+    from eval import fid_job
+    from eval.fid_options import Options
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = write_records(pathlib.Path(scratch, "records"), count)
+        options = Options(
+            real=(folder.path,),
+            fake=(folder.path,),
+            out=scratch,
+            extractor="random",
+            batch_size=batch_size,
+            framework="tensorflow",
+        )
+        extractor = fid_job.shared_extractor(options)
+        extractor.features(np.zeros((batch_size, SIDE, SIDE, 3), np.uint8))
+        rates: dict[str, list[float]] = {"loop": [], "job": []}
+        for number in range(rounds):
+            if "loop" in rows:
+                rates["loop"].append(plain_loop(folder, extractor, batch_size))
+            if "job" in rows:
+                rates["job"].append(beam_job(folder, options, f"{scratch}/{number}"))
+        for name, values in rates.items():
+            if values:
+                print(f"{name:8} {statistics.median(values):6.1f} images/s{_beside(name, rates)}", flush=True)
+
+
+def _beside(name: str, rates: dict[str, list[float]]) -> str:
+    if name == "loop" or not rates["loop"]:
+        return ""
+    ratios = [job / loop for job, loop in zip(rates["job"], rates["loop"], strict=True)]
+    shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    return f"   {statistics.median(ratios):.2f} of the loop (rounds: {shown})"
+
+
+def jax_engine(count: int, batch_size: int) -> None:
+    from eval.extractors import load_extractor
+
+    extractor = load_extractor("random", framework="jax")
+    batch = np.random.default_rng(0).integers(0, 256, (batch_size, SIDE, SIDE, 3), dtype=np.uint8)
+    extractor.features(batch)
+    batches = max(1, count // batch_size)
+    started = time.perf_counter()
+    for _ in range(batches):
+        extractor.features(batch)
+    print(f"jax      {batches * batch_size / (time.perf_counter() - started):6.1f} images/s", flush=True)
+
+
+def numbers() -> None:
+    from eval.distance import frechet_distance
+    from eval.fid_score import merge
+    from eval.spread import measure_spread
+    from eval.statistics import Statistics
+
+    rng = np.random.default_rng(0)
+    sets = [[rng.normal(size=(500, 2048)).astype(np.float32) for _ in range(10)] for _ in range(2)]
+    started = time.perf_counter()
+    groups = [[Statistics.from_features(block) for block in side] for side in sets]
+    merged = [merge(side) for side in groups]
+    print(f"merging  {time.perf_counter() - started:6.2f} s for two sets of 5000", flush=True)
+    started = time.perf_counter()
+    frechet_distance(*merged)
+    print(f"distance {time.perf_counter() - started:6.2f} s", flush=True)
+    started = time.perf_counter()
+    measure_spread(*groups)
+    print(f"score    {time.perf_counter() - started:6.2f} s with its standard error and curve", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--images", type=int, default=512, help="in the records (512)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch_size", type=int, default=32)
+    options = parser.parse_args()
+    cli.quiet_libraries()
+    print(f"{os.cpu_count()} cores, {options.images} images of {SIDE}x{SIDE}, batches of {options.batch_size}")
+    if {"loop", "job"} & set(options.rows):
+        features(options.rows, options.images, options.rounds, options.batch_size)
+    if "jax" in options.rows:
+        jax_engine(options.images // 4, options.batch_size)
+    if "numbers" in options.rows:
+        numbers()
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        print(f"memory   {int(peak.split()[1]) / 1e6:6.2f} GB at most")
+
+
+if __name__ == "__main__":
+    main()
