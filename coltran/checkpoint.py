@@ -1,7 +1,7 @@
 """Checkpoint folders: weights, their moving average, the optimizer's state, and what they belong to.
 
     <folder>/step_00000200/arrays/...     orbax: {"weights": ..., "ema": ..., "optimizer": ...}, flat names -> arrays
-    <folder>/step_00000200/checkpoint.json  config, step, schema version, sha256 of the EMA weights; written last
+    <folder>/step_00000200/checkpoint.json  config, step, schema version, sha256 of EMA and raw weights; written last
 
 A folder `step_*` without checkpoint.json was being written when its program died; it is never read, and the next save
 of that step replaces it. `load` takes such a step folder, or its parent, of which it takes the newest finished
@@ -42,7 +42,7 @@ class Checkpoint:
       step: training steps done.
       ema, weights: {parameter name: float32 array}; the moving average and the raw weights.
       optimizer: {name: array}, empty where there was none (imported weights).
-      ema_sha256: checksum of `ema`, verified.
+      ema_sha256, raw_sha256: checksums of `ema` and `weights`, verified.
       training: JSON dict of how it was trained, empty where unknown.
       path: the step folder it came from.
     """
@@ -54,12 +54,13 @@ class Checkpoint:
     weights: dict[str, np.ndarray]
     optimizer: dict[str, np.ndarray]
     ema_sha256: str
+    raw_sha256: str
     training: dict[str, Any]
     path: str
 
     def checksum(self, weights: str = "ema") -> str:
         """sha256 of the `ema` or the `raw` weights."""
-        return self.ema_sha256 if weights == "ema" else parameters.checksum(self.weights)
+        return self.ema_sha256 if weights == "ema" else self.raw_sha256
 
 
 def step_folder(folder: str | Path, step: int) -> Path:
@@ -108,6 +109,7 @@ def save(
         "step": step,
         "config": configs.to_json(stage, config),
         "ema_sha256": parameters.checksum(arrays["ema"]),
+        "raw_sha256": parameters.checksum(arrays["weights"]),
         "training": dict(training or {}),
     }
     try:
@@ -153,7 +155,9 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
             parameters.check_names(shapes, {name: tuple(array.shape) for name, array in group.items()})
         except UserError as error:
             raise UserError(f"{path} does not fit its own config: {error}") from None
-    if parameters.checksum(ema) != metadata["ema_sha256"]:
+    ema_sha256, raw_sha256 = parameters.checksum(ema), parameters.checksum(weights)
+    # Checkpoints of earlier versions do not say what their raw weights should be.
+    if (ema_sha256, raw_sha256) != (metadata["ema_sha256"], metadata.get("raw_sha256", raw_sha256)):
         raise UserError(f"{path}: the weights are not the ones that were saved (sha256 differs); use another one.")
     return Checkpoint(
         stage=found_stage,
@@ -162,7 +166,8 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
         ema=ema,
         weights=weights,
         optimizer=arrays.get("optimizer", {}),
-        ema_sha256=metadata["ema_sha256"],
+        ema_sha256=ema_sha256,
+        raw_sha256=raw_sha256,
         training=metadata.get("training", {}),
         path=str(path),
     )
@@ -191,6 +196,15 @@ def describe(folder: str | Path, *, stage: str | None = None) -> tuple[Path, str
     if stage is not None and found != stage:
         raise UserError(f"{path} is a checkpoint of the {found}, asked for the {stage}.")
     return path, found, config, metadata
+
+
+def recorded_checksum(folder: str | Path, weights: str) -> str:
+    """sha256 of the `ema` or `raw` weights of the checkpoint that `load` takes, from checkpoint.json where it is there.
+
+    Raises UserError as `load` does.
+    """
+    path, _, _, metadata = describe(folder)
+    return metadata.get(f"{weights}_sha256") or load(path).checksum(weights)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

@@ -30,8 +30,11 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see {self.prog} --help)")
 
 
-def run_command(prog: str, command: Callable[[], int | None]) -> int:
-    """Runs `command` and returns the exit status: 2 with one line on stderr for a UserError, 130 after Ctrl-C."""
+def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "to go on") -> int:
+    """Runs `command` and returns the exit status: 2 with one line on stderr for a UserError, 130 after Ctrl-C.
+
+    `rerun` says what running the same command again after Ctrl-C does.
+    """
     quiet_libraries()
     try:
         return command() or 0
@@ -44,7 +47,7 @@ def run_command(prog: str, command: Callable[[], int | None]) -> int:
         print(f"{prog}: Google Cloud Storage: {error}; {CREDENTIALS}", file=sys.stderr)
         return USER_ERROR_STATUS
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted; run the same command again to go on", file=sys.stderr)
+        print(f"{prog}: interrupted; run the same command again {rerun}", file=sys.stderr)
         return INTERRUPTED_STATUS
     except BrokenPipeError:
         # The reader of our output (`head`, say) has left; pointing stdout elsewhere keeps the exit silent.

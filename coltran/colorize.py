@@ -234,7 +234,7 @@ def _command(argv: Sequence[str] | None) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of coltran-colorize; returns the exit status."""
-    return cli.run_command(PROG, lambda: _command(argv))
+    return cli.run_command(PROG, lambda: _command(argv), rerun="to start over: photos that are done are made again")
 
 
 if __name__ == "__main__":

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from coltran import cli, images, photos
 from coltran.errors import UserError
+from coltran.sampling_flags import add_sampling_flags, refuse_equal_samples
 
 PROG = "coltran-colorize"
-MODES = ("sample", "argmax")
-WEIGHTS = ("ema", "raw")
 DESCRIPTION = """\
 Colorize photos: files of any size and format in, the same photos in color out.
 
@@ -59,8 +58,7 @@ class Options:
     sheet: int = 8
 
     def __post_init__(self) -> None:
-        if self.mode == "argmax" and self.samples > 1:
-            raise UserError(f"--samples {self.samples}: --mode argmax gives one image, whatever the sample index")
+        refuse_equal_samples(self.mode, self.samples)
         if not 0 <= self.seed < 2**32:
             raise UserError(f"--seed {self.seed}: expected 0 to 2^32 - 1")
         if self.sheet < 0:
@@ -72,19 +70,9 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("inputs", nargs="+", metavar="PHOTOS", help="files, folders or patterns; local or gs://")
     add("--out", required=True, metavar="FOLDER", help="where the results go; local or gs://")
-    add("--colorizer", required=True, metavar="FOLDER", help="checkpoint of stage colorizer")
-    add("--color_upsampler", metavar="FOLDER", help="checkpoint of stage color_upsampler (else coarse colors alone)")
-    add(
-        "--spatial_upsampler",
-        metavar="FOLDER",
-        help="checkpoint of stage spatial_upsampler (else the low resolution's color, enlarged)",
-    )
+    add_sampling_flags(parser, colorizer_required=True)
     add("--samples", type=cli.positive, default=1, metavar="K", help="colorizations per photo, numbered from 0 (1)")
     add("--seed", type=int, default=0, help="another seed, other colors (0)")
-    add("--mode", choices=MODES, default="sample", help="draw colors, or take the most likely ones (sample)")
-    add("--temperature", type=float, default=1.0, help="divides the logits before drawing; below 1: safer colors (1)")
-    add("--top_k", type=cli.positive, metavar="K", help="draw from the K most likely colors only (all 512)")
-    add("--weights", choices=WEIGHTS, default="ema", help="moving average of the weights, or the raw ones (ema)")
     add("--batch_size", type=cli.positive, metavar="N", help="images in one compiled program (16, on a CPU 1)")
     add("--uncertainty", action="store_true", help="also write each sample's map of the colorizer's certainty")
     add(

@@ -1,8 +1,9 @@
 """Floating-point operations of the three networks: what no program can be faster than at a machine's matmul rate.
 
 Counted are the matrix products alone (a multiplication and an addition each): projections, attention, MLPs,
-conditioning and heads. Embeddings are look-ups, and norms, softmax and sums are a percent of the rest. Each product is
-counted once, as coltran/sampler.py does it: a context is projected once per pixel, keys and values are kept.
+conditioning and heads. Embeddings, an upsampler's mixed ones too, are look-ups, and norms, softmax and sums are a
+percent of the rest. Each product is counted once, as coltran/sampler.py does it: a context is projected once per pixel,
+keys and values are kept.
 """
 
 from __future__ import annotations
@@ -48,5 +49,4 @@ def upsampler_image(config: UpsamplerConfig) -> int:
     """One image, all three channels."""
     size = config.hidden_size
     pixel = config.num_layers * (_layer(config, config.width) + _layer(config, config.height))
-    mix = 2 * (2 if config.grayscale else 1) * size * size
-    return NUM_CHANNELS * config.height * config.width * (pixel + mix + 2 * size * config.num_output_levels)
+    return NUM_CHANNELS * config.height * config.width * (pixel + 2 * size * config.num_output_levels)

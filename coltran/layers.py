@@ -20,7 +20,7 @@ from flax import nnx
 
 from coltran.initializers import Initializer
 
-_CACHED_PIXELS = 64 * 64  # whose activations stay in a processor's cache
+_CACHED_VALUES = 1 << 19  # of an array that stays in a processor's cache
 
 LAYER_NORM_EPSILON = 1e-3  # Keras' default, and the release's
 
@@ -41,7 +41,7 @@ class Dense(nnx.Module):
 
         Indices must lie in 0..in-1.
         """
-        y = jnp.take(self.kernel[...], index, axis=0, mode="clip")
+        y = look_up(self.kernel[...], index)
         return y if self.bias is None else y + _align(self.bias[...], y)
 
 
@@ -69,19 +69,31 @@ class PositionEmbedding(nnx.Module):
         return (self.rows[...] + self.columns[...][None])[None]
 
 
-def map_slices(function: Callable[[jax.Array], jax.Array], x_BHWD: jax.Array, *, axis: int) -> jax.Array:
+def look_up(table: jax.Array, index: jax.Array) -> jax.Array:
+    """Rows of a table [in, out] by their index, int32 [...] -> [..., out]; indices must lie in 0..in-1."""
+    return jnp.take(table, index, axis=0, mode="clip")
+
+
+def map_slices(function: Callable[..., jax.Array], *arrays: jax.Array, axis: int) -> jax.Array:
     """`function` of large images, which leaves `axis` (1 or 2) alone; on a CPU in slices along that axis.
 
-    The activations of 64x64 pixels are 8 MB an array and stay in the processor's cache; those of 256x256 go through
-    memory at every step.
+    A slice of 2 MB stays in the processor's cache at every step of `function`; the activations of 256x256 pixels go
+    through memory.
+
+    Args:
+      function: of the arrays, or of slices of all of them, [B,h,w,...] -> [B,h,w,...], in which `axis` is independent.
+      arrays: [B,H,W,...]; the other axis may be 1 pixel long in some.
     """
-    pixels = x_BHWD.shape[1] * x_BHWD.shape[2]
-    slices = math.gcd(x_BHWD.shape[axis], max(1, pixels // _CACHED_PIXELS))
+    largest = max((*arrays, jax.eval_shape(function, *arrays)), key=lambda array: array.size)
+    slices = math.gcd(largest.shape[axis], max(1, math.prod(largest.shape[1:]) // _CACHED_VALUES))
     if slices <= 1 or jax.default_backend() != "cpu":
-        return function(x_BHWD)
-    shape = (*x_BHWD.shape[:axis], slices, x_BHWD.shape[axis] // slices, *x_BHWD.shape[axis + 1 :])
-    made = jax.lax.map(function, jnp.moveaxis(x_BHWD.reshape(shape), axis, 0))
-    return jnp.moveaxis(made, 0, axis).reshape(x_BHWD.shape)
+        return function(*arrays)
+
+    def split(x: jax.Array) -> jax.Array:
+        return jnp.moveaxis(x.reshape(*x.shape[:axis], slices, -1, *x.shape[axis + 1 :]), axis, 0)
+
+    made = jnp.moveaxis(jax.lax.map(lambda parts: function(*parts), [split(x) for x in arrays]), 0, axis)
+    return made.reshape(*made.shape[:axis], -1, *made.shape[axis + 2 :])
 
 
 def normalize(x: jax.Array) -> jax.Array:

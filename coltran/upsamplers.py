@@ -13,7 +13,7 @@ from flax import nnx
 from coltran.axial_layer import AxialLayer, Conditioning, Modulation, NormModulation
 from coltran.config import UpsamplerConfig
 from coltran.initializers import Initializer
-from coltran.layers import Dense, PositionEmbedding, map_slices
+from coltran.layers import Dense, PositionEmbedding, look_up, map_slices
 
 NUM_CHANNELS = 3
 
@@ -55,17 +55,7 @@ class Upsampler(nnx.Module):
             channel_B: int32, which channel each is: 0 red, 1 green, 2 blue.
             gray_BHW: int32, gray levels 0..num_gray_levels-1; ignored where the config has no grayscale input.
         """
-        offset_B11 = (channel_B * self.config.num_input_levels)[:, None, None]
-        dtype = self.config.compute_dtype
-        x_BHWD = self.channel_embedding.embed(levels_BHW + offset_B11).astype(dtype)
-        if self.gray_embedding is not None:
-            x_BHWD = jnp.concatenate([x_BHWD, self.gray_embedding.embed(gray_BHW).astype(dtype)], axis=-1)
-        x_BHWD = (self.mix(x_BHWD) + self.positions()).astype(dtype)
-        for layer in self.layers:
-            x_BHWD = map_slices(
-                functools.partial(_apply, layer), x_BHWD, axis=2 if layer.attention.along_columns else 1
-            )
-        return self.head(x_BHWD.astype(jnp.float32))
+        return self._predict(self._features(levels_BHW, channel_B, gray_BHW))
 
     def argmax(self, levels_BHW3: jax.Array, gray_BHW: jax.Array) -> jax.Array:
         """The most likely image, uint8 [B,H,W,3]; one channel at a time, so that memory stays that of one."""
@@ -73,11 +63,49 @@ class Upsampler(nnx.Module):
         def one_channel(args: tuple[jax.Array, jax.Array]) -> jax.Array:
             levels_BHW, channel = args
             channel_B = jnp.broadcast_to(channel, levels_BHW.shape[:1])
-            return jnp.argmax(self(levels_BHW, channel_B, gray_BHW), axis=-1).astype(jnp.uint8)
+            x_BHWD = self._features(levels_BHW, channel_B, gray_BHW)
+            return map_slices(likeliest, x_BHWD, axis=1)
+
+        def likeliest(x_BHWD: jax.Array) -> jax.Array:
+            return jnp.argmax(self._predict(x_BHWD), axis=-1).astype(jnp.uint8)
 
         levels_3BHW = jnp.moveaxis(levels_BHW3, -1, 0)
         image_3BHW = jax.lax.map(one_channel, (levels_3BHW, jnp.arange(NUM_CHANNELS)))
         return jnp.moveaxis(image_3BHW, 0, -1)
+
+    def _features(self, levels_BHW: jax.Array, channel_B: jax.Array, gray_BHW: jax.Array) -> jax.Array:
+        """What the head reads, [B,H,W,D]."""
+        x_BHWD = self._embed(levels_BHW, channel_B, gray_BHW)
+        for layer in self.layers:
+            axis = 2 if layer.attention.along_columns else 1
+            x_BHWD = map_slices(functools.partial(_apply, layer), x_BHWD, axis=axis)
+        return x_BHWD
+
+    def _embed(self, levels_BHW: jax.Array, channel_B: jax.Array, gray_BHW: jax.Array) -> jax.Array:
+        """Mixed embeddings of levels and gray with their positions, [B,H,W,D].
+
+        What `mix` makes of an embedding depends on the level alone: so it is applied to the tables, not to the pixels.
+        """
+        offset_B11 = (channel_B * self.config.num_input_levels)[:, None, None]
+        inputs = [(self.channel_embedding, levels_BHW + offset_B11)]
+        if self.gray_embedding is not None:
+            inputs.append((self.gray_embedding, gray_BHW))
+        kernels = jnp.split(self.mix.kernel[...], len(inputs))
+        tables = [embedding.kernel[...] @ kernel for (embedding, _), kernel in zip(inputs, kernels, strict=True)]
+        columns_11WD = self.positions.columns[...][None, None]
+
+        def embed(rows_1H1D: jax.Array, *indices_BHW: jax.Array) -> jax.Array:
+            x_BHWD = rows_1H1D + columns_11WD
+            for table, index_BHW in zip(tables, indices_BHW, strict=True):
+                x_BHWD += look_up(table, index_BHW)
+            return x_BHWD.astype(self.config.compute_dtype)
+
+        rows_1H1D = (self.positions.rows[...] + self.mix.bias[...][None, None])[None]
+        return map_slices(embed, rows_1H1D, *(index_BHW for _, index_BHW in inputs), axis=1)
+
+    def _predict(self, x_BHWD: jax.Array) -> jax.Array:
+        """Logits, float32 [B,H,W,V]."""
+        return self.head(x_BHWD.astype(jnp.float32))
 
 
 def _apply(layer: AxialLayer, x_BHWD: jax.Array) -> jax.Array:

@@ -1,6 +1,6 @@
 """`make demo`: the whole way, from photos that ship inside installed packages to a FID number and a study folder.
 
-Prints every command before it runs it, so that a reader learns the seven commands in the order of the data. The
+Prints every command before it runs it, so that a reader learns the commands in the order of the data. The
 networks are tiny and trained for a minute each: the point is the path, not the colors.
 """
 
@@ -8,6 +8,7 @@ import argparse
 import importlib.resources
 import pathlib
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ PHOTOS = {
     ),
     "matplotlib": ("mpl-data/sample_data/grace_hopper.jpg",),
 }
+PHOTO = "chelsea.png"  # the one that is colorized whole at the end
 TILE, STRIDE, TILES_PER_PHOTO = 192, 96, 16
 
 
@@ -48,7 +50,7 @@ def tiles(folder: pathlib.Path) -> int:
 
 
 def commands(out: str, steps: int) -> list[str]:
-    """The seven commands, in the order of the data."""
+    """The commands, in the order of the data; the last is for a photo that is in no record folder."""
     train = f"coltran-train --config smoke --data {out}/records --seed 1"
     runs = " ".join(f"--{stage} {out}/{stage}" for stage in ("colorizer", "color_upsampler", "spatial_upsampler"))
     return [
@@ -61,6 +63,7 @@ def commands(out: str, steps: int) -> list[str]:
         f"--extractor random --out {out}/fid.json",
         f"coltran-study export --truth {out}/records --colorized {out}/colorized --out {out}/study "
         "--images 20 --seed 1",
+        f"coltran-colorize {out}/{PHOTO} --samples 3 --out {out}/colored {runs} --seed 1",
     ]
 
 
@@ -71,6 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     print(f"{tiles(pathlib.Path(options.out, 'photos'))} tiles of 9 photos in {options.out}/photos")
+    shutil.copy(importlib.resources.files("skimage.data") / PHOTO, options.out)
     for command in commands(options.out, options.steps):
         print(f"\n$ {command}", flush=True)
         done = subprocess.run(shlex.split(command))
@@ -81,6 +85,7 @@ def main() -> None:
         ("gallery (gray, samples, truth)", "colorized/gallery.png"),
         ("FID", "fid.json"),
         ("study page, for a browser", "study/public/index.html"),
+        ("one photo, colorized whole", "colored/contact_sheet.png"),
     ):
         print(f"  {what:31} {pathlib.Path(options.out, name)}")
 

@@ -110,7 +110,10 @@ def _plan_job(source: RecordFolder, options: Options):
 
 
 def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, object]:
-    """Each given checkpoint's step and sha256, for manifest and fingerprint; refuses one of another stage or size."""
+    """Each given checkpoint's step and sha256 of the weights in use, for manifest and fingerprint.
+
+    Raises UserError for a checkpoint of another stage or size.
+    """
     from coltran import checkpoint
     from coltran import config as configs
 
@@ -133,7 +136,10 @@ def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, obje
             raise UserError(f"{found}: starts from the color upsampler's image; give --color_upsampler too")
         if stage == "colorizer" and options.top_k is not None and options.top_k > config.num_symbols:
             raise UserError(f"--top_k {options.top_k}: {found} knows {config.num_symbols} colors")
-        facts[stage] = {"step": metadata["step"], "ema_sha256": metadata["ema_sha256"]}
+        facts[stage] = {
+            "step": metadata["step"],
+            "weights_sha256": checkpoint.recorded_checksum(found, options.weights),
+        }
     return facts
 
 

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 
 from coltran import cli, partition
 from coltran.errors import UserError
+from coltran.sampling_flags import add_sampling_flags, refuse_equal_samples
 from pipelines.beam_options import HELP
 
 PROG = "coltran-sample"
-MODES = ("sample", "argmax", "parallel")
 POOLINGS = ("image", "row")
 COARSE = ("model", "truth")
-WEIGHTS = ("ema", "raw")
 DESCRIPTION = """\
 Colorize a record folder: grayscale in, several samples per image out.
 
@@ -60,8 +59,7 @@ class Options:
     gallery: int = 8
 
     def __post_init__(self) -> None:
-        if self.mode != "sample" and self.samples > 1:
-            raise UserError(f"--samples {self.samples}: --mode {self.mode} gives one image, whatever the sample index")
+        refuse_equal_samples(self.mode, self.samples)
         if self.coarse == "model" and self.colorizer is None:
             raise UserError("--colorizer is missing (only --coarse truth goes without)")
         if self.coarse == "truth":
@@ -83,29 +81,14 @@ def parser() -> argparse.ArgumentParser:
     parser = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
     add = parser.add_argument
     add("--records", required=True, metavar="FOLDER", help="record folder of coltran-preprocess; local or gs://")
-    add("--colorizer", metavar="FOLDER", help="checkpoint of stage colorizer")
-    add("--color_upsampler", metavar="FOLDER", help="checkpoint of stage color_upsampler (else coarse colors alone)")
-    add(
-        "--spatial_upsampler",
-        metavar="FOLDER",
-        help="checkpoint of stage spatial_upsampler (else low resolution alone)",
-    )
     add("--out", required=True, metavar="FOLDER", help="record folder to write; local or gs://")
+    add_sampling_flags(parser, colorizer_required=False)
     add("--seed", required=True, type=int, help="decides on the samples and the parts; write it down")
     add("--samples", type=cli.positive, default=1, metavar="K", help="samples per image, indexed from 0 (1)")
     add("--num", type=cli.positive, metavar="N", help="colorize N images only, the first by hash (all)")
     add("--part", choices=partition.PARTS, help="half of the folder, by hash: FID wants 'condition' here (all)")
-    add(
-        "--mode",
-        choices=MODES,
-        default="sample",
-        help="draw colors, or take the most likely ones of either head (sample)",
-    )
-    add("--temperature", type=float, default=1.0, help="divides the logits before drawing (1)")
-    add("--top_k", type=cli.positive, metavar="K", help="draw from the K most likely colors only (all 512)")
     add("--pooling", choices=POOLINGS, default="image", help="'row' samples as the public release does (image)")
     add("--coarse", choices=COARSE, default="model", help="coarse colors of the colorizer, or the records' own (model)")
-    add("--weights", choices=WEIGHTS, default="ema", help="moving average of the weights, or the raw ones (ema)")
     add("--batch_size", type=cli.positive, default=16, help="images in one compiled program (16)")
     add("--png_folder", metavar="FOLDER", help="also write every image as a PNG")
     add("--uncertainty", metavar="FOLDER", help="also write each pixel's largest probability, as .npy and .png")

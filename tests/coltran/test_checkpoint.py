@@ -93,11 +93,13 @@ def edit_metadata(folder, **changes):
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
-@pytest.mark.parametrize("damage", ["sha", "version", "json", "arrays", "config"])
+@pytest.mark.parametrize("damage", ["sha", "raw sha", "version", "json", "arrays", "config"])
 def test_damage_is_told_in_one_sentence(tmp_path, damage):
     folder = save(tmp_path)
     if damage == "sha":
         edit_metadata(folder, ema_sha256="0" * 64)
+    elif damage == "raw sha":
+        edit_metadata(folder, raw_sha256="0" * 64)
     elif damage == "version":
         edit_metadata(folder, schema_version=99)
     elif damage == "json":
@@ -111,6 +113,7 @@ def test_damage_is_told_in_one_sentence(tmp_path, damage):
         edit_metadata(folder, config={**metadata["config"], "hidden_size": 64})
     said = {
         "sha": "sha256 differs",
+        "raw sha": "sha256 differs",
         "version": "schema version 99, this program reads 1",
         "json": "cannot be read",
         "arrays": "arrays cannot be read",
@@ -118,6 +121,18 @@ def test_damage_is_told_in_one_sentence(tmp_path, damage):
     }
     with pytest.raises(UserError, match=said[damage]):
         checkpoint.load(tmp_path)
+
+
+def test_each_kind_of_weights_has_its_checksum_in_older_checkpoints_too(tmp_path):
+    folder = save(tmp_path)
+    wanted = {kind: parameters.checksum(arrays(seed)) for kind, seed in (("ema", 0), ("raw", 1))}
+    metadata = json.loads((folder / checkpoint.METADATA).read_text())
+    assert {kind: metadata[f"{kind}_sha256"] for kind in wanted} == wanted
+    del metadata["raw_sha256"]  # as earlier versions wrote it
+    (folder / checkpoint.METADATA).write_text(json.dumps(metadata))
+    loaded = checkpoint.load(tmp_path)
+    for kind, checksum in wanted.items():
+        assert checkpoint.recorded_checksum(tmp_path, kind) == loaded.checksum(kind) == checksum
 
 
 def test_weights_that_do_not_fit_are_not_saved(tmp_path):

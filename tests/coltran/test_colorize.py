@@ -252,6 +252,7 @@ def test_cloud_storage_in_and_out(bucket, networks, tmp_path, capsys):
         (["PHOTO", "--color_upsampler=PLACE/colorizer"], "checkpoint of the colorizer, asked for the color_upsampler"),
         (["PHOTO", "--seed=-1"], "--seed -1: expected 0 to 2^32 - 1"),
         (["PHOTO", "--mode=argmax", "--samples=2"], "--mode argmax gives one image"),
+        (["PHOTO", "--mode=parallel", "--samples=2"], "--mode parallel gives one image"),
         (["PHOTO", "--temperature=0"], "temperature must be above 0"),
         (["PHOTO", "--top_k=600"], "top_k must be at most 512"),
         (["PHOTO", "--sheet=-1"], "--sheet -1"),
@@ -271,6 +272,32 @@ def test_mistakes_get_one_line(networks, tmp_path, capsys, more, message):
     assert len(told) == 1
     assert told[0].startswith("coltran-colorize: ")
     assert printed == ""
+
+
+def test_the_parallel_head_s_certainty(networks, tmp_path, capsys):
+    photo = smooth_photo(1, 16, 16)
+    (tmp_path / "photo.png").write_bytes(encoded(photo, "PNG"))
+    more = ["--mode=parallel", "--uncertainty", tmp_path / "photo.png"]
+    status, _, err = run(capsys, arguments(networks, tmp_path / "out", *more, stages=["colorizer"]))
+    assert status == 0, err
+    network, _ = checkpoint.load_network(networks / "colorizer", stage="colorizer")
+    gray = photos.gray_inputs(photo, (16, 16), None, "squeeze").lo
+    logits = network.parallel_head(network.encode(gray[None].astype(np.int32)).pixel_BHWD)
+    certainty = np.load(tmp_path / "out" / "photo_sample0_certainty.npy")
+    np.testing.assert_allclose(certainty, nnx.softmax(logits).max(axis=-1)[0], rtol=2e-3)
+
+
+def test_after_an_interruption_it_says_that_a_rerun_starts_over(networks, tmp_path, capsys, monkeypatch):
+    (tmp_path / "photo.jpg").write_bytes(encoded(smooth_photo(1, 20, 20)))
+
+    def interrupt(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(colorize, "_load_model", interrupt)
+    status, _, err = run(capsys, arguments(networks, tmp_path / "out", tmp_path / "photo.jpg"))
+    assert status == 130
+    assert "run the same command again to start over" in err
+    assert "go on" not in err
 
 
 @pytest.mark.slow

@@ -73,7 +73,8 @@ def save_untrained(folder, stage: str, side: int, **changes) -> None:
     config = replace_fields(presets.network_config(stage, "smoke", height=side, width=side), TINY | changes)
     weights = parameters.flatten(parameters.nnx.state(parameters.build(config, seed=3), parameters.nnx.Param))
     weights = {name: np.asarray(array) for name, array in weights.items()}
-    checkpoint.save(folder, stage=stage, config=config, step=7, ema=weights, weights=weights)
+    raw = {name: -array for name, array in weights.items()}  # others, so that mixing them up shows
+    checkpoint.save(folder, stage=stage, config=config, step=7, ema=weights, weights=raw)
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from flax import nnx
 from PIL import Image
 
-from coltran import checkpoint, colors, record_folder, records
+from coltran import checkpoint, colors, parameters, record_folder, records
 from tests.eval.test_sample import rows, run
 
 
@@ -30,6 +31,21 @@ def test_the_upsamplers_on_true_coarse_colors(truth_folder, checkpoints, tmp_pat
         levels = (colors.coarse_to_rgb(truth[key][records.COARSE_LO]) >> 5)[None].astype(np.int32)
         want = network.argmax(levels, truth[key][records.GRAY_LO][None].astype(np.int32))
         np.testing.assert_array_equal(values[records.RGB_LO], want[0])
+
+
+def test_the_manifest_names_the_weights_that_made_the_images(truth_folder, checkpoints, tmp_path, capsys):
+    found = {}
+    for kind in checkpoint.WEIGHTS:
+        arguments = ["--seed=1", "--num=1", "--coarse=truth", f"--weights={kind}"]
+        out = tmp_path / kind
+        status, _, err = run(capsys, truth_folder, checkpoints, out, *arguments, stages=["color_upsampler"])
+        assert status == 0, err
+        manifest = record_folder.open_folder(str(out)).manifest
+        network, _ = checkpoint.load_network(checkpoints / "color_upsampler", stage="color_upsampler", weights=kind)
+        checksum = parameters.checksum(parameters.flatten(nnx.state(network, nnx.Param)))
+        assert manifest.options["color_upsampler"] == {"step": 7, "weights_sha256": checksum}
+        found[kind] = next(iter(rows(out).values()))[records.RGB_LO]
+    assert (found["ema"] != found["raw"]).any()
 
 
 def test_argmax_row_pooling_and_the_parallel_head_are_three_images(truth_folder, checkpoints, tmp_path, capsys):
