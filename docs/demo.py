@@ -59,8 +59,8 @@ def commands(out: str, steps: int) -> list[str]:
         f"{train} --stage color_upsampler --workdir {out}/color_upsampler --steps {3 * steps // 2}",
         f"{train} --stage spatial_upsampler --workdir {out}/spatial_upsampler --steps {3 * steps // 2} --batch_size 2",
         f"coltran-sample --records {out}/records {runs} --out {out}/colorized --samples 3 --part condition --seed 1",
-        f"coltran-fid --real {out}/records --real_part truth --fake {out}/colorized --sample 0 --seed 1 "
-        f"--extractor random --out {out}/fid.json",
+        f"coltran-fid --real {out}/records --rows model={out}/colorized truth grayscale --extractor random "
+        f"--out {out}/fid",
         f"coltran-study export --truth {out}/records --colorized {out}/colorized --out {out}/study "
         "--images 20 --seed 1",
         f"coltran-colorize {out}/{PHOTO} --samples 3 --out {out}/colored {runs} --seed 1",
@@ -83,7 +83,7 @@ def main() -> None:
     print(f"\nDone in {time.monotonic() - started:.0f} seconds. Look at:")
     for what, name in (
         ("gallery (gray, samples, truth)", "colorized/gallery.png"),
-        ("FID", "fid.json"),
+        ("FID, a report", "fid/report.html"),
         ("study page, for a browser", "study/public/index.html"),
         ("one photo, colorized whole", "colored/contact_sheet.png"),
     ):

@@ -25,13 +25,13 @@ from eval.fid_score import Extremes
 from eval.image_sets import ImageSet
 
 REPORT, TABLE, STEPS = "report.html", "rows.csv", "steps.csv"
-_SIDE = 112
+_SIDE = 128
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em; color: #222; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 84em; margin: 2em auto; padding: 0 1em; color: #222; }
 table { border-collapse: collapse; display: block; overflow-x: auto; font-variant-numeric: tabular-nums; }
 th, td { padding: .3em .8em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-th { font-weight: 600; vertical-align: bottom; }
+th { font-weight: 600; vertical-align: bottom; white-space: normal; }
 img { max-width: 100%; }
 .note { background: #fff4d6; padding: .6em 1em; border-left: 4px solid #e0a800; }
 .quiet { color: #777; }
@@ -56,7 +56,7 @@ def write(out: str, result: FidResult, rows: Sequence[Row], extremes: Sequence[E
         if png is not None:
             storage.write_bytes(storage.join(out, f"fid_against_{name}.png"), png)
     storage.write_bytes(storage.join(out, TABLE), table_csv(result))
-    if fid_plots.steps_rows(result):
+    if plots["steps"] is not None:
         storage.write_bytes(storage.join(out, STEPS), steps_csv(result))
     shown = [_sheet(row.pairs[0].fake, found) for row, found in zip(rows, extremes, strict=True)]
     storage.write_bytes(storage.join(out, REPORT), page(result, plots, shown).encode())
@@ -66,9 +66,9 @@ def table_csv(result: FidResult) -> bytes:
     """One line a row: the columns of the report, unrounded."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["row", *(name for name, _, _ in _COLUMNS), "samplings", "comparable", "notes"])
+    table.writerow(["row", *_COLUMNS, "samplings", "comparable", "notes"])
     for row in result.rows:
-        values = [value(row) for _, _, value in _COLUMNS]
+        values = [value(row) for value in _COLUMNS.values()]
         notes = "; ".join(_notes([row]))
         comparable = all(score.comparable for score in row.scores)
         table.writerow([row.name, *values, len(row.scores), comparable, notes])
@@ -106,21 +106,33 @@ colorization can be expected to beat. KID: unbiased kernel distance. Colorfulnes
 Diversity: root mean square difference of an image's samples, in levels. Of the paper's rows, "true coarse" and "one
 upsampler" are on the holdout (its section 5.3).
 """
-# (column of the CSV, heading of the report, value)
-_COLUMNS = (
-    ("fid", "FID", lambda row: row.fid),
-    ("fid_std", "deviation over samplings", lambda row: row.fid_std),
-    ("standard_error", "standard error", _mean("standard_error")),
-    ("fid_corrected", "bias-corrected", _mean("fid_corrected")),
-    ("fid_infinite", "at infinitely many", _mean("fid_infinite")),
-    ("floor", "truth against truth", _mean("floor")),
-    ("kid", "KID", _mean("kid")),
-    ("kid_standard_error", "its standard error", _mean("kid_standard_error")),
-    ("colorfulness", "colorfulness", _fake("colorfulness")),
-    ("diversity", "diversity", _fake("diversity")),
-    ("images", "images", _fake("count")),
-    ("paper", "paper", lambda row: row.paper),
-    ("paper_std", "its +-", lambda row: row.paper_std),
+_COLUMNS = {
+    "fid": lambda row: row.fid,
+    "fid_std": lambda row: row.fid_std,
+    "standard_error": _mean("standard_error"),
+    "fid_corrected": _mean("fid_corrected"),
+    "fid_infinite": _mean("fid_infinite"),
+    "floor": _mean("floor"),
+    "kid": _mean("kid"),
+    "kid_standard_error": _mean("kid_standard_error"),
+    "colorfulness": _fake("colorfulness"),
+    "diversity": _fake("diversity"),
+    "images": _fake("count"),
+    "paper": lambda row: row.paper,
+    "paper_std": lambda row: row.paper_std,
+}
+# Heading of the report's table, the column, and the one behind its +-.
+_SHOWN = (
+    ("FID (+- over samplings)", "fid", "fid_std"),
+    ("the paper's", "paper", "paper_std"),
+    ("standard error", "standard_error", None),
+    ("bias-corrected", "fid_corrected", None),
+    ("at infinitely many", "fid_infinite", None),
+    ("truth against truth", "floor", None),
+    ("KID (+- standard error)", "kid", "kid_standard_error"),
+    ("colorfulness", "colorfulness", None),
+    ("diversity", "diversity", None),
+    ("images", "images", None),
 )
 
 
@@ -158,26 +170,28 @@ def _page(result: FidResult, plots: dict[str, bytes | None], sheets: Sequence[by
 
 
 def _table(result: FidResult) -> str:
-    heads = "".join(f"<th>{heading}</th>" for _, heading, _ in _COLUMNS)
-    lines = [f"<table><tr><th>row</th>{heads}</tr>"]
+    shown = [column for column in _SHOWN if any(_COLUMNS[column[1]](row) is not None for row in result.rows)]
+    if ("the paper's", "paper", "paper_std") not in shown:
+        shown.insert(1, ("the paper's", "paper", "paper_std"))
+    lines = ["<table><tr><th>row</th>" + "".join(f"<th>{heading}</th>" for heading, _, _ in shown) + "</tr>"]
     for row in result.rows:
-        cells = "".join(f"<td>{_cell(value(row))}</td>" for _, _, value in _COLUMNS)
-        lines.append(f"<tr><td>{html.escape(row.name)}</td>{cells}</tr>")
+        cells = (_cell(_COLUMNS[name](row), _COLUMNS[spread](row) if spread else None) for _, name, spread in shown)
+        lines.append(f"<tr><td>{html.escape(row.name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     own = {row.name.lower() for row in result.rows}
-    for name, (paper, deviation) in PAPER.items():
+    for name, numbers in PAPER.items():
         if name.lower() not in own:
-            blank = "<td></td>" * (len(_COLUMNS) - 2)
-            numbers = f"<td>{_cell(paper)}</td><td>{_cell(deviation)}</td>"
-            lines.append(f"<tr class='quiet'><td>{name} (paper)</td>{blank}{numbers}</tr>")
+            cells = "".join(f"<td>{_cell(*numbers) if column == 'paper' else ''}</td>" for _, column, _ in shown)
+            lines.append(f"<tr class='quiet'><td>{name} (paper)</td>{cells}</tr>")
     return "".join([*lines, "</table>"])
 
 
-def _cell(value: float | int | None) -> str:
+def _cell(value: float | int | None, spread: float | None = None) -> str:
     if value is None:
         return ""
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.5f}" if 0 < abs(value) < 0.1 else f"{value:.2f}"
+    digits = 4 if 0 < abs(value) < 1 else 2
+    return f"{value:.{digits}f}" + ("" if spread is None else f" &plusmn; {spread:.{digits}f}")
 
 
 def _notes(rows: Iterable[RowResult]) -> list[str]:

@@ -266,7 +266,7 @@ def report(result: FidResult, out: str) -> Iterator[str]:
     extractor = result.extractor
     facts = [
         ("real", f"{first.real.count} images, {first.real.kind}, {' '.join(first.real.paths)}"),
-        ("fake", f"{first.fake.count} images, {first.fake.kind}, {' '.join(first.fake.paths)}"),
+        *(("fake", line) for line in dict.fromkeys(map(_fakes, result.rows))),
         ("extractor", f"{extractor.name}, weights {extractor.weights_sha256[:8]}, resize {extractor.resize}"),
     ]
     said = dict.fromkeys(note for row in result.rows for score in row.scores for note in score.notes)
@@ -275,6 +275,11 @@ def report(result: FidResult, out: str) -> Iterator[str]:
         facts.append(("correlation", f"{result.correlation:.2f} of FID and held-out bits"))
     facts.append(("folder", f"{out} (look at report.html)"))
     yield cli.table(facts)
+
+
+def _fakes(row: RowResult) -> str:
+    paths = " ".join(dict.fromkeys(path for score in row.scores for path in score.fake.paths))
+    return f"{row.scores[0].fake.count} images, {row.scores[0].fake.kind}, {paths}"
 
 
 def _number(row: RowResult) -> str:
@@ -291,6 +296,6 @@ def _number(row: RowResult) -> str:
         parts.append(f"floor {statistics.fmean(s.floor for s in row.scores):.4f}")
     if score.kid is not None:
         parts.append(f"KID {statistics.fmean(s.kid for s in row.scores):.6f}")
-    if row.paper is not None:
+    if row.paper is not None and score.comparable:
         parts.append(f"paper {row.paper}")
     return ", ".join(parts)
