@@ -9,6 +9,8 @@ C1 C2, whose small eigenvalues drown in rounding. Three ways to a factor, the be
 - rank-deficient and without features: eigenvectors, with eigenvalues below 1e-14 of the largest taken as rounding.
 """
 
+import functools
+
 import numpy as np
 
 from coltran.errors import UserError
@@ -16,6 +18,7 @@ from eval.statistics import Statistics
 
 EIGENVALUE_CLIP = 1e-14
 _LEAST_PIVOT = 1e-12
+_KEPT = 2  # factors of 33 MB: one set is often compared with several others in a row
 
 
 def frechet_distance(first: Statistics, second: Statistics) -> float:
@@ -59,6 +62,7 @@ def _trace(statistics: Statistics) -> float:
     return statistics.trace / (statistics.count - 1)
 
 
+@functools.lru_cache(_KEPT)
 def _cholesky(statistics: Statistics) -> np.ndarray | None:
     """Lower triangular L with LL' = C; None where C has not clearly full rank."""
     if statistics.count <= statistics.dims:
@@ -72,6 +76,7 @@ def _cholesky(statistics: Statistics) -> np.ndarray | None:
     return lower if pivots.min() > _LEAST_PIVOT * pivots.max() else None
 
 
+@functools.lru_cache(_KEPT)
 def _factor(statistics: Statistics) -> np.ndarray:
     """F [rank or count, dims] with F'F = C, for a covariance of any rank."""
     if statistics.features is not None:

@@ -252,6 +252,43 @@ def test_png_folders_say_that_overlap_is_unchecked(tmp_path, holdout, quick_feat
     assert result.fid == pytest.approx(in_memory(quick_features, pixels(holdout, keys=chosen), images), rel=1e-10)
 
 
+def test_statistics_of_one_run_are_the_truth_of_the_next(tmp_path, holdout, more, quick_features, capsys):
+    first = only_score(fid.run(quick_options(tmp_path / "a", real=holdout, fake=more)))
+    saved = tmp_path / "a" / "fid" / "statistics" / "real-seed0.npz"
+    second = only_score(fid.run(quick_options(tmp_path / "b", real=saved, fake=more)))
+    assert second.fid == pytest.approx(first.fid, rel=1e-10)
+    assert (second.kid, second.overlap) == (pytest.approx(first.kid, rel=1e-10), "none")
+    assert (second.real.kind, second.real.count) == ("statistics file", 9)
+    # Its keys are checked like any others.
+    line = refused(capsys, tmp_path, "--real", saved, "--fake", holdout, "--num=9", *RANDOM)
+    assert "9 of 9 fake images have their own truth" in line
+    assert "its extractor is random, this run's inception" in refused_by_extractor(
+        tmp_path, saved, more, quick_features
+    )
+
+
+def refused_by_extractor(tmp_path, saved, more, quick_features) -> str:
+    from coltran.errors import UserError
+    from eval import fid_job
+
+    other = dataclasses.replace(quick_features, name="inception")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fid_job, "shared_extractor", lambda options: other)
+        with pytest.raises(UserError) as caught:
+            fid.run(quick_options(tmp_path / "c", real=saved, fake=more))
+    return str(caught.value)
+
+
+def test_statistics_of_other_tools_are_marked(tmp_path, holdout, more, quick_features):
+    features = quick_features.features(pixels(more))
+    np.savez(tmp_path / "theirs.npz", mu=features.mean(axis=0), sigma=np.cov(features, rowvar=False))
+    result = only_score(fid.run(quick_options(tmp_path, real=tmp_path / "theirs.npz", fake=holdout)))
+    assert (result.overlap, result.counts_equal, result.real.count) == (OVERLAP_UNCHECKED, None, None)
+    assert f"{tmp_path / 'theirs.npz'} does not say of how many images it is" in result.notes
+    assert f"extractor of {tmp_path / 'theirs.npz'} unchecked" in result.notes
+    assert result.comparable is False
+
+
 def test_bad_png_folders(capsys, tmp_path, holdout):
     folder = tmp_path / "png"
     folder.mkdir()

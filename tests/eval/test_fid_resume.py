@@ -96,9 +96,19 @@ def test_further_rows_compute_only_what_is_new(tmp_path, holdout, more, seen):  
 
 
 @pytest.mark.slow
-def test_killed_and_run_again(tmp_path, holdout, more):  # noqa: F811
-    def command(out):
-        arguments = ["--real", holdout, "--fake", more, "--out", out, "--extractor=random", "--batch_size=1"]
+def test_killed_and_run_again_or_by_two_processes(tmp_path, holdout, more):  # noqa: F811
+    def command(out, *more_arguments):
+        arguments = [
+            "--real",
+            holdout,
+            "--fake",
+            more,
+            "--out",
+            out,
+            "--extractor=random",
+            "--batch_size=1",
+            *more_arguments,
+        ]
         return [sys.executable, "-m", "eval.fid", *map(str, arguments)]
 
     subprocess.run(command(tmp_path / "whole"), check=True)
@@ -112,6 +122,9 @@ def test_killed_and_run_again(tmp_path, holdout, more):  # noqa: F811
     process.wait()
     assert not (tmp_path / "killed" / "COMPLETED").exists()
     subprocess.run(command(tmp_path / "killed"), check=True)
+    processes = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    subprocess.run(command(tmp_path / "processes", *processes), check=True)
+    assert (tmp_path / "processes" / "fid.json").read_bytes() == (tmp_path / "whole" / "fid.json").read_bytes()
     for name in ("fid.json", "rows.csv", "report.html"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert json.loads((tmp_path / "killed" / "fid.json").read_bytes())["rows"][0]["fid"] > 0
