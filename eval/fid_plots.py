@@ -35,7 +35,7 @@ def against_images(result: FidResult) -> bytes | None:
                 axes.errorbar([0], [score.fid_infinite], error, fmt=_marker(number), color=drawn.get_color(), capsize=3)
         counts = sorted({count for row in rows for count, _ in row.scores[0].curve})
         ticks = counts[:: max(1, len(counts) // 4)]
-        axes.set_xticks([0, *(1 / count for count in ticks)], ["all there are", *(f"{count:,}" for count in ticks)])
+        axes.set_xticks([0, *(1 / count for count in ticks)], ["infinite", *(f"{count:,}" for count in ticks)])
         axes.set_xlim(-0.03 * most, 1.06 * most)
         axes.set(xlabel="images in each set (axis even in 1 / images)", ylabel="FID")
 
