@@ -211,6 +211,13 @@ def _step(fake: _Opened) -> int | None:
     return said.get("step") if isinstance(said, dict) else None
 
 
+def _advice(real: ImageSet, fake: ImageSet) -> str:
+    """`give --num N, or ` where the larger set can be cut to the smaller one, else `give `."""
+    small, large = sorted((real, fake), key=lambda images: images.count)
+    can_cut = large.saved is None and large.kind != image_sources.PNG_KIND
+    return f"give --num {small.count}, or " if can_cut else "give "
+
+
 def _check(real: ImageSet, fake: ImageSet, options: Options) -> tuple[str, int | None]:
     """The overlap's state and number of keys; refuses what would mislead."""
     for name, images in (("--real", real), ("fake set", fake)):
@@ -224,8 +231,7 @@ def _check(real: ImageSet, fake: ImageSet, options: Options) -> tuple[str, int |
     if real.count and fake.count and real.count != fake.count and not options.allow_unequal:
         raise UserError(
             f"{real.count} real images against {fake.count} of {' '.join(fake.paths)}: FID falls as the number of "
-            f"images grows, so unequal sets mislead; give --num {min(real.count, fake.count)}, or --allow_unequal for "
-            "a number that is marked"
+            f"images grows, so unequal sets mislead; {_advice(real, fake)}--allow_unequal for a number that is marked"
         )
     shared = image_sets.shared_keys(real, fake)
     if shared is None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coltran import partition, record_folder, records
+from coltran import colors, partition, record_folder, records
 from eval import fid, fid_options
 from eval.distance import frechet_distance
-from eval.extractors import RANDOM_NOTE, load_extractor
+from eval.extractors import RANDOM_NOTE, Extractor, load_extractor
 from eval.fid_rows import OVERLAP_ALLOWED, OVERLAP_UNCHECKED
 from eval.statistics import Statistics
 from tests.conftest import smooth_photo, write_records
@@ -128,7 +128,7 @@ def test_the_job_gives_the_in_memory_number(capsys, tmp_path, holdout, more, ext
 
 
 @pytest.fixture
-def quick_features(monkeypatch, extractor):
+def quick_features(monkeypatch):
     """Features that cost nothing and do not depend on the batch: 2048 fixed mixtures of a few pixels."""
     from eval import fid_job
 
@@ -138,7 +138,9 @@ def quick_features(monkeypatch, extractor):
         corner = images[:, :4, :4].reshape(len(images), 48).astype(np.float64)
         return (corner[:, None, :] @ mixing)[:, 0].astype(np.float32)
 
-    quick = dataclasses.replace(extractor, engine=engine)
+    quick = Extractor(
+        name="random", weights_sha256="0" * 64, resize="tf1", comparable=False, note=RANDOM_NOTE, engine=engine
+    )
     monkeypatch.setattr(fid_job, "shared_extractor", lambda options: quick)
     return quick
 
@@ -250,6 +252,41 @@ def test_png_folders_say_that_overlap_is_unchecked(tmp_path, holdout, quick_feat
     assert result.fake.kind == "PNG files"
     chosen = partition.choose([f"val/holdout_{index}" for index in range(21)], seed=0, num=5)
     assert result.fid == pytest.approx(in_memory(quick_features, pixels(holdout, keys=chosen), images), rel=1e-10)
+
+
+def test_coarse_colors_and_the_grayscale_row(tmp_path, truth_folder, colorized_folder, quick_features):
+    keys = [row[records.KEY] for row in record_folder.open_folder(str(truth_folder)).read([records.KEY])]
+    halves = {part: partition.choose(keys, seed=3, part=part) for part in partition.PARTS}
+    result = fid.run(
+        fid_options.Options(
+            out=str(tmp_path / "fid"),
+            real=(str(truth_folder),),
+            rows=(
+                fid_options.RowSpec(name="model", repeats=((str(colorized_folder),),)),
+                fid_options.RowSpec(name="grayscale"),
+            ),
+            image="coarse",
+            real_part="truth",
+            fake_part="condition",
+            seed=(3,),
+        )
+    )
+    rows = list(record_folder.open_folder(str(truth_folder)).read())
+    coarse = {row[records.KEY]: colors.coarse_to_rgb(row[records.COARSE_LO]) for row in rows}
+    gray = {row[records.KEY]: np.repeat(row[records.GRAY_LO][..., None], 3, axis=-1) for row in rows}
+    real = np.stack([coarse[key] for key in halves["truth"]])
+    made = {"model": coarse, "grayscale": gray}  # the made-up colorizations keep the true coarse colors
+    assert [row.name for row in result.rows] == list(made)
+    for row in result.rows:
+        fake = np.stack([made[row.name][key] for key in halves["condition"]])
+        assert row.fid == pytest.approx(in_memory(quick_features, real, fake), rel=1e-10)
+        assert any("of coarse images" in note for note in row.scores[0].notes)
+        assert row.scores[0].comparable is False
+    model, gray_row = (row.scores[0] for row in result.rows)
+    assert model.floor == model.fid
+    assert model.fake.diversity == 0
+    assert gray_row.fake.colorfulness == 0 < gray_row.real.colorfulness
+    assert result.image_size == (16, 16)
 
 
 def test_statistics_of_one_run_are_the_truth_of_the_next(tmp_path, holdout, more, quick_features, capsys):

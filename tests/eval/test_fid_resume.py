@@ -13,7 +13,7 @@ import pytest
 from coltran.errors import UserError
 from eval import fid, fid_job
 from eval.fid_options import Options, RowSpec
-from tests.eval.test_fid import extractor, holdout, more, quick_features  # noqa: F401
+from tests.eval.test_fid import holdout, more, quick_features  # noqa: F401
 
 
 def options(out, real, fake, **changes) -> Options:
