@@ -13,7 +13,6 @@ import pathlib
 
 from coltran.errors import UserError
 from human_eval import answer_key, ingest, rater_ids, ratings
-from human_eval.ratings import Rating
 
 
 def add_options(add) -> None:
@@ -49,8 +48,9 @@ def forget(study: str, rater: str, path: pathlib.Path) -> tuple[int, int]:
         raise UserError(
             f"{path}: has no rating of the rater '{rater[:40]}'; give the name as the answer file spells it"
         )
-    left: list[Rating] = ingest.settle(rating for rating in table if rating.rater not in gone)
+    left = ingest.settle(rating for rating in table if rating.rater not in gone)
     for one in gone:
         rater_ids.forget(study, one)
     ratings.write(path, left)
+    path.with_name("ingest.json").unlink(missing_ok=True)  # it names sittings; the next ingest writes it anew
     return len(table) - len(left), len(left)

@@ -13,21 +13,20 @@ from human_eval.ratings import read_rows
 from human_eval.submissions import Submission, from_rater, utc_time
 
 SOURCE = "mturk-csv"
-_OPTIONAL_END = 2
+_OPTIONAL = ("Approve", "Reject")  # the last columns, which rows may lack
 
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
     """One submission a row; raises UserError for a cut row or other columns."""
-    yield from rows_of_assignments(data, where, SOURCE, short=_OPTIONAL_END)
+    yield from rows_of_assignments(data, where, SOURCE)
 
 
-def rows_of_assignments(data: bytes, where: str, source: str, *, short: int) -> Iterator[Submission]:
+def rows_of_assignments(data: bytes, where: str, source: str) -> Iterator[Submission]:
     """Submissions of a CSV with Mechanical Turk's column names.
 
     Args:
       data, where: the file's bytes and name.
       source: name of the format.
-      short: how many cells may be missing at a row's end.
     """
     rows = iter(read_rows(data, where))
     _, header = next(rows, (0, []))
@@ -36,10 +35,11 @@ def rows_of_assignments(data: bytes, where: str, source: str, *, short: int) -> 
         raise UserError(
             f"{where}: no column {', '.join(sorted(missing)) or 'Answer.*'}; give the results file, not the batch"
         )
+    least = len(header) - sum(name in _OPTIONAL for name in header[-len(_OPTIONAL) :])
     for line, row in rows:
         if not row:
             continue
-        if not len(header) - short <= len(row) <= len(header):
+        if not least <= len(row) <= len(header):
             raise UserError(
                 f"{where}, line {line}: {len(row)} cells, expected {len(header)}; the file was cut or edited"
             )

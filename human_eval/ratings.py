@@ -96,9 +96,15 @@ def to_csv(ratings: Iterable[Rating]) -> bytes:
 def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
     """A CSV file whose texts no spreadsheet runs; None is an empty cell, a bool `true` or `false`."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
-    writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    write, write_quoted = (
+        csv.writer(buffer, lineterminator="\n", quoting=quoting).writerow
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+    write(columns)
+    for row in rows:
+        cells = [_cell(value) for value in row]
+        # The csv module reads a bare carriage return as a line's end, but does not quote it by itself.
+        (write_quoted if any("\r" in cell for cell in cells) else write)(cells)
     return buffer.getvalue().encode("utf-8", "surrogatepass")
 
 

@@ -45,16 +45,11 @@ def rates_plot(results: Mapping) -> bytes:
     seeds = [rate for rate, _ in paper_numbers.COLTRAN["samples"]]
     axes.axvspan(min(seeds), max(seeds), color="tab:green", alpha=0.2, linewidth=0)
     axes.set(yticks=range(place), yticklabels=names, xlabel="fooling rate, %", ylim=(place - 0.5, -0.5))
-    axes.set_title(
-        "blue, orange: 95%, image cluster; gray: 95%, two-way bootstrap; red: oracle by luck alone;\n"
-        "dashed: cannot be told apart; green: the paper's three samples",
-        fontsize=8,
-    )
     return _png(figure)
 
 
 def images_plot(used: Sequence[Rating]) -> bytes:
-    """How often raters were fooled by each pair, beside what equal pairs would give; None of the pairs is left out."""
+    """How often raters were fooled by each pair, beside what equal pairs would give."""
     from scipy.stats import binom
 
     counts: dict[tuple, list[int]] = collections.defaultdict(lambda: [0, 0])
@@ -73,7 +68,7 @@ def images_plot(used: Sequence[Rating]) -> bytes:
     width = 100 * edges[1]
     left.bar(100 * edges[:-1] + width / 2, found, 0.8 * width, color="tab:blue", label="found")
     left.step(100 * edges, [*chance, chance[-1]], where="post", color="tab:red", label="if all pairs were equal")
-    left.set(xlabel="fooling rate of a pair, %", ylabel="pairs")
+    left.set(xlabel="fooling rate of a pair, %", ylabel="pairs", ylim=(0, 1.4 * max(found.max(), chance.max())))
     left.legend(fontsize=8)
     right.plot(100 * np.sort(fooled / n)[::-1], color="tab:blue")
     right.axhline(50, color="0.3", linestyle="--", linewidth=1)

@@ -52,6 +52,8 @@ def report(results: Mapping, judged: Sequence[Rating], key: AnswerKey | None, st
         f"<p>Share of ratings in which the colorization was taken for the real photo; 50% would be indistinguishable. "
         f"{len(used)} ratings of {len({r.rater for r in used})} raters count.</p>",
         _plot(score_plots.rates_plot(results), "fooling rates with intervals"),
+        "<p>Blue and orange: 95% interval over images; gray: two-way bootstrap; red: the oracle by luck alone; dashed: "
+        "cannot be told apart; green: the paper's three samples.</p>",
         "<h2>Beside the paper</h2>",
         _beside_the_paper(results),
         "<p>The paper (section 5.5) does not say what its +- is; ours is the image-cluster standard error. An oracle "
@@ -114,7 +116,7 @@ def _by_model(results: Mapping) -> Iterable[str]:
         alpha = numbers["agreement"]
         yield (
             f"<p>Krippendorff's alpha {_number(alpha['krippendorff_alpha'])} ({_number(alpha['interval'][0])} to "
-            f"{_number(alpha['interval'][1])}); raters of images that are hard to tell apart agree little. "
+            f"{_number(alpha['interval'][1])}); low values are usual where pairs are hard to tell apart. "
             f"{numbers['images_with_all_samples']} images have enough ratings of every sample.</p>"
         )
         if not numbers["oracle"]:

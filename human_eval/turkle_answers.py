@@ -12,4 +12,4 @@ SOURCE = "turkle-csv"
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
     """One submission a row; raises UserError for a cut row or other columns."""
-    yield from rows_of_assignments(data, where, SOURCE, short=0)
+    yield from rows_of_assignments(data, where, SOURCE)
