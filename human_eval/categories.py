@@ -51,11 +51,14 @@ def expected_shares(n_IK: np.ndarray, rate: float) -> dict[str, float]:
     return dict(zip(NAMES, (totals / len(n_IK)).tolist(), strict=True))
 
 
-def _chances(ns: tuple[int, ...], rate: float) -> tuple[float, float, float]:
-    from scipy.stats import binom
+def binomial(n: int, rate: float) -> list[float]:
+    """P(k of n) for k = 0 to n."""
+    return [math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(n + 1)]
 
+
+def _chances(ns: tuple[int, ...], rate: float) -> tuple[float, float, float]:
     common = math.lcm(*ns)
-    chance = [{k * (common // n): float(binom.pmf(k, n, rate)) for k in range(n + 1)} for n in ns]
+    chance = [{k * (common // n): p for k, p in enumerate(binomial(n, rate))} for n in ns]
 
     def all_within(low: int, high: int, *, without_low: bool) -> float:
         """P(every scaled count in [low, high) or (low, high))."""

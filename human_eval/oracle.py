@@ -34,14 +34,14 @@ def expected_under_noise(n_IK: np.ndarray, rate: float) -> float:
 
 
 def _expected_max(ns: tuple[int, ...], rate: float) -> float:
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     # E max = sum over the grid's steps of P(max > lower end) * step.
     grid = sorted({k / n for n in ns for k in range(n + 1)})
     total = 0.0
     for low, high in itertools.pairwise(grid):
         middle = (low + high) / 2
-        below = np.prod([binom.cdf(np.floor(middle * n), n, rate) for n in ns])
+        below = np.prod([bdtr(np.floor(middle * n), n, rate) for n in ns])
         total += (high - low) * (1 - float(below))
     return total
 
@@ -59,12 +59,15 @@ def cross_validated(fooled_IK: np.ndarray, n_IK: np.ndarray, *, hold_out: int = 
     Raises:
       ValueError: a sample with too few ratings.
     """
-    from scipy.stats import hypergeom
+    from scipy.special import comb
 
     if (n_IK <= hold_out).any():
         raise ValueError(f"holding out {hold_out} ratings needs more of every sample")
     images, samples = n_IK.shape
-    chance = np.stack([hypergeom.pmf(held, n_IK, fooled_IK, hold_out) for held in range(hold_out + 1)])
+    ways = comb(n_IK, hold_out)
+    chance = np.stack(
+        [comb(fooled_IK, held) * comb(n_IK - fooled_IK, hold_out - held) / ways for held in range(hold_out + 1)]
+    )
     total = np.zeros(images)
     for held in itertools.product(range(hold_out + 1), repeat=samples):
         weight = np.prod([chance[count, :, sample] for sample, count in enumerate(held)], axis=0)

@@ -82,8 +82,6 @@ def draw(
 
 def intercept(effects: Effects) -> float:
     """The logit at which all effects together give `effects.rate`; raises UserError where none does."""
-    from scipy.optimize import brentq
-
     low, high = effects.lapse / 2, 1 - effects.lapse / 2
     if effects.rate in (low, high):
         return -np.inf if effects.rate == low else np.inf
@@ -91,7 +89,12 @@ def intercept(effects: Effects) -> float:
         raise UserError(f"--rate {effects.rate}: with a share of {effects.lapse} lapses it lies from {low} to {high}")
     total = np.sqrt(effects.image_sd**2 + effects.sample_sd**2 + effects.rater_sd**2)
     points, weights = _normal_nodes(total)
-    return brentq(lambda middle: weights @ _mean_chance(middle + points, effects) - effects.rate, -60, 60)
+    below, above = -60.0, 60.0
+    for _ in range(60):  # halving 120 logits down to the precision of a float
+        middle = (below + above) / 2
+        too_low = weights @ _mean_chance(middle + points, effects) < effects.rate
+        below, above = (middle, above) if too_low else (below, middle)
+    return middle
 
 
 def variances(effects: Effects) -> Variances:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from human_eval import paper_numbers
+from human_eval import categories, paper_numbers
 from human_eval.ratings import Rating
 
 _DPI = 110
@@ -50,8 +50,6 @@ def rates_plot(results: Mapping) -> bytes:
 
 def images_plot(used: Sequence[Rating]) -> bytes:
     """How often raters were fooled by each pair, beside what equal pairs would give."""
-    from scipy.stats import binom
-
     counts: dict[tuple, list[int]] = collections.defaultdict(lambda: [0, 0])
     for rating in used:
         counts[rating.model, rating.key, rating.sample][0] += bool(rating.fooled)
@@ -63,7 +61,7 @@ def images_plot(used: Sequence[Rating]) -> bytes:
     chance = np.zeros(len(found))
     for size, times in collections.Counter(n.tolist()).items():
         inside = np.digitize(np.arange(size + 1) / size, edges[1:-1])
-        np.add.at(chance, inside, times * binom.pmf(np.arange(size + 1), size, rate))
+        np.add.at(chance, inside, times * np.array(categories.binomial(size, rate)))
     figure, (left, right) = _figure(_SIZE, columns=2)
     width = 100 * edges[1]
     left.bar(100 * edges[:-1] + width / 2, found, 0.8 * width, color="tab:blue", label="found")
