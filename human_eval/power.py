@@ -76,7 +76,7 @@ def expected(effects, *, images: int, raters: int, samples: int = 3, block: int 
     ratings = images * raters
     forms = -(-images // block) * samples
     people = forms * raters
-    # A form shows one sample of each image, so each rater gives a block / samples part of a sample's ratings.
+    # A form holds all samples in equal parts, so every rater gives some of one sample's ratings, if there are enough.
     raters_of_a_sample = min(people, ratings)
     single = effects.rate * (1 - effects.rate)
     by_image = parts.image / images

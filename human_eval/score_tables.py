@@ -24,8 +24,7 @@ class Options:
     Attributes:
       seed: of all bootstraps and permutations.
       replicates: of each.
-      min_ratings: oracle, categories and differences between images take only images with as many ratings of each
-        sample.
+      min_ratings: oracle and categories take only images with as many ratings of each sample.
     """
 
     seed: int = 0

@@ -45,6 +45,16 @@ def test_cross_validation_finds_no_oracle_where_there_is_none():
         oracle.cross_validated(fooled, n, hold_out=5)
 
 
+def test_where_samples_differ_the_truth_lies_between():
+    rng = np.random.default_rng(6)
+    chance = 1 / (1 + np.exp(-rng.normal(-0.4, 1.2, (20_000, 3))))
+    fooled = rng.binomial(5, chance)
+    n = np.full_like(fooled, 5)
+    truth = chance.max(1).mean()
+    assert oracle.cross_validated(fooled, n).mean() < truth - 0.02
+    assert oracle.naive(fooled, n).mean() > truth + 0.02
+
+
 def test_categories_at_their_limits():
     fooled = np.array([[3, 3, 3], [4, 4, 4], [0, 4, 2], [1, 4, 2], [0, 0, 0], [5, 1, 1]])
     found = categories.categories(fooled, np.full_like(fooled, 5))

@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import json
 import re
+import statistics
 
 import pytest
 
@@ -92,6 +93,8 @@ def test_the_files(scored, study_path):
     for row in rows[:3]:
         own = [rating.fooled for rating in used if str(rating.sample) == row["sample"]]
         assert float(row["rate"]) == pytest.approx(sum(own) / len(own))
+        d_prime = numbers(folder)["samples"][row["sample"]]["d_prime"]
+        assert d_prime == pytest.approx(2**0.5 * statistics.NormalDist().inv_cdf(1 - float(row["rate"])))
         assert 0 < float(row["se_raters_within_images"]) < float(row["se_two_way_bootstrap"])
     assert ratings.read(study_path / "private" / "ratings.csv") == used
 
