@@ -22,7 +22,7 @@ def add_options(add) -> None:
 
 
 def run(found: argparse.Namespace) -> None:
-    path = pathlib.Path(found.ratings or pathlib.Path(found.study) / ingest.RATINGS)
+    path = pathlib.Path(found.ratings or pathlib.Path(found.study) / ratings.IN_STUDY)
     deleted, left = forget(found.study, found.rater, path)
     print(f"{deleted} ratings of that rater deleted from {path}, {left} left; delete the answer files and score again")
 

@@ -24,7 +24,6 @@ from human_eval.ratings import Rating
 from human_eval.study_folder import private_file
 from human_eval.submissions import Answer, Submission
 
-RATINGS = pathlib.PurePath("private", "ratings.csv")
 UNSET = "unset answer"
 UNKNOWN_TRIAL = "unknown trial"
 UNKNOWN_ANSWER = "unknown answer"
@@ -46,7 +45,7 @@ def add_options(add) -> None:
 
 
 def run(found: argparse.Namespace) -> None:
-    out = pathlib.Path(found.out or pathlib.Path(found.study) / RATINGS)
+    out = pathlib.Path(found.out or pathlib.Path(found.study) / ratings.IN_STUDY)
     summary = ingest(found.study, found.answers, out, kind=found.format)
     print(describe(summary))
     print(cli.table([("ratings", out), ("summary", out.with_name("ingest.json")), ("rules", rules_path(found.study))]))
@@ -68,7 +67,8 @@ def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = "
     Returns:
       What ingest.json holds: see `summarize`.
     Raises:
-      UserError: a file that cannot be read, that has no trial of this study, or a table of another study.
+      UserError: a file that cannot be read, that has no trial of this study, a table of another study, or made-up
+        answers beside real ones.
     """
     key, salt = load(study), rater_ids.salt(study)
     before = ratings.read(out) if out.exists() else []
@@ -83,6 +83,8 @@ def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = "
         rows += new
     gone = rater_ids.forgotten(study)
     table = settle(row for row in (*before, *rows) if row.rater not in gone)
+    if len({row.source.startswith(ratings.MADE_UP) for row in table}) > 1:
+        raise UserError(f"{out}: would mix made-up answers of `simulate` with real ones; give --out another file")
     ratings.write(out, table)
     exclusions.write_defaults(rules_path(study))
     summary = summarize(table, [submission for _, submissions in found for submission in submissions], key)
@@ -96,6 +98,7 @@ def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rat
     # The static page has no assignments: one sitting is one rater, form and time of the end.
     sitting = f"{submission.rater}|{submission.form}|{submission.submitted}"
     assignment = submission.assignment or rater_ids.hashed(salt, "assignment", sitting)
+    made_up = f"{ratings.MADE_UP} " if submission.rater.startswith(rater_ids.MADE_UP_NAME) else ""
     for answer in submission.answers:
         pair = _pair(answer, submission, key)
         reason = _reason(answer, pair, submission)
@@ -126,7 +129,7 @@ def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rat
             voided=answer.interrupted,
             repeated=answer.restarts > 0,
             submitted=submission.submitted,
-            source=submission.source,
+            source=made_up + submission.source,
             excluded=reason,
         )
 

@@ -1,4 +1,4 @@
-"""Fooling rates that the paper prints (section 5.5, table 3): percent, and its +-, which it does not define."""
+"""Fooling rates that the paper prints (section 5.5): percent, and its +-, which it does not define."""
 
 COLTRAN = {"oracle": (62.0, 0.99), "samples": ((40.5, 0.81), (42.3, 0.76), (41.7, 0.83))}
 OTHERS = {

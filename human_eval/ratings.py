@@ -18,6 +18,8 @@ from human_eval.study_folder import private_file
 
 KINDS = ("test", "catch", "practice")
 PLACES = ("first", "second")
+IN_STUDY = pathlib.PurePath("private", "ratings.csv")  # where a study folder has its table
+MADE_UP = "simulated"  # how the source of simulated ratings begins
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")  # what a spreadsheet runs, behind any number of our apostrophes
 _ESCAPED = re.compile(r"'+[=+\-@\t\r\n]")
 

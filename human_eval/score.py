@@ -25,7 +25,6 @@ from human_eval.answer_key import AnswerKey
 from human_eval.ratings import PLACES, Rating
 
 TOP_UP_COLUMNS = ("trial", "form", "model", "key", "sample", "ratings", "missing")
-_RATINGS = pathlib.PurePath("private", "ratings.csv")
 
 
 def add_options(add) -> None:
@@ -45,7 +44,7 @@ def run(found: argparse.Namespace) -> None:
     if found.seed < 0:
         raise UserError(f"--seed {found.seed}: must not be negative")
     key = answer_key.load(found.study) if found.study else None
-    table = ratings.read(found.ratings or pathlib.Path(found.study) / _RATINGS)
+    table = ratings.read(found.ratings or pathlib.Path(found.study) / ratings.IN_STUDY)
     check(table, key)
     rules_path = found.rules or (pathlib.Path(found.study) / exclusions.RULES if found.study else None)
     if rules_path and not found.rules:
@@ -74,6 +73,7 @@ def write_all(found: argparse.Namespace, judged: Sequence[Rating], rules, key: A
         "rules": dataclasses.asdict(rules),
         "rules_sha256": hashlib.sha256(rules_text.encode()).hexdigest(),
         "exclusions": exclusion_counts(judged),
+        "made_up": used[0].source.startswith(ratings.MADE_UP),
         **score_tables.score(used, options),
     }
     short = list(top_up(used, key, found.raters)) if key else []
@@ -162,7 +162,8 @@ def score_rows(results: Mapping) -> tuple[list[str], list[list[object]]]:
 def describe(results: Mapping, out: pathlib.Path) -> str:
     """The printed summary; its last lines are the fooling rates."""
     excluded = {name: n for name, n in results["exclusions"].items() if name != "counted"}
-    lines = [f"{results['exclusions']['counted']} test ratings count; excluded: {excluded or 'none'}"]
+    lines = ["these answers are made up (coltran-study simulate)"] if results["made_up"] else []
+    lines += [f"{results['exclusions']['counted']} test ratings count; excluded: {excluded or 'none'}"]
     if results["top_up"]["pairs"]:
         lines.append(
             f"{results['top_up']['pairs']} pairs are short of {results['top_up']['ratings']} ratings: top_up.csv"

@@ -1,11 +1,11 @@
 """Raters with known effects, for rehearsals and for tests of the statistics.
 
     coltran-study simulate --study study --out rehearsal --seed 1
-    coltran-study ingest --study study rehearsal/static/*.json
+    coltran-study ingest --study study --out rehearsal/ratings.csv rehearsal/static/*.json
 
 plays `--raters` raters for each form and writes their answers in every format that `ingest` reads, each with the same
-answers: give ingest one of them. Without --study it makes up a study of --images and --samples, and writes the table
-rehearsal/ratings.csv. Made-up answers must never mix with real ones: use a copy of the study folder.
+answers: give ingest one of them, and a table of its own, since it refuses to mix made-up and real answers. Without
+--study it makes up a study of --images and --samples, and writes the table rehearsal/ratings.csv.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval import answer_key, effect_options
+from human_eval import answer_key, effect_options, rater_ids
 from human_eval.answer_key import AnswerKey, Pair
 
 _SEED_OF_SALT = b"a made-up study has no secrets"
@@ -103,7 +103,7 @@ def simulate(key: AnswerKey, effects, *, raters: int, seed: int) -> list[dict[st
     """
     import numpy as np
 
-    from human_eval import rater_ids, rater_model
+    from human_eval import rater_model
 
     rng = np.random.default_rng([seed, len(key.pairs), raters])
     forms = _listed_forms(key)
@@ -139,7 +139,7 @@ def simulate(key: AnswerKey, effects, *, raters: int, seed: int) -> list[dict[st
 
 def rater_name(number: int) -> str:
     """The name of a simulated rater, from 0."""
-    return f"rater-{number + 1:04d}"
+    return f"{rater_ids.MADE_UP_NAME}{number + 1:04d}"
 
 
 def _listed_forms(key: AnswerKey) -> list[tuple[int, Sequence[tuple]]]:

@@ -42,7 +42,7 @@ def write_table(path: pathlib.Path, results: Iterable[Mapping], key: AnswerKey, 
     """Writes the table of ratings that ingesting the results would give."""
     rows = []
     for result in results:
-        submission = from_result(result, source="simulated", where=str(path))
+        submission = from_result(result, source="table", where=str(path))
         rows += ingest.rows_of(submission, key, salt)
     ratings.write(path, ingest.settle(rows))
 

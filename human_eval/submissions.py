@@ -13,7 +13,8 @@ from coltran.errors import UserError
 
 UNSET = ("", "unset", "undefined", "null")
 _MAX_NUMBER = 2**53
-_TRIAL_FIELD = re.compile(r"trial(\d{1,6})")
+_MAX_NAME = 64
+_TRIAL_FIELD = re.compile(r"trial([1-9]\d{0,3})")
 # Of the services' own time stamps; another zone is not guessed.
 _ZONES = {"PDT": -7, "PST": -8, "UTC": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6}
 
@@ -82,7 +83,7 @@ def from_result(result: object, **about: str) -> Submission:
     return Submission(
         source=about["source"],
         where=about["where"],
-        assignment=about.get("assignment") or _text(result.get("assignment")),
+        assignment=" ".join((about.get("assignment") or _text(result.get("assignment"))).split())[:_MAX_NAME],
         rater=(about.get("rater") or _text(result.get("rater"))).strip(),
         form=_whole(result.get("form")),
         submitted=about.get("submitted") or utc_time(_text(result.get("finished"))),
@@ -109,8 +110,9 @@ def from_fields(fields: Mapping[str, str], **about: str) -> Submission:
     places = {int(found[1]): text for name, text in fields.items() if (found := _TRIAL_FIELD.fullmatch(name))}
     if not places:
         raise UserError(f"{about['where']}: has neither a field `result` nor fields `trial1`, `trial2`, ...")
-    # By number: services sort the columns as text, trial10 before trial2.
-    trials = [None if places[at].strip() in UNSET else parse_json(places[at], about["where"]) for at in sorted(places)]
+    # By number: services sort the columns as text, trial10 before trial2. A gap is a trial that was left open.
+    texts = [places.get(at, "").strip() for at in range(1, max(places) + 1)]
+    trials = [None if text in UNSET else parse_json(text, about["where"]) for text in texts]
     named = {name: fields.get(name, "") for name in ("form", "rater", "finished", "assignment")}
     return from_result({**named, "trials": trials}, **about)
 
@@ -177,7 +179,10 @@ def _answer(place: int, trial: object) -> Answer:
 
 
 def _text(value: object) -> str:
-    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if not isinstance(value, (str, int)) or isinstance(value, bool):
+        return ""
+    # Half a surrogate pair can be neither hashed nor printed.
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def _whole(value: object) -> int | None:

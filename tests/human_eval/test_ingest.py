@@ -115,7 +115,7 @@ def test_every_format_gives_the_same_table(study_path, rehearsal, tmp_path, caps
         out = tmp_path / kind / "ratings.csv"
         assert study.main(["ingest", f"--study={study_path}", f"--out={out}", *map(str, names)]) == 0
         tables[kind] = ratings.read(out)
-        assert {row.source for row in tables[kind]} == {kind}
+        assert {row.source for row in tables[kind]} == {f"simulated {kind}"}
         if kind != "static":
             assert {row.assignment for row in tables[kind]} == {f"A{n:06d}" for n in range(1, 7)}
     bare = [
@@ -143,6 +143,39 @@ def test_again_or_in_parts_or_in_another_format_the_bytes_stay(name, study_path,
     rows = ratings.read(tmp_path / "ratings.csv")
     bytes_after(*(other for other in NAMES.values() if other != name))
     assert len(ratings.read(tmp_path / "ratings.csv")) == len(rows)  # the same sittings, in whatever format
+
+
+def test_the_order_of_ingesting_decides_nothing(study_path, tmp_path):
+    """Two sittings with the same images: the earlier one counts, whichever file comes first."""
+    files = []
+    for form, hour in ((0, 11), (1, 10)):
+        files.append(tmp_path / f"{form}.json")
+        files[-1].write_text(json.dumps(answers(study_path, form, finished=f"2026-06-01T{hour}:00:00Z")))
+    tables = []
+    for name, order in (("a", files), ("b", files[::-1])):
+        for file in order:
+            ingest.ingest(str(study_path), [str(file)], tmp_path / name / "ratings.csv")
+        tables.append((tmp_path / name / "ratings.csv").read_bytes())
+    assert tables[0] == tables[1]
+    rows = ratings.read(tmp_path / "a" / "ratings.csv")
+    assert {(row.form, row.excluded) for row in rows} == {(1, ""), (0, ingest.REPEAT)}
+
+
+def test_made_up_answers_never_mix_with_real_ones(study_path, rehearsal, tmp_path, capsys):
+    (tmp_path / "real.json").write_text(json.dumps(answers(study_path)))
+    assert study.main(["ingest", f"--study={study_path}", str(tmp_path / "real.json")]) == 0
+    before = (study_path / "private" / "ratings.csv").read_bytes()
+    assert study.main(["ingest", f"--study={study_path}", str(rehearsal / "mturk.csv")]) == 2
+    assert "would mix made-up answers" in capsys.readouterr().err
+    assert (study_path / "private" / "ratings.csv").read_bytes() == before
+
+
+def test_half_a_surrogate_pair_harms_nothing(study_path, tmp_path, capsys):
+    result = answers(study_path, rater="ann\ud800") | {"assignment": "A\udfff\n1" + "x" * 99}
+    result["trials"][0]["shown"] = ["\ud800", "b"]
+    (tmp_path / "a.json").write_text(json.dumps(result))
+    assert study.main(["ingest", f"--study={study_path}", str(tmp_path / "a.json")]) == 0
+    assert "1 x unknown trial; first: assignment A? 1xxx" in capsys.readouterr().out
 
 
 def test_what_cannot_count_is_named_and_kept(study_path, ingested):
@@ -201,16 +234,16 @@ def test_forget_deletes_one_rater_for_good(study_path, rehearsal, capsys):
     files = [str(path) for path in sorted(rehearsal.glob("static/*.json"))]
     assert study.main(["ingest", f"--study={study_path}", *files]) == 0
     before = ratings.read(study_path / "private" / "ratings.csv")
-    assert study.main(["forget", f"--study={study_path}", "--rater=rater-0002"]) == 0
+    assert study.main(["forget", f"--study={study_path}", "--rater=simulated-rater-0002"]) == 0
     left = ratings.read(study_path / "private" / "ratings.csv")
     assert len(before) - len(left) == 12
     assert study.main(["ingest", f"--study={study_path}", *files]) == 0
     assert ratings.read(study_path / "private" / "ratings.csv") == left
     gone = {row.rater for row in before} - {row.rater for row in left}
-    assert gone == {rater_ids.hashed(rater_ids.salt(study_path), "rater", "rater-0002")}
+    assert gone == {rater_ids.hashed(rater_ids.salt(study_path), "rater", "simulated-rater-0002")}
     capsys.readouterr()
-    assert study.main(["forget", f"--study={study_path}", "--rater=rater-0002"]) == 2
-    assert "has no rating of the rater 'rater-0002'" in capsys.readouterr().err
+    assert study.main(["forget", f"--study={study_path}", "--rater=simulated-rater-0002"]) == 2
+    assert "has no rating of the rater 'simulated-rater-0002'" in capsys.readouterr().err
 
 
 def test_columns_sorted_as_text_and_an_unset_place(study_path, rehearsal, tmp_path):
@@ -219,16 +252,17 @@ def test_columns_sorted_as_text_and_an_unset_place(study_path, rehearsal, tmp_pa
     assert header.index("Answer.trial10") < header.index("Answer.trial2")
     assert all(len(row) == len(header) - 2 for row in rows[1:])
     rows[1][header.index("Answer.trial2")] = "unset"
+    rows[3][header.index("Answer.trial2")] = ""
     rows[2][header.index("Answer.trial3")] = '{"trial": 1'  # one rater's broken answer does not stop the others
     broken = tmp_path / "mturk.csv"
     with broken.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     summary = ingest.ingest(str(study_path), [str(broken)], tmp_path / "ratings.csv")
-    assert summary["do_not_count"][ingest.UNSET]["count"] == 1
+    assert summary["do_not_count"][ingest.UNSET]["count"] == 2
     assert summary["problems"]["unreadable submissions"]["count"] == 1
     key = answer_key.load(study_path)
-    [unset] = [row for row in ratings.read(tmp_path / "ratings.csv") if row.excluded == ingest.UNSET]
-    assert unset.trial == key.listed[unset.form][1][0]  # the second of its form, by its place
+    for unset in (row for row in ratings.read(tmp_path / "ratings.csv") if row.excluded == ingest.UNSET):
+        assert unset.trial == key.listed[unset.form][1][0]  # the second of its form, by its place
     assert summary["rows"] == 72 - 12
 
 

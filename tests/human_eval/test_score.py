@@ -144,6 +144,7 @@ def test_the_report_is_one_file_and_shows_photo_then_colorization(scored, study_
     page = (folder / "report.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     assert "http" not in page.replace("http-equiv", "")
+    assert "These answers are made up" in page
     assert "ColTran (paper), oracle" in page
     assert "62.0 +- 0.99" in page
     plots = [base64.b64decode(data) for data in re.findall(r'class="plot"[^>]*base64,([^"]*)', page)]
