@@ -1,6 +1,7 @@
-"""A study folder without its export: two forms of a small design, with colors for images."""
+"""A study folder without its export: three forms of a small design, with colors for images."""
 
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -27,9 +28,15 @@ def make_study(folder: pathlib.Path, *, images: int = 12, samples: int = 3, bloc
     return folder
 
 
+@pytest.fixture(scope="session")
+def _study_template(tmp_path_factory):
+    return make_study(tmp_path_factory.mktemp("template") / "study")
+
+
 @pytest.fixture
-def study_path(tmp_path):
-    return make_study(tmp_path / "study")
+def study_path(_study_template, tmp_path):
+    """A study folder of the test's own: 12 images, 3 samples, 3 forms."""
+    return pathlib.Path(shutil.copytree(_study_template, tmp_path / "study"))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ FIELDS = {field.name: BY_TYPE[field.type] for field in dataclasses.fields(Rating
 FIELDS |= {"kind": st.sampled_from(ratings.KINDS), "chosen": st.sampled_from(("", *ratings.PLACES))}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.builds(Rating, **FIELDS), max_size=4))
 def test_what_is_written_is_read_and_no_cell_is_a_formula(table):
     data = ratings.to_csv(table)

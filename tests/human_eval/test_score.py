@@ -4,7 +4,9 @@ import base64
 import csv
 import dataclasses
 import json
+import pathlib
 import re
+import shutil
 import statistics
 
 import pytest
@@ -62,11 +64,11 @@ def test_always_right_is_never_fooled_and_always_wrong_always(rate, expected, sc
 
 
 def test_a_coin_is_fooled_in_half(scored):
-    folder, _ = scored("--rate=0.5", "--image_sd=0", "--sample_sd=0", "--rater_sd=0", "--raters=40")
+    folder, _ = scored("--rate=0.5", "--image_sd=0", "--sample_sd=0", "--rater_sd=0", "--raters=20")
     found = numbers(folder)
     for one in found["samples"].values():
         assert abs(one["rate"] - 0.5) <= 3 * one["standard_errors"]["iid"]
-    assert abs(found["agreement"]["krippendorff_alpha"]) < 0.05
+    assert abs(found["agreement"]["krippendorff_alpha"]) < 0.08
     bias = json.loads((folder / "score.json").read_text())["order_bias"]
     assert bias["interval"][0] < 0.5 < bias["interval"][1]
 
@@ -179,6 +181,15 @@ def test_html_in_names_stays_text(study_path, tmp_path):
     assert "&lt;script&gt;" in page
 
 
+@pytest.fixture(scope="module")
+def played_study(tmp_path_factory, _study_template):
+    """A study with a sitting for each form; its table is changed by the tests."""
+    folder = pathlib.Path(shutil.copytree(_study_template, tmp_path_factory.mktemp("played") / "study"))
+    assert study.main(["simulate", f"--study={folder}", f"--out={folder / 'played'}", "--seed=1", "--raters=1"]) == 0
+    assert study.main(["ingest", f"--study={folder}", str(folder / "played" / "mturk.csv")]) == 0
+    return folder, ratings.read(folder / "private" / "ratings.csv")
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
@@ -193,15 +204,13 @@ def test_html_in_names_stays_text(study_path, tmp_path):
         ("excluded", lambda row: "all of them", "no rating counts of 36"),
     ],
 )
-def test_a_table_that_does_not_fit_gets_one_line(field, value, message, study_path, tmp_path, capsys):
-    played = tmp_path / "played"
-    assert study.main(["simulate", f"--study={study_path}", f"--out={played}", "--seed=1", "--raters=1"]) == 0
-    assert study.main(["ingest", f"--study={study_path}", str(played / "mturk.csv")]) == 0
-    table = ratings.read(study_path / "private" / "ratings.csv")
+def test_a_table_that_does_not_fit_gets_one_line(field, value, message, played_study, tmp_path, capsys):
+    folder, table = played_study
     changed = [dataclasses.replace(row, **{field: value(row)}) for row in table]
-    ratings.write(study_path / "private" / "ratings.csv", changed)
+    ratings.write(tmp_path / "ratings.csv", changed)
     capsys.readouterr()
-    assert study.main(["score", f"--study={study_path}", f"--out={tmp_path / 's'}"]) == 2
+    arguments = [f"--study={folder}", f"--ratings={tmp_path / 'ratings.csv'}", f"--out={tmp_path / 's'}"]
+    assert study.main(["score", *arguments]) == 2
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import scipy.stats
 
 from human_eval import design, power, rater_model
 from human_eval import standard_errors as se
@@ -19,9 +18,13 @@ def made_up(seed: int = 0, images: int = 200, per_image: int = 5, raters: int = 
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 5), (3, 5), (5, 5), (1057, 2500)])
-def test_wilson_is_scipys(successes, trials):
-    low, high = scipy.stats.binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    assert se.wilson(successes, trials) == pytest.approx((low, high))
+def test_wilsons_ends_are_the_rates_that_the_score_test_just_accepts(successes, trials):
+    share = successes / trials
+    low, high = se.wilson(successes, trials)
+    assert 0 <= low <= share <= high <= 1
+    for end in {low, high} - {share}:
+        assert abs(share - end) == pytest.approx(1.959964 * math.sqrt(end * (1 - end) / trials), rel=1e-5)
+    assert se.wilson(0, 0) == (0, 1)
 
 
 def test_against_closed_forms():
@@ -46,7 +49,7 @@ def test_against_closed_forms():
 def test_bootstraps_against_a_loop_of_plain_resampling():
     ratings = made_up(images=30, raters=12)
     rng, two_way, tool = np.random.default_rng(5), [], []
-    for _ in range(1500):
+    for _ in range(800):
         images, raters = (np.bincount(rng.integers(n, size=n), minlength=n) for n in (30, 12))
         weight = images[ratings.image] * raters[ratings.rater]
         two_way.append((weight * ratings.fooled).sum() / weight.sum())
@@ -56,8 +59,8 @@ def test_bootstraps_against_a_loop_of_plain_resampling():
             trials += list(rng.choice(own, len(own)))
         tool.append(np.mean(trials))
     found = se.all_estimates(ratings, seed=2, replicates=4000)
-    assert found["two_way_bootstrap"].standard_error == pytest.approx(np.std(two_way), rel=0.08)
-    assert found["amt_tool"].standard_error == pytest.approx(np.std(tool), rel=0.08)
+    assert found["two_way_bootstrap"].standard_error == pytest.approx(np.std(two_way), rel=0.1)
+    assert found["amt_tool"].standard_error == pytest.approx(np.std(tool), rel=0.1)
 
 
 def test_one_seed_one_result_in_any_chunks(monkeypatch):
