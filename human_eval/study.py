@@ -3,15 +3,23 @@
     coltran-study export --truth records/holdout --colorized colorized/ --out study --seed 1
 
 makes a folder with the rater page (open study/public/index.html in a browser, or put study/public on any web server),
-opaque images, a batch CSV, and a private answer key that never leaves study/private.
+opaque images, a batch CSV, and a private answer key that never leaves study/private. When the answers are in,
+
+    coltran-study ingest --study study answers/*.json
+    coltran-study score --study study --out study/score
+
+make one table of ratings and the fooling rates. `coltran-study COMMAND --help` says more.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import sys
 from collections.abc import Sequence
 
 from coltran import cli
+from coltran.errors import UserError
 
 PROG = "coltran-study"
 _EXPORT = """\
@@ -19,8 +27,18 @@ Write a study folder: every chosen image's truth against each of its samples, sh
 each, "which one has fake colors?". The paper used 500 images, 3 samples and 5 raters a form.
 """
 
+# Each has a module of its name with a docstring for --help, `add_options` and `run`; only the one in use is imported.
+_OTHERS = {
+    "ingest": "join raters' answers with the answer key into one table",
+    "score": "fooling rates, standard errors and a report",
+    "simulate": "raters with known effects, in every format",
+    "power": "expected standard errors of a planned study",
+    "forget": "delete one rater's ratings",
+}
 
-def parser() -> argparse.ArgumentParser:
+
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The options of all commands; of those in other modules, only `command`'s in full."""
     parser = cli.Parser(PROG, __doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=PROG)
     export = commands.add_parser("export", help="write the study folder", description=_EXPORT)
@@ -34,16 +52,27 @@ def parser() -> argparse.ArgumentParser:
     add("--block", type=cli.positive, default=50, help="images a form (50)")
     add("--image", choices=("hi", "lo"), default="hi", help="which resolution to show (hi)")
     add("--name", default="Which image has fake colors?", help="the page's title")
+    for name, text in _OTHERS.items():
+        module = importlib.import_module(f"human_eval.{name}") if name == command else None
+        other = commands.add_parser(name, help=text, description=module and module.__doc__)
+        if module:
+            module.add_options(other.add_argument)
     return parser
 
 
 def parse(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
     """The command's options, and the arguments that are left for Beam."""
-    return parser().parse_known_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    return parser(next(iter(argv), None)).parse_known_args(argv)
 
 
 def _command(argv: Sequence[str] | None) -> None:
     found, beam_arguments = parse(argv)
+    if found.command in _OTHERS:
+        if beam_arguments:
+            raise UserError(f"no option '{beam_arguments[0]}' (see {PROG} {found.command} --help)")
+        importlib.import_module(f"human_eval.{found.command}").run(found)
+        return
     from human_eval import export
 
     fields = {name: value for name, value in vars(found).items() if name != "command"}

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from human_eval import study
+from human_eval import ingest, ratings, study
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
@@ -79,5 +79,12 @@ def test_a_whole_form_from_disk(browser, exported):
         exposures += [exposure["actual_ms"] for exposure in trial["exposures"]]
     exposures.sort()
     assert abs(exposures[len(exposures) // 2] - 1000) <= 50
+    (exported / "answers.json").write_text(json.dumps(answers))
+    out = exported / "private" / "ratings.csv"
+    summary = ingest.ingest(str(exported), [str(exported / "answers.json")], out)
+    assert (summary["count"], summary["problems"]) == (5, {})  # the order logged is the page's flip of the listed one
+    for rating, trial in zip(ratings.read(out), sorted(answers["trials"], key=lambda t: t["trial"]), strict=True):
+        assert (rating.trial, rating.chosen) == (trial["trial"], "second")
+        assert rating.fooled is (roles[trial["fake"]]["role"] == "truth")
     requests = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
     assert all(name.startswith("file://") for name in requests)

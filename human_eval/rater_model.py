@@ -1,0 +1,128 @@
+"""A model of raters: on the logit scale, effects of image, sample and rater, a bias to one side, and lapses.
+
+It answers what real raters cannot: whether standard errors and intervals are right, and how many raters a study needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from coltran.errors import UserError
+
+_NODES = 48  # of Gauss-Hermite quadrature; exact to far below what 10,000 ratings could tell
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Effects:
+    """Known effects.
+
+    Attributes:
+      rate: fooling rate over all images, samples, raters and orders; 0 and 1 are raters who are always right or wrong.
+      image_sd: standard deviation over images, in logits.
+      sample_sd: over the samples of an image.
+      rater_sd: over raters.
+      first_bias: logits in favor of calling the first image fake.
+      lapse: share of answers given by coin.
+    """
+
+    rate: float = 0.42
+    image_sd: float = 1.0
+    sample_sd: float = 0.6
+    rater_sd: float = 0.6
+    first_bias: float = 0.0
+    lapse: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Variances:
+    """Parts of the variance of one rating; they sum to rate (1 - rate).
+
+    Attributes:
+      image: of the mean over raters, from pair to pair (image and sample effects together).
+      rater: of the mean over pairs, from rater to rater.
+      rest: of a single rating around both.
+    """
+
+    image: float
+    rater: float
+    rest: float
+
+
+def draw(
+    effects: Effects,
+    image: np.ndarray,
+    pair: np.ndarray,
+    rater: np.ndarray,
+    truth_first: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Whether each rating is fooled: bool [n].
+
+    Args:
+      effects: known effects; each image, pair and rater draws its own.
+      image, pair, rater: int [n], numbers from 0 of the image, of the (image, sample) and of the rater.
+      truth_first: bool [n], the order shown.
+      rng: of all draws.
+    Raises:
+      UserError: a rate that the lapses make impossible.
+    """
+    sizes = (
+        (image, effects.image_sd),
+        (pair, effects.sample_sd),
+        (rater, effects.rater_sd),
+    )
+    logits = np.full(len(image), intercept(effects))
+    for numbers, deviation in sizes:
+        logits += deviation * rng.standard_normal(int(numbers.max(initial=-1)) + 1)[numbers]
+    chance = _chance(logits, np.where(truth_first, 1.0, -1.0), effects)
+    return rng.random(len(image)) < chance
+
+
+def intercept(effects: Effects) -> float:
+    """The logit at which all effects together give `effects.rate`; raises UserError where none does."""
+    low, high = effects.lapse / 2, 1 - effects.lapse / 2
+    if effects.rate in (low, high):
+        return -np.inf if effects.rate == low else np.inf
+    if not low < effects.rate < high:
+        raise UserError(f"--rate {effects.rate}: with a share of {effects.lapse} lapses it lies from {low} to {high}")
+    total = np.sqrt(effects.image_sd**2 + effects.sample_sd**2 + effects.rater_sd**2)
+    points, weights = _normal_nodes(total)
+    below, above = -60.0, 60.0
+    for _ in range(60):  # halving 120 logits down to the precision of a float
+        middle = (below + above) / 2
+        too_low = weights @ _mean_chance(middle + points, effects) < effects.rate
+        below, above = (middle, above) if too_low else (below, middle)
+    return middle
+
+
+def variances(effects: Effects) -> Variances:
+    """The parts of a rating's variance, for one sample of each image and balanced orders."""
+    middle = intercept(effects)
+    of_pair, pair_weights = _normal_nodes(np.hypot(effects.image_sd, effects.sample_sd))
+    of_rater, rater_weights = _normal_nodes(effects.rater_sd)
+    chance = _mean_chance(middle + of_pair[:, None] + of_rater, effects)
+    image = _variance(chance @ rater_weights, pair_weights)
+    rater = _variance(pair_weights @ chance, rater_weights)
+    return Variances(image=image, rater=rater, rest=effects.rate * (1 - effects.rate) - image - rater)
+
+
+def _chance(logits: np.ndarray, side: np.ndarray | float, effects: Effects) -> np.ndarray:
+    """P(fooled); `side` is 1 where the truth comes first, so that calling the first fake is to be fooled, else -1."""
+    from scipy.special import expit
+
+    return effects.lapse / 2 + (1 - effects.lapse) * expit(logits + side * effects.first_bias)
+
+
+def _mean_chance(logits: np.ndarray, effects: Effects) -> np.ndarray:
+    return (_chance(logits, 1.0, effects) + _chance(logits, -1.0, effects)) / 2
+
+
+def _normal_nodes(deviation: float) -> tuple[np.ndarray, np.ndarray]:
+    points, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+    return deviation * points, weights / weights.sum()
+
+
+def _variance(values: np.ndarray, weights: np.ndarray) -> float:
+    return float(weights @ values**2 - (weights @ values) ** 2)
