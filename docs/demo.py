@@ -63,6 +63,9 @@ def commands(out: str, steps: int) -> list[str]:
         f"--out {out}/fid",
         f"coltran-study export --truth {out}/records --colorized {out}/colorized --out {out}/study "
         "--images 20 --seed 1",
+        f"coltran-study simulate --study {out}/study --out {out}/rehearsal --seed 1",
+        f"coltran-study ingest --study {out}/study --out {out}/rehearsal/ratings.csv {out}/rehearsal/turkle.csv",
+        f"coltran-study score --study {out}/study --ratings {out}/rehearsal/ratings.csv --out {out}/rehearsal/score",
         f"coltran-colorize {out}/{PHOTO} --samples 3 --out {out}/colored {runs} --seed 1",
     ]
 
@@ -74,6 +77,8 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     print(f"{tiles(pathlib.Path(options.out, 'photos'))} tiles of 9 photos in {options.out}/photos")
+    # Simulated raters are refused in a folder that holds answers already: made-up and real ones must never mix.
+    shutil.rmtree(pathlib.Path(options.out, "rehearsal"), ignore_errors=True)
     shutil.copy(importlib.resources.files("skimage.data") / PHOTO, options.out)
     for command in commands(options.out, options.steps):
         print(f"\n$ {command}", flush=True)
@@ -85,6 +90,7 @@ def main() -> None:
         ("gallery (gray, samples, truth)", "colorized/gallery.png"),
         ("FID, a report", "fid/report.html"),
         ("study page, for a browser", "study/public/index.html"),
+        ("fooling rates, made-up raters", "rehearsal/score/report.html"),
         ("one photo, colorized whole", "colored/contact_sheet.png"),
     ):
         print(f"  {what:31} {pathlib.Path(options.out, name)}")
