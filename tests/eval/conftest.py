@@ -6,7 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from tests.conftest import load_arrays, reference_path
+from coltran import records
+from eval.extractors import RANDOM_NOTE, Extractor
+from tests.conftest import load_arrays, reference_path, write_records
+from tests.eval.fid_runs import SIZES, truth_rows
 
 _path = functools.partial(reference_path, kept_in="fid", below="fid")
 
@@ -84,3 +87,36 @@ def checkpoints(tmp_path_factory):
     for stage, side in STAGES.items():
         save_untrained(root / stage, stage, side)
     return root
+
+
+@pytest.fixture(scope="session")
+def holdout(tmp_path_factory):
+    """21 truth records in 3 shards: a number that no batch size divides."""
+    rows = truth_rows("holdout", 21, seed=100)
+    return write_records(tmp_path_factory.mktemp("holdout") / "records", records.TRUTH, SIZES, rows, num_shards=3)
+
+
+@pytest.fixture(scope="session")
+def more(tmp_path_factory):
+    """9 further truth records."""
+    return write_records(
+        tmp_path_factory.mktemp("more") / "records", records.TRUTH, SIZES, truth_rows("more", 9, seed=200)
+    )
+
+
+@pytest.fixture
+def quick_features(monkeypatch):
+    """Features that cost nothing and do not depend on the batch: 2048 fixed mixtures of a few pixels."""
+    from eval import fid_job
+
+    mixing = np.random.default_rng(0).normal(size=(48, 2048))
+
+    def engine(images):
+        corner = images[:, :4, :4].reshape(len(images), 48).astype(np.float64)
+        return (corner[:, None, :] @ mixing)[:, 0].astype(np.float32)
+
+    quick = Extractor(
+        name="random", weights_sha256="0" * 64, resize="tf1", comparable=False, note=RANDOM_NOTE, engine=engine
+    )
+    monkeypatch.setattr(fid_job, "shared_extractor", lambda options: quick)
+    return quick

@@ -1,95 +1,22 @@
-"""coltran-fid as a user runs it: the job's number is the in-memory number, and sets that would mislead are refused."""
+"""coltran-fid as a user runs it: the job's number is the in-memory number, whatever it is made from."""
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from coltran import colors, partition, record_folder, records
 from eval import fid, fid_options
-from eval.distance import frechet_distance
-from eval.extractors import RANDOM_NOTE, Extractor, load_extractor
-from eval.fid_rows import OVERLAP_ALLOWED, OVERLAP_UNCHECKED
-from eval.statistics import Statistics
-from tests.conftest import smooth_photo, write_records
-
-SIZES = records.Sizes(lo=16, hi=32)
-RANDOM = ["--extractor=random", "--batch_size=4"]
-
-
-def run(capsys, *arguments) -> tuple[int, str, str]:
-    status = fid.main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-def refused(capsys, tmp_path, *arguments) -> str:
-    """The one line that a run ends with, and nothing written."""
-    out = tmp_path / "refused"
-    status, printed, errors = run(capsys, "--out", out, *arguments)
-    assert status == 2
-    assert printed == ""
-    assert not (out / "fid.json").exists()
-    lines = [line for line in errors.splitlines() if line.startswith("coltran-fid: ")]
-    assert len(lines) == 1
-    assert "Traceback" not in errors
-    return lines[0]
+from eval.extractors import RANDOM_NOTE, load_extractor
+from eval.fid_rows import OVERLAP_UNCHECKED
+from tests.conftest import write_records
+from tests.eval.fid_runs import RANDOM, in_memory, only_score, pixels, quick_options, refused, run
 
 
 @pytest.fixture(scope="module")
 def extractor():
     return load_extractor("random")
-
-
-def truth_rows(name: str, count: int, seed: int, hi: int = 32) -> list[dict]:
-    return [
-        {
-            records.KEY: f"val/{name}_{index}",
-            records.CROP: 0,
-            records.LABEL: -1,
-            records.GRAYSCALE: 0,
-            records.RGB_HI: smooth_photo(seed + index, hi, hi),
-            records.RGB_LO: smooth_photo(seed + index + 500, 16, 16),
-        }
-        for index in range(count)
-    ]
-
-
-@pytest.fixture(scope="module")
-def holdout(tmp_path_factory):
-    """21 truth records in 3 shards: a number that no batch size divides."""
-    rows = truth_rows("holdout", 21, seed=100)
-    return write_records(tmp_path_factory.mktemp("holdout") / "records", records.TRUTH, SIZES, rows, num_shards=3)
-
-
-@pytest.fixture(scope="module")
-def more(tmp_path_factory):
-    """9 further truth records."""
-    return write_records(
-        tmp_path_factory.mktemp("more") / "records", records.TRUTH, SIZES, truth_rows("more", 9, seed=200)
-    )
-
-
-def pixels(folder, feature=records.RGB_HI, keys=None) -> np.ndarray:
-    rows = record_folder.open_folder(str(folder)).read([records.KEY, feature])
-    return np.stack([row[feature] for row in rows if keys is None or row[records.KEY] in keys])
-
-
-def in_memory(extractor, real: np.ndarray, fake: np.ndarray) -> float:
-    first, second = (Statistics.from_features(extractor.features(images)) for images in (real, fake))
-    return frechet_distance(first, second)
-
-
-def only_score(result):
-    """Of a result of one row and one repeat."""
-    (row,) = result.rows
-    (score,) = row.scores
-    assert row.fid == score.fid
-    return score
 
 
 def test_the_job_gives_the_in_memory_number(capsys, tmp_path, holdout, more, extractor):
@@ -127,24 +54,6 @@ def test_the_job_gives_the_in_memory_number(capsys, tmp_path, holdout, more, ext
     assert "is of other images or options" in errors
 
 
-@pytest.fixture
-def quick_features(monkeypatch):
-    """Features that cost nothing and do not depend on the batch: 2048 fixed mixtures of a few pixels."""
-    from eval import fid_job
-
-    mixing = np.random.default_rng(0).normal(size=(48, 2048))
-
-    def engine(images):
-        corner = images[:, :4, :4].reshape(len(images), 48).astype(np.float64)
-        return (corner[:, None, :] @ mixing)[:, 0].astype(np.float32)
-
-    quick = Extractor(
-        name="random", weights_sha256="0" * 64, resize="tf1", comparable=False, note=RANDOM_NOTE, engine=engine
-    )
-    monkeypatch.setattr(fid_job, "shared_extractor", lambda options: quick)
-    return quick
-
-
 @pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (3, 7), (2, 32)])
 def test_same_features_same_number(workers, batch_size, tmp_path, holdout, more, colorized_folder, quick_features):
     options = fid_options.Options(
@@ -171,11 +80,6 @@ def test_same_features_same_number(workers, batch_size, tmp_path, holdout, more,
 def sample_pixels(folder, sample: int) -> np.ndarray:
     rows = record_folder.open_folder(str(folder)).read([records.SAMPLE, records.RGB_HI])
     return np.stack([row[records.RGB_HI] for row in rows if row[records.SAMPLE] == sample])
-
-
-def quick_options(tmp_path, **changes) -> fid_options.Options:
-    changes = {name: (str(value),) if name in ("real", "fake") else value for name, value in changes.items()}
-    return fid_options.Options(out=str(tmp_path / "fid"), extractor="random", **changes)
 
 
 def test_another_sample_of_each_image(tmp_path, holdout, colorized_folder, quick_features, capsys):
@@ -219,39 +123,6 @@ def test_last_batch_and_more_images_than_dimensions(tmp_path, quick_features, mo
     assert [count for count, _ in result.curve][-1] == 5003
     assert result.fid_corrected < result.fid
     assert result.kid_standard_error > 0
-
-
-def test_overlap_of_one_key_is_refused(capsys, tmp_path, holdout):
-    rows = truth_rows("other", 5, seed=300)
-    rows[3][records.KEY] = "val/holdout_7"
-    fake = write_records(tmp_path / "fake", records.TRUTH, SIZES, rows)
-    everything = ["--num=all", "--allow_unequal"]
-    line = refused(capsys, tmp_path, "--real", holdout, "--fake", fake, *everything, *RANDOM)
-    assert "1 of 5 fake images have their own truth among the real ones (val/holdout_7)" in line
-    assert "--allow_overlap" in line
-
-
-def test_allowed_overlap_is_marked_and_identical_sets_are_at_0(tmp_path, holdout, quick_features):
-    result = only_score(fid.run(quick_options(tmp_path, real=holdout, fake=holdout, allow_overlap=True)))
-    assert result.fid < 1e-6 * np.trace(np.cov(quick_features.features(pixels(holdout)), rowvar=False))
-    assert result.overlap == OVERLAP_ALLOWED
-    assert result.overlapping_keys == 21
-    assert result.comparable is False
-    assert OVERLAP_ALLOWED in result.notes
-
-
-def test_png_folders_say_that_overlap_is_unchecked(tmp_path, holdout, quick_features):
-    folder = tmp_path / "png"
-    folder.mkdir()
-    images = np.stack([smooth_photo(seed, 32, 32) for seed in range(5)])
-    for index, image in enumerate(images):
-        Image.fromarray(image).save(folder / f"{index}.png")
-    result = only_score(fid.run(quick_options(tmp_path, real=holdout, fake=folder)))
-    assert result.overlap == OVERLAP_UNCHECKED
-    assert result.overlapping_keys is None
-    assert result.fake.kind == "PNG files"
-    chosen = partition.choose([f"val/holdout_{index}" for index in range(21)], seed=0, num=5)
-    assert result.fid == pytest.approx(in_memory(quick_features, pixels(holdout, keys=chosen), images), rel=1e-10)
 
 
 def test_coarse_colors_and_the_grayscale_row(tmp_path, truth_folder, colorized_folder, quick_features):
@@ -324,86 +195,3 @@ def test_statistics_of_other_tools_are_marked(tmp_path, holdout, more, quick_fea
     assert f"{tmp_path / 'theirs.npz'} does not say of how many images it is" in result.notes
     assert f"extractor of {tmp_path / 'theirs.npz'} unchecked" in result.notes
     assert result.comparable is False
-
-
-def test_bad_png_folders(capsys, tmp_path, holdout):
-    folder = tmp_path / "png"
-    folder.mkdir()
-    arguments = ["--real", holdout, "--fake", folder, *RANDOM]
-    assert "not a record folder" in refused(capsys, tmp_path, *arguments)
-    Image.fromarray(smooth_photo(0, 32, 32)).save(folder / "a.png")
-    assert "images: 1, but a distance needs at least 2" in refused(capsys, tmp_path, *arguments)
-    Image.fromarray(smooth_photo(0, 32, 40)).save(folder / "b.png")
-    assert "b.png has 40x32 pixels, others of the set 32x32" in refused(capsys, tmp_path, *arguments)
-    (folder / "b.png").write_bytes((folder / "a.png").read_bytes()[:300])
-    assert "b.png: PNG data is cut or damaged" in refused(capsys, tmp_path, *arguments)
-    assert "no record keys" in refused(capsys, tmp_path, *arguments, "--fake_part=truth")
-    Image.fromarray(smooth_photo(0, 32, 32)).save(folder / "c.jpg")
-    assert "1 lossy images (c.jpg)" in refused(capsys, tmp_path, *arguments)
-
-
-def test_bad_record_folders(capsys, tmp_path, holdout, more):
-    line = refused(capsys, tmp_path, "--real", holdout, "--fake", tmp_path / "none", *RANDOM)
-    assert f"{tmp_path / 'none'}: no such folder" in line
-    larger = write_records(
-        tmp_path / "larger", records.TRUTH, records.Sizes(lo=16, hi=64), truth_rows("larger", 3, 400, hi=64)
-    )
-    line = refused(capsys, tmp_path, "--real", holdout, "--fake", larger, *RANDOM)
-    assert f"--real has images of 32x32, {larger} of 64x64" in line
-    line = refused(capsys, tmp_path, "--real", holdout, larger, "--fake", more, *RANDOM)
-    assert "images of 32x32 and 64x64 in one set" in line
-    line = refused(capsys, tmp_path, "--real", holdout, holdout, "--fake", more, *RANDOM)
-    assert "both hold 'val/holdout_" in line
-    line = refused(capsys, tmp_path, "--real", holdout, "--fake", more, "--num=all", *RANDOM)
-    assert "21 real images against 9 of" in line
-    assert "--num 9, or --allow_unequal" in line
-    line = refused(capsys, tmp_path, "--real", holdout, "--fake", more, "--num=10", *RANDOM)
-    assert "--num 10: the folder has only 9 images" in line
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--extractor=inception", "--weights=nowhere.pth"], "no Inception weights at nowhere.pth"),
-        (["--extractor=tfgan"], "saved_model.pb"),
-        (["--extractor=vgg"], "invalid choice: 'vgg'"),
-        (["--direct_running_mode=multi_threading"], "loses records without an error"),
-        (["--extracter=random"], "Did you mean '--extractor'?"),
-        (["--weights_seed=-1"], "expected a whole number from 0 on, got '-1'"),
-    ],
-)
-def test_wrong_flags(flags, message, capsys, tmp_path, holdout, more):
-    assert message in refused(capsys, tmp_path, "--real", holdout, "--fake", more, *flags)
-
-
-def test_an_output_that_cannot_be_written_is_refused_first(capsys, tmp_path, holdout, more):
-    (tmp_path / "file").write_text("")
-    for out, message in (
-        (tmp_path / "file", "is a file; name a folder"),
-        (tmp_path / "file" / "a" / "fid", "file is no folder"),
-    ):
-        status, _, errors = run(capsys, "--real", holdout, "--fake", more, "--out", out, *RANDOM)
-        assert status == 2
-        assert message in errors
-
-
-def test_an_engine_that_loses_images_is_noticed(tmp_path, holdout, more, quick_features, monkeypatch):
-    from coltran.errors import UserError
-    from eval import fid_job
-
-    kept = fid_job.ExtractFeatures.process
-    monkeypatch.setattr(fid_job.ExtractFeatures, "process", lambda self, parts: list(kept(self, parts))[1:])
-    with pytest.raises(UserError, match=r"\d features of \d images of .* arrived"):
-        fid.run(quick_options(tmp_path, real=holdout, fake=more))
-    assert not (tmp_path / "fid" / "fid.json").exists()
-
-
-def test_help_loads_no_heavy_library():
-    code = (
-        "import sys\nfrom eval import fid\n"
-        "try:\n    fid.main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'apache_beam', 'tensorflow', 'jax', 'scipy'} & set(sys.modules)\nsys.exit(f'{heavy}' if heavy else 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "--allow_overlap" in done.stdout

@@ -13,7 +13,6 @@ import pytest
 from coltran.errors import UserError
 from eval import fid, fid_job
 from eval.fid_options import Options, RowSpec
-from tests.eval.test_fid import holdout, more, quick_features  # noqa: F401
 
 
 def options(out, real, fake, **changes) -> Options:
@@ -21,7 +20,7 @@ def options(out, real, fake, **changes) -> Options:
 
 
 @pytest.fixture
-def seen(quick_features, monkeypatch):  # noqa: F811
+def seen(quick_features, monkeypatch):
     """How many images went through the network; a list of one number."""
     count = [0]
     kept = fid_job.ExtractFeatures._features
@@ -35,7 +34,7 @@ def seen(quick_features, monkeypatch):  # noqa: F811
     return count
 
 
-def test_a_failed_run_goes_on_and_gives_the_same_bytes(tmp_path, holdout, more, seen, monkeypatch):  # noqa: F811
+def test_a_failed_run_goes_on_and_gives_the_same_bytes(tmp_path, holdout, more, seen, monkeypatch):
     whole = fid.run(options(tmp_path / "whole", holdout, more))
     assert seen[0] == 18
     seen[0] = 0
@@ -62,7 +61,7 @@ def test_a_failed_run_goes_on_and_gives_the_same_bytes(tmp_path, holdout, more, 
     assert not (tmp_path / "cut" / "_work").exists()
 
 
-def test_a_damaged_features_file_is_made_again(tmp_path, holdout, more, seen):  # noqa: F811
+def test_a_damaged_features_file_is_made_again(tmp_path, holdout, more, seen):
     whole = fid.run(options(tmp_path / "a", holdout, more))
     path = max((tmp_path / "a" / "features").rglob("*.npz"), key=lambda path: path.stat().st_size)
     images = len(np.load(path)["keys"])
@@ -73,7 +72,7 @@ def test_a_damaged_features_file_is_made_again(tmp_path, holdout, more, seen):  
     assert seen[0] == images
 
 
-def test_further_rows_compute_only_what_is_new(tmp_path, holdout, more, seen):  # noqa: F811
+def test_further_rows_compute_only_what_is_new(tmp_path, holdout, more, seen):
     first = options(tmp_path / "a", holdout, more)
     fid.run(first)
     seen[0] = 0
@@ -96,7 +95,7 @@ def test_further_rows_compute_only_what_is_new(tmp_path, holdout, more, seen):  
 
 
 @pytest.mark.slow
-def test_killed_and_run_again_or_by_two_processes(tmp_path, holdout, more):  # noqa: F811
+def test_killed_and_run_again_or_by_two_processes(tmp_path, holdout, more):
     def command(out, *more_arguments):
         arguments = [
             "--real",
