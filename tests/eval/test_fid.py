@@ -188,9 +188,9 @@ def refused_by_extractor(tmp_path, saved, more, quick_features) -> str:
 
 
 def test_statistics_of_other_tools_are_marked(tmp_path, holdout, more, quick_features):
-    features = quick_features.features(pixels(more))
+    features = quick_features.features(pixels(holdout))
     np.savez(tmp_path / "theirs.npz", mu=features.mean(axis=0), sigma=np.cov(features, rowvar=False))
-    result = only_score(fid.run(quick_options(tmp_path, real=tmp_path / "theirs.npz", fake=holdout)))
+    result = only_score(fid.run(quick_options(tmp_path, real=tmp_path / "theirs.npz", fake=more)))
     assert (result.overlap, result.counts_equal, result.real.count) == (OVERLAP_UNCHECKED, None, None)
     assert f"{tmp_path / 'theirs.npz'} does not say of how many images it is" in result.notes
     assert f"extractor of {tmp_path / 'theirs.npz'} unchecked" in result.notes

@@ -39,6 +39,7 @@ def test_tiny_images(kind, resize, golden, parity, parity_weights, tiny_images):
     assert _error(engine(tiny_images), parity("tiny_golden.npz")[f"pool3_{kind}_{golden}"]) < TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resize", ["tf1", "halfpixel"])
 def test_photos(resize, parity, parity_weights):
     photos = parity("features16.npz")

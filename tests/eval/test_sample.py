@@ -64,6 +64,7 @@ def test_a_sample_does_not_depend_on_what_shares_its_batch(sampled, truth_folder
             np.testing.assert_array_equal(value, whole[place][name], err_msg=f"{place} {name}")
 
 
+@pytest.mark.slow
 def test_a_smaller_colorizer_and_one_upsampler_for_color_and_space(truth_folder, checkpoints, tmp_path, capsys):
     save_untrained(tmp_path / "small", "colorizer", 8)
     save_untrained(tmp_path / "joint", "spatial_upsampler", 32, num_input_levels=8)

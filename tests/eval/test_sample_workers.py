@@ -17,6 +17,8 @@ from tests.eval.conftest import STAGES
 from tests.eval.test_sample import rows, run
 from tests.pipelines.test_preprocess import contents
 
+pytestmark = pytest.mark.slow  # each run compiles its programs anew
+
 
 @pytest.fixture(scope="module")
 def many_shards(tmp_path_factory):
@@ -54,7 +56,6 @@ def test_two_threads(undisturbed, many_shards, checkpoints, tmp_path, capsys):
     assert len(rows(tmp_path / "out")) == 120
 
 
-@pytest.mark.slow
 def test_two_processes(undisturbed, many_shards, checkpoints, tmp_path):
     more = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     subprocess.run(command(many_shards, checkpoints, tmp_path / "out", *ARGUMENTS, *more), check=True)
@@ -90,7 +91,6 @@ def test_the_compiled_size_is_part_of_the_fingerprint(undisturbed, many_shards, 
     assert "other inputs or options" in err
 
 
-@pytest.mark.slow
 def test_killed_in_the_middle_of_two_workers(undisturbed, many_shards, checkpoints, tmp_path):
     """SIGKILL when some but not all shards are finished; the rerun makes the others alone, to the same bytes."""
     out = tmp_path / "out"
