@@ -53,7 +53,7 @@ def wait_for_step(workdir, step, child):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interrupted_run_equals_an_undisturbed_one(truth_folder, undisturbed, tmp_path, how):
     # The first run would go to step 100,000, so that it is surely interrupted; --steps may differ on resume.
     child = start(truth_folder, tmp_path, 100_000)

@@ -251,6 +251,7 @@ def test_a_full_disk_gets_one_line_and_the_run_can_go_on(photo_folder, tmp_path,
     assert run(capsys, *arguments)[0] == 0
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_gives_the_same_bytes(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
