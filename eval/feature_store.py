@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Sequence
 
@@ -20,7 +19,7 @@ from coltran.errors import UserError
 from eval.extractors import Extractor
 from eval.image_sources import Source
 from eval.inception_graph import FEATURE_DIMS
-from eval.statistics_files import load_arrays
+from eval.statistics_files import load_arrays, save_arrays
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,6 +92,4 @@ _ARRAYS = ("features", "colorfulness", "diversity")
 
 def save(path: str, features: Features) -> None:
     """Writes a part; it appears under its name only when it is complete."""
-    buffer = io.BytesIO()
-    np.savez(buffer, keys=np.array(features.names), **{name: getattr(features, name) for name in _ARRAYS})
-    storage.write_bytes(path, buffer.getvalue())
+    save_arrays(path, keys=np.array(features.names), **{name: getattr(features, name) for name in _ARRAYS})

@@ -78,7 +78,11 @@ def _compute(rows: Sequence[Row], extractor: Extractor, fingerprint: str, option
         with _progress(total, engine_options):
             engine.run_pipeline(lambda pipeline: fid_job.build(pipeline, parts, options, work), engine_options)
     features_seconds = time.monotonic() - started
-    load = functools.lru_cache(_KEPT_SETS)(lambda images: fid_score.load_set(images, extractor, store, work))
+    kept = functools.lru_cache(_KEPT_SETS)(lambda identity: fid_score.load_set(sets[identity], extractor, store, work))
+
+    def load(images: ImageSet) -> SetFeatures:
+        return kept(images.identity)  # rows share sets without sharing the objects
+
     result = _score(rows, load, extractor, fingerprint, options)
     _write_statistics(rows, load, extractor, options)
     fid_report.write(options.out, result, rows, [fid_score.extremes(row.pairs[0], load) for row in rows])

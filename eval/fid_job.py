@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import io
 import itertools
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from eval.image_sets import ImageSet
 from eval.image_sources import Source, to_rgb
 from eval.inception_graph import FEATURE_DIMS
 from eval.statistics import Statistics
-from eval.statistics_files import load_arrays
+from eval.statistics_files import load_arrays, save_arrays
 
 # One network and one batch in it at a time for all threads of a process: TensorFlow uses every core by itself, and a
 # second batch would only double the memory.
@@ -252,9 +251,7 @@ def write_group(folder: str, identity: str, group: int, statistics: Statistics) 
         arrays = {"features": statistics.features[np.lexsort(statistics.features[:, :8].T)]}
     else:
         arrays = {"count": np.int64(statistics.count), "mean": statistics.mean, "scatter": statistics.scatter}
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    storage.write_bytes(_group_path(folder, identity, group), buffer.getvalue())
+    save_arrays(_group_path(folder, identity, group), **arrays)
 
 
 def read_groups(folder: str, images_set: ImageSet) -> list[Statistics]:

@@ -88,9 +88,7 @@ def write(
         arrays["features"] = features
         if keys is not None:
             arrays["keys"] = np.array(keys)
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    storage.write_bytes(path, buffer.getvalue())
+    save_arrays(path, **arrays)
 
 
 def read(path: str) -> SavedStatistics:
@@ -129,6 +127,13 @@ def read(path: str) -> SavedStatistics:
         keys=None if keys is None else tuple(keys.tolist()),
         about=json.loads(str(arrays["about"])) if "about" in arrays else None,
     )
+
+
+def save_arrays(path: str, **arrays: np.ndarray) -> None:
+    """Writes an .npz file, local or gs://; it appears under its name only when it is complete."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    storage.write_bytes(path, buffer.getvalue())
 
 
 def load_arrays(path: str) -> dict[str, np.ndarray]:
