@@ -29,6 +29,7 @@ each, "which one has fake colors?". The paper used 500 images, 3 samples and 5 r
 
 # Each has a module of its name with a docstring for --help, `add_options` and `run`; only the one in use is imported.
 _OTHERS = {
+    "serve": "run the study on a server of your own",
     "ingest": "join raters' answers with the answer key into one table",
     "score": "fooling rates, standard errors and a report",
     "simulate": "raters with known effects, in every format",
