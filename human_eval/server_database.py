@@ -4,8 +4,8 @@ private/server.sqlite    mode 0600: sittings and answers of the study
 private/pilot.sqlite     mode 0600: those of a pilot, which never mix with them
 private/*.lock           held by the server that is running
 
-Every change is one transaction, on the disk (WAL, synchronous=FULL) before anybody is told of it. Two unique indices hold
-the design's promise whatever a program does: a place of a form has one rater, and a rater gets a form once.
+Every change is one transaction, on the disk (WAL, synchronous=FULL) before anybody is told of it. Two unique indices
+hold the design's promise whatever a program does: a place of a form has one rater, and a rater gets a form once.
 """
 
 from __future__ import annotations
