@@ -6,17 +6,14 @@ import csv
 import dataclasses
 import hashlib
 import io
-import json
 import pathlib
 from collections.abc import Mapping
 
 from coltran.errors import UserError
 from human_eval.opaque_files import ROLES
 from human_eval.ratings import KINDS
-from human_eval.study_folder import KEY_COLUMNS
+from human_eval.study_folder import DESIGN, KEY, KEY_COLUMNS, SECRET, listed_pair, load_secret, read_design
 
-KEY = pathlib.PurePath("private", "key.csv")
-_BATCH = pathlib.PurePath("public", "batch.csv")
 DEFAULT_MODEL = "colorized"  # of a key without a column `model`
 DEFAULT_KIND = "test"
 
@@ -40,10 +37,10 @@ class AnswerKey:
     """All trials of a study.
 
     Attributes:
-      study: a digest of the key; names the study in tables.
+      study: names the study in tables; a digest of the key where no design lies beside it.
       pairs: by trial number.
       listed: by form, its trials in the page's order, each (trial number, first file, second file) before any flip;
-        empty where the public folder is not at hand.
+        empty where the design is not at hand.
       form_sizes: by form, how many test trials it has.
     """
 
@@ -62,16 +59,20 @@ def load(folder: str | pathlib.Path) -> AnswerKey:
     path = pathlib.Path(folder) / KEY
     if not path.is_file():
         raise UserError(f"{folder}: is no study folder ({KEY} is missing); give the folder that export wrote")
-    data = path.read_bytes()
-    batch = pathlib.Path(folder) / _BATCH
-    return from_bytes(data, batch.read_bytes() if batch.is_file() else None, str(path))
+    key = from_bytes(path.read_bytes(), str(path))
+    if not (pathlib.Path(folder) / DESIGN).is_file():
+        return key
+    design = read_design(pathlib.Path(folder) / DESIGN)
+    secret = load_secret(pathlib.Path(folder) / SECRET)
+    listed = {form.form: tuple((t.trial, *listed_pair(secret, t)) for t in form.trials) for form in design.forms}
+    return dataclasses.replace(key, study=design.study, listed=listed)
 
 
-def from_bytes(key: bytes, batch: bytes | None, where: str) -> AnswerKey:
-    """The answer key of a key.csv and a batch.csv; raises as `load`."""
+def from_bytes(key: bytes, where: str) -> AnswerKey:
+    """The answer key of a key.csv alone; raises as `load`."""
     rows = list(csv.DictReader(io.StringIO(_text(key, where))))
-    if not rows or not set(KEY_COLUMNS) <= set(rows[0]):
-        raise UserError(f"{where}: expected the columns {', '.join(KEY_COLUMNS)} and at least one row")
+    if not rows or not set(KEY_COLUMNS[:6]) <= set(rows[0]):
+        raise UserError(f"{where}: expected the columns {', '.join(KEY_COLUMNS[:6])} and at least one row")
     by_trial: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         by_trial.setdefault(row["trial"], []).append(row)
@@ -82,7 +83,7 @@ def from_bytes(key: bytes, batch: bytes | None, where: str) -> AnswerKey:
     return AnswerKey(
         study=hashlib.sha256(key).hexdigest()[:12],
         pairs={pair.trial: pair for pair in pairs},
-        listed=_listed(batch) if batch else {},
+        listed={},
         form_sizes=sizes,
     )
 
@@ -111,15 +112,3 @@ def _pair(rows: list[dict[str, str]], where: str) -> Pair:
     return Pair(
         **numbers, kind=kind, model=model, key=rows[0]["key"], truth=files["truth"], colorized=files["colorized"]
     )
-
-
-def _listed(batch: bytes) -> dict[int, tuple[tuple[int, str, str], ...]]:
-    # Only a check hangs on it, so a batch file that was edited beyond recognition is as good as none.
-    try:
-        rows = list(csv.DictReader(io.StringIO(batch.decode())))
-        return {
-            int(row["form"]): tuple((int(t["trial"]), *map(str, t["images"])) for t in json.loads(row["trials"]))
-            for row in rows
-        }
-    except (KeyError, TypeError, ValueError):
-        return {}

@@ -1,87 +1,249 @@
-"""Which rater sees which images: blocks, Latin squares, and the order within a pair. Pure functions of a seed.
+"""Design a study: which rater sees which pairs, and all images under names that tell nothing.
 
-The paper's study (section 5.5): 500 images, 3 samples each, 5 raters; the truth and a recolored image one after the
-other; "which one has fake colors?".
+    coltran-study design --truth records/holdout --colorized colorized --out study --seed 1
+    coltran-study design --truth records/holdout --colorized ours=a --colorized theirs=b --out study --seed 1
+    coltran-study design --study study --top_up study/score/top_up.csv
 
-The images are cut into blocks; each block has one form per sample. Form f of a block shows sample (i + f) mod K of its
-i-th image, so that over the forms every pair is shown exactly once, no form shows an image twice, and the samples
-are balanced within a form.
+The paper's study (section 5.5) is the default: 500 images, 3 samples of each, 5 ratings of every pair. Folders are
+record folders, or folders of PNGs (KEY.png for truths; KEY.png or KEY/SAMPLE.png for colorizations). Every form begins
+with practice and has catch trials (the truth against obviously wrong colors), both from images that are not rated. The
+same seed gives the same design; a self-check prints its counts, and refuses a design that breaks a promise.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
+import pathlib
+import shutil
 from collections.abc import Sequence
 
-import numpy as np
-
-from coltran import partition
+from coltran import cli, partition
 from coltran.errors import UserError
+from coltran.record_folder import COMPLETED
+from human_eval import cost, forms, study_folder
+from human_eval.forms import WRONG_COLORS, Form, Pool, Variant
+from human_eval.study_folder import StudyDesign
+
+LUMA = pathlib.PurePath("private", "luma.json")
+_DECISIVE = ("seed", "images", "samples", "raters", "block", "practice", "catch", "image")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One pair of images.
+def add_options(add) -> None:
+    add("--truth", metavar="FOLDER", help="photos: record folder of coltran-preprocess, or PNGs")
+    add(
+        "--colorized",
+        metavar="[NAME=]FOLDER",
+        action="append",
+        help="colorizations: record folder of coltran-sample, or PNGs; repeat it to compare models",
+    )
+    add("--out", metavar="FOLDER", help="new study folder, on the local disk")
+    add("--seed", type=int, help="decides on images, forms and orders; write it down")
+    add("--images", type=cli.positive, default=500, help="how many images, chosen by hash (500)")
+    add("--samples", type=cli.positive, default=3, help="colorizations of each by each model, from 0 up (3)")
+    add("--raters", type=cli.positive, default=5, help="ratings of each pair (5)")
+    add("--block", type=cli.positive, default=50, help="most rated images a form (50)")
+    add("--practice", type=_count, default=10, help="practice pairs a form, with feedback (10)")
+    add("--catch", type=cli.fraction, default=0.1, help="catch trials, as a share of a form's rated pairs (0.1)")
+    add("--image", choices=("hi", "lo"), default="hi", help="which resolution of records to show (hi)")
+    add("--title", default="Which photo has fake colors?", help="the page's title")
+    add("--images_to", metavar="FOLDER", help="where the images go, gs:// for a cluster's workers (OUT/public/images)")
+    add("--secret", metavar="FILE", help="secret of an earlier study, for the very same file names (default: drawn)")
+    add("--study", metavar="FOLDER", help="with --top_up: the study to add forms to")
+    add("--top_up", metavar="FILE", help="add forms for the pairs that top_up.csv of `score` lists")
+    cost.add_options(add)
 
-    Attributes:
-      trial: opaque number within the study, which says nothing of the image.
-      key: record key of the image.
-      sample: which colorization of it.
-      truth_first: True where the truth is listed first; the page may flip the pair, and says so in its results.
+
+def run(found: argparse.Namespace, beam_arguments: Sequence[str] = ()) -> None:
+    from pipelines import beam_options
+
+    options = beam_options.beam_options(beam_arguments)
+    if found.top_up or found.study:
+        from human_eval import top_up
+
+        return top_up.run(found, options)
+    missing = [f"--{name}" for name in ("truth", "colorized", "out", "seed") if getattr(found, name) is None]
+    if missing:
+        raise UserError(f"{' and '.join(missing)} must be given (see coltran-study design --help)")
+    if found.seed < 0:
+        raise UserError(f"--seed {found.seed}: must not be negative")
+    design, truth, models = plan_study(found)
+    out = pathlib.Path(found.out)
+    if not is_finished(out, design):
+        _prepare(out, found.secret)
+        write_parts(out, design, design.forms, truth, models, options)
+        (out / COMPLETED).touch()
+    report(found, design)
+    return None
+
+
+def plan_study(found: argparse.Namespace) -> tuple[StudyDesign, object, list]:
+    """The design that the command line asks for, with the opened truth and models.
+
+    Raises:
+      UserError: folders that cannot be read or do not fit together, or too few images.
     """
+    from human_eval import design_check
 
-    trial: int
-    key: str
-    sample: int
-    truth_first: bool
+    truth, models = open_sources(found.truth, named_folders(found.colorized), found.image)
+    variants = [Variant(model=model.model, sample=sample) for model in models for sample in range(found.samples)]
+    pool = choose_images(truth, models, variants, found)
+    made_from = {name: getattr(found, name) for name in _DECISIVE} | {
+        "truth": truth.fingerprint,
+        "models": {model.model: model.fingerprint for model in models},
+    }
+    planned = forms.plan(pool, variants, block=found.block, catch=found.catch, raters=found.raters, seed=found.seed)
+    images = found.images_to or str(pathlib.Path(found.out) / study_folder.IMAGES)
+    design = StudyDesign(
+        study=study_folder.study_id(made_from),
+        title=found.title,
+        side=truth.side,
+        made_from=made_from,
+        sources={
+            "truth": found.truth,
+            "models": {model.model: model.path for model in models},
+            "images": images if found.images_to else "",
+        },
+        forms=tuple(planned),
+    )
+    design_check.check(design)
+    return design, truth, models
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Form:
-    """What one rater does in one sitting, in this order."""
+def named_folders(arguments: Sequence[str]) -> dict[str, str]:
+    """{model: folder} of --colorized; one without a name is called `colorized`.
 
-    form: int
-    trials: tuple[Trial, ...]
+    Raises:
+      UserError: a name twice, or one that the tables use.
+    """
+    from human_eval.answer_key import DEFAULT_MODEL
+
+    named: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, path = argument.partition("=")
+        name, path = (name, path) if equals and "/" not in name else (DEFAULT_MODEL, argument)
+        if not name or not path or not all(c.isalnum() or c in "-_.+ " for c in name):
+            raise UserError(f"--colorized {argument}: expected FOLDER or NAME=FOLDER, NAME of letters, digits and -_.+")
+        if name in named or name in (WRONG_COLORS, "truth"):
+            raise UserError(f"--colorized {argument}: the name '{name}' is taken; give each folder one: NAME=FOLDER")
+        named[name] = path
+    return named
 
 
-def design(keys: Sequence[str], *, images: int, samples: int, block: int, seed: int) -> list[Form]:
-    """The forms of a study.
+def open_sources(truth: str, models: dict[str, str], image: str) -> tuple:
+    """The truth and the models as `pair_sources.Source`, of one size; raises UserError for what does not fit."""
+    from human_eval import pair_sources
+
+    photos = pair_sources.open_source(truth, pair_sources.TRUTH, image)
+    opened = [pair_sources.open_source(path, name, image) for name, path in models.items()]
+    for model in opened:
+        if model.side != photos.side:
+            raise UserError(
+                f"{truth} has {photos.side} pixels a side and {model.path} {model.side}; a pair must be of one size"
+            )
+    return photos, opened
+
+
+def choose_images(truth, models: Sequence, variants: Sequence[Variant], found: argparse.Namespace) -> Pool:
+    """Images for tests, practice and catch trials, disjoint, by hash of (seed, key).
+
+    Practice takes further colorized images where there are any, and obviously wrong colors of other photos elsewhere.
+
+    Raises:
+      UserError: fewer images than asked, or colorizations without a truth.
+    """
+    have = {model.model: set(model.found) for model in models}
+    keys = set.intersection(*(model.keys for model in models))
+    complete = {key for key in keys if all((key, v.sample) in have[v.model] for v in variants)}
+    absent = sorted(complete - truth.keys)
+    if absent:
+        raise UserError(
+            f"{len(absent)} colorized images have no truth in {truth.path}, first '{absent[0]}'; "
+            "give the folder that they were sampled from"
+        )
+    order = partition.shuffled(complete, found.seed)
+    if found.images > len(order):
+        raise UserError(
+            f"--images {found.images}: only {len(order)} images have a truth and all {len(variants)} samples; ask for "
+            "fewer, or sample more images"
+        )
+    test, spare = order[: found.images], order[found.images :]
+    others = partition.shuffled(truth.keys - complete, found.seed)
+    practice: list[tuple[str, Variant]] = [
+        (key, variants[place % len(variants)]) for place, key in enumerate(spare[: found.practice])
+    ]
+    rest = spare[len(practice) :] + others
+    wanting = found.practice - len(practice)
+    practice += [(key, Variant(model=WRONG_COLORS, sample=0)) for key in rest[:wanting]]
+    catch = rest[wanting:]
+    needed = sum(forms.catch_count(len(block), found.catch) for block in forms.blocks(test, found.block))
+    if len(practice) < found.practice or len(catch) < needed:
+        raise UserError(
+            f"{truth.path}: {found.practice} practice and {needed} catch pairs need as many images that are not rated, "
+            f"but only {len(spare) + len(others)} are left; lower --images, --practice or --catch"
+        )
+    return Pool(test=test, catch=catch[:needed], practice=practice)
+
+
+def is_finished(out: pathlib.Path, design: StudyDesign) -> bool:
+    """Whether a folder holds this very study, perhaps with forms that were added since.
+
+    Raises:
+      UserError: it holds something else.
+    """
+    if (out / COMPLETED).exists() and (out / study_folder.DESIGN).exists():
+        found = study_folder.load_design(out)
+        if (found.study, found.forms[: len(design.forms)]) != (design.study, design.forms):
+            raise UserError(f"{out}: holds another finished study; give --out a new folder (raters may have seen it)")
+        return True
+    if out.is_dir() and {child.name for child in out.iterdir()} - {"public", "private"}:
+        raise UserError(f"{out}: is not empty and is no study; give --out a new folder")
+    return False
+
+
+def _prepare(out: pathlib.Path, secret: str | None) -> None:
+    """A study folder with its secret, ready for the images; of an interrupted design nothing but the secret stays."""
+    if secret and not pathlib.Path(secret).is_file():
+        raise UserError(f"{secret}: no such file; give private/secret of a study")
+    if secret and not (out / study_folder.SECRET).exists():
+        study_folder.private_file(out / study_folder.SECRET, pathlib.Path(secret).read_bytes())
+    shutil.rmtree(out / "public", ignore_errors=True)
+
+
+def write_parts(out: pathlib.Path, design: StudyDesign, new: Sequence[Form], truth, models, options) -> None:
+    """Writes the images of the new forms, then the answer key and the design of all forms.
 
     Args:
-      keys: of all images that have `samples` colorizations and a truth.
-      images: how many of them to use, the first by hash of (seed, key).
-      samples: colorizations per image, K.
-      block: images a form; the last block may be smaller.
-      seed: of the choice, the trial numbers and all orders.
-    Returns:
-      Forms numbered from 0; each of the images * samples pairs stands in exactly one of them.
-    Raises:
-      UserError: fewer images than asked.
+      out: the study folder.
+      design: with all forms.
+      new: those whose images are not there yet.
+      truth, models: opened sources.
+      options: of Beam.
     """
-    if images > len(keys):
-        raise UserError(
-            f"--images {images}: only {len(keys)} images have a truth and all {samples} samples; ask for fewer, or "
-            "sample more images"
-        )
-    chosen = partition.shuffled(keys, seed)[:images]
-    rng = np.random.default_rng([seed, images, samples, block])
-    numbers = iter(rng.permutation(images * samples).tolist())
-    forms = []
-    for start in range(0, images, block):
-        members = chosen[start : start + block]
-        for rotation in range(samples):
-            pairs = [(key, (place + rotation) % samples) for place, key in enumerate(members)]
-            forms.append(_form(len(forms), pairs, numbers, rng))
-    return forms
+    from human_eval import leak_audit, pair_images
+    from pipelines import beam_options
+
+    secret = study_folder.load_secret(out / study_folder.SECRET)
+    images = str(design.sources["images"] or out / study_folder.IMAGES)
+    luma = str(out / LUMA) if beam_options.is_local(options) else ""
+    pair_images.write_images(truth, models, new, secret, images, luma, options)
+    study_folder.private_file(out / study_folder.KEY, study_folder.key_csv(secret, design.forms))
+    study_folder.level_times(out / "public")
+    leak_audit.refuse_leaks(out, design)
+    study_folder.private_file(out / study_folder.DESIGN, design.to_json())
 
 
-def _form(form: int, pairs: Sequence[tuple[str, int]], numbers, rng: np.random.Generator) -> Form:
-    # The truth comes first in half of the pairs; which half gets the odd one is drawn.
-    first = np.arange(len(pairs)) < (len(pairs) + rng.integers(2)) // 2
-    rng.shuffle(first)
-    trials = [
-        Trial(trial=next(numbers), key=key, sample=sample, truth_first=bool(truth_first))
-        for (key, sample), truth_first in zip(pairs, first, strict=True)
-    ]
-    rng.shuffle(trials)
-    return Form(form=form, trials=tuple(trials))
+def report(found: argparse.Namespace, design: StudyDesign) -> None:
+    """Prints the self-check's counts, the estimate, and where everything lies."""
+    from human_eval import design_check
+
+    print(design_check.describe(design))
+    print(cost.describe(design, found))
+    out = pathlib.Path(found.out or found.study)
+    rows = [("images", design.sources["images"] or out / study_folder.IMAGES), ("answer key", out / study_folder.KEY)]
+    print(cli.table([*rows, ("next", f"coltran-study serve --study {out}, or coltran-study export --study {out}")]))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, got '{text}'")
+    return int(text)

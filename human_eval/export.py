@@ -1,149 +1,161 @@
-"""Beam job behind `coltran-study export`: from two record folders to a study folder."""
+"""Write a study's rater page: for a web server, for Mechanical Turk, or for a Turkle server.
+
+    coltran-study export --study study --format static
+    coltran-study export --study study --format turkle --image_url https://images.example.org/study/
+    coltran-study export --study study --format mturk --image_url https://images.example.org/study/
+
+`static` writes public/index.html, which runs from disk or from any web server that has public/. `mturk` and `turkle`
+write a batch CSV (one row a form) and its HTML template; their images are public/images, on a web server of yours.
+`mturk` also writes one question XML a form for the API (HTMLQuestion; with --page_url ExternalQuestion too). A leak
+audit runs at the end. Our own server (`coltran-study serve`) needs no export.
+"""
 
 from __future__ import annotations
 
-import collections
-import dataclasses
+import argparse
 import pathlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
 
-import apache_beam as beam
-
-from coltran import record_folder, records
+from coltran import cli
 from coltran.errors import UserError
-from coltran.record_folder import COMPLETED, RecordFolder
-from human_eval import design, leak_audit, opaque_files, study_folder
-from pipelines import beam_options, engine
-from pipelines.reading import ReadRecords
+from human_eval import leak_audit, mturk_questions, page, study_folder
+from human_eval.forms import Form
+from human_eval.study_folder import StudyDesign
+
+FORMATS = ("static", "mturk", "turkle")
+BATCH_COLUMNS = ("form", "trials")
+_RESULT_FIELD = '<input type="hidden" name="result" id="result" value="unset">'
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the command line says; see `coltran-study export --help`."""
-
-    truth: str
-    colorized: str
-    out: str
-    seed: int
-    images: int = 500
-    samples: int = 3
-    block: int = 50
-    image: str = "hi"
-    name: str = "Which image has fake colors?"
+def add_options(add) -> None:
+    add("--study", required=True, metavar="FOLDER", help="study folder of coltran-study design")
+    add("--format", choices=FORMATS, default="static", help="where the page will run (static)")
+    add("--image_url", metavar="URL", help="https address of public/images; needed for mturk and turkle")
+    add("--page_url", metavar="URL", help="https address of public/index.html, for ExternalQuestion (mturk)")
+    add_texts(add)
+    add("--pilot", action="store_true", help="mark all answers as a trial run, which never counts")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Result:
-    """What was exported."""
-
-    folder: str
-    forms: int
-    trials: int
-    images: int
+def add_texts(add) -> None:
+    """Options for what raters read, which `serve` has too."""
+    add("--title", help="the page's title (the design's)")
+    add("--consent", metavar="FILE", help="your consent text, .txt or .html (a short one of ours)")
+    add("--instructions", metavar="FILE", help="your instructions, .txt or .html (ours)")
 
 
-def run(options: Options, beam_arguments: Sequence[str] = ()) -> Result:
-    """Exports a study; raises UserError for what the user can put right."""
-    engine_options = beam_options.beam_options(beam_arguments)
-    pixels = records.RGB_HI if options.image == "hi" else records.RGB_LO
-    truth = record_folder.open_folder(options.truth, schema=records.TRUTH, needs=[pixels])
-    colorized = record_folder.open_folder(options.colorized, schema=records.COLORIZED, needs=[pixels])
-    side = _same_side(truth, colorized, options.image)
-    keys = _keys_with_all_samples(truth, colorized, options.samples)
-    forms = design.design(keys, images=options.images, samples=options.samples, block=options.block, seed=options.seed)
-    described = study_folder.describe_export(dataclasses.asdict(options), truth.manifest, colorized.manifest)
-    result = Result(
-        folder=options.out, forms=len(forms), trials=sum(len(form.trials) for form in forms), images=options.images
+def run(found: argparse.Namespace) -> None:
+    folder = pathlib.Path(found.study)
+    design = study_folder.load_design(folder)
+    images = _image_url(found, design)
+    if found.page_url:
+        _check_url("--page_url", found.page_url)
+    texts = page.read_texts(found.title or design.title, found.consent, found.instructions)
+    secret = study_folder.load_secret(folder / study_folder.SECRET)
+    written = {"static": _static, "mturk": _mturk, "turkle": _turkle}[found.format](
+        folder, design, secret, texts, images, found
     )
-    if study_folder.is_finished(pathlib.Path(options.out), described):
-        return result
-    out = _fresh_folder(options.out)
-    secret = study_folder.load_secret(out / "private" / "secret")
-    images = out / "public" / "images"
-    images.mkdir(parents=True, exist_ok=True)
-    engine.run_pipeline(lambda p: _build(p, truth, colorized, pixels, forms, secret, str(images)), engine_options)
-    _write_texts(out, options, forms, secret, side)
-    leaks = list(leak_audit.find_leaks(out / "public", out / "private" / "key.csv"))
-    if leaks:
-        raise UserError(f"{out}: the leak audit found {len(leaks)} leaks, first: {leaks[0]}; do not use this folder")
-    study_folder.private_file(out / study_folder.EXPORT, described)
-    (out / COMPLETED).touch()
-    return result
+    for outside in leak_audit.OUTSIDE:
+        study_folder.level_times(folder / outside)
+    leak_audit.refuse_leaks(folder, design)
+    trials = sum(len(form.trials) for form in design.forms)
+    print(f"{trials} pairs in {len(design.forms)} forms; leak audit: nothing found")
+    print(cli.table(written))
 
 
-def _same_side(truth: RecordFolder, colorized: RecordFolder, image: str) -> int:
-    sides = [getattr(folder.sizes, image) for folder in (truth, colorized)]
-    if sides[0] != sides[1]:
-        raise UserError(
-            f"{truth.path} has {sides[0]} pixels a side and {colorized.path} {sides[1]}; a pair must be of one size"
+def _image_url(found: argparse.Namespace, design: StudyDesign) -> str:
+    if not found.image_url:
+        if found.format != "static":
+            raise UserError(f"--format {found.format}: needs --image_url, the https address of public/images")
+        if design.sources["images"]:
+            raise UserError(f"the images are in {design.sources['images']}: give --image_url, where browsers find them")
+        return "images/"
+    _check_url("--image_url", found.image_url)
+    return found.image_url.rstrip("/") + "/"
+
+
+def _check_url(flag: str, url: str) -> None:
+    parts = urlsplit(url)
+    # A browser loads no insecure content into a secure frame; this machine itself counts as secure.
+    local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
+    if not parts.netloc or not (parts.scheme == "https" or local) or any(c in url for c in "\"'<>${} \n"):
+        raise UserError(f"{flag} {url}: expected an address such as https://images.example.org/study/")
+
+
+def _static(folder, design, secret, texts, images, found) -> list[tuple[str, object]]:
+    forms = [study_folder.public_form(secret, form) for form in design.forms]
+    html = page.render(
+        texts, mode="static", study=design.study, side=design.side, forms=forms, images=images, pilot=found.pilot
+    )
+    path = folder / "public" / "index.html"
+    path.write_bytes(html)
+    return [("rater page", f"{path} (?form=2&rater=NAME opens a form)"), ("images", folder / study_folder.IMAGES)]
+
+
+def _turkle(folder, design, secret, texts, images, found) -> list[tuple[str, object]]:
+    return _batch(_fresh(folder / "turkle"), "turkle", design, secret, texts, images, found)
+
+
+def _mturk(folder, design, secret, texts, images, found) -> list[tuple[str, object]]:
+    out = _fresh(folder / "mturk")
+    written = _batch(out, "mturk", design, secret, texts, images, found)
+    for form in design.forms:
+        shown = study_folder.public_form(secret, form)
+        html = page.render(
+            texts, mode="mturk", study=design.study, side=design.side, forms=[shown], images=images, pilot=found.pilot
         )
-    return sides[0]
+        _write(out / "questions" / f"form-{form.form + 1:04d}.xml", mturk_questions.html_question(html.decode()))
+        if found.page_url:
+            question = mturk_questions.external_question(found.page_url, form.form)
+            _write(out / "external" / f"form-{form.form + 1:04d}.xml", question)
+    written.append(("questions", f"{out / 'questions'} (HTMLQuestion, one a form)"))
+    if found.page_url:
+        written.append(("", f"{out / 'external'} (ExternalQuestion, one a form)"))
+    return written
 
 
-def _keys_with_all_samples(truth: RecordFolder, colorized: RecordFolder, samples: int) -> list[str]:
-    in_truth = {values[records.KEY] for values in truth.read([records.KEY])}
-    found = collections.defaultdict(set)
-    for values in colorized.read([records.KEY, records.SAMPLE]):
-        found[values[records.KEY]].add(values[records.SAMPLE])
-    complete = [key for key, has in found.items() if has.issuperset(range(samples))]
-    absent = [key for key in complete if key not in in_truth]
-    if absent:
-        raise UserError(
-            f"{len(absent)} colorized images have no truth in {truth.path}, first '{absent[0]}'; "
-            "give the folder that they were sampled from"
-        )
-    return complete
+def _batch(out: pathlib.Path, mode: str, design, secret, texts, images, found) -> list[tuple[str, object]]:
+    """A batch CSV and its template, in Mechanical Turk's format."""
+    rows = [(form.form, task_text(secret, form)) for form in design.forms]
+    _write(out / "batch.csv", study_folder.table(BATCH_COLUMNS, rows))
+    service = f'<p id="task" data-form="${{form}}" hidden>${{trials}}</p>\n  {_RESULT_FIELD}'
+    html = page.render(
+        texts,
+        mode=mode,
+        study=design.study,
+        side=design.side,
+        forms=[],
+        images=images,
+        pilot=found.pilot,
+        service=service,
+    )
+    _write(out / "template.html", mturk_questions.as_template(html.decode(), BATCH_COLUMNS))
+    raters = sorted({form.raters for form in design.forms})
+    return [
+        ("batch CSV", f"{out / 'batch.csv'} ({len(rows)} tasks, {' or '.join(map(str, raters))} assignments each)"),
+        ("template", out / "template.html"),
+    ]
 
 
-def _fresh_folder(path: str) -> pathlib.Path:
-    out = pathlib.Path(path)
-    if (out / COMPLETED).exists():
-        raise UserError(f"{out}: holds a finished study; give --out a new folder (raters may have seen this one)")
-    if out.is_dir() and {child.name for child in out.iterdir()} - {"public", "private"}:
-        raise UserError(f"{out}: is not empty and is no study; give --out a new folder")
-    shutil.rmtree(out / "public", ignore_errors=True)  # an interrupted export starts again, with the same secret
+def task_text(secret: bytes, form: Form) -> str:
+    """A form as plain text, which no escaping can hurt: TRIAL:FIRST:SECOND, in practice with the fake's place.
+
+    Args:
+      secret, form: of the study.
+    """
+    words = []
+    for trial in study_folder.public_form(secret, form)["trials"]:
+        names = [name.removesuffix(".png") for name in trial["images"]]
+        fake = [str(trial["images"].index(trial["fake"]))] if "fake" in trial else []
+        words.append(":".join([str(trial["trial"]), *names, *fake]))
+    return " ".join(words)
+
+
+def _fresh(out: pathlib.Path) -> pathlib.Path:
+    shutil.rmtree(out, ignore_errors=True)
     return out
 
 
-def _write_texts(out: pathlib.Path, options: Options, forms: Sequence, secret: bytes, side: int) -> None:
-    public, private = out / "public", out / "private"
-    page = study_folder.rater_page(secret, forms, name=options.name, width=side, height=side)
-    (public / "index.html").write_bytes(page)
-    (public / "batch.csv").write_bytes(study_folder.batch_csv(secret, forms))
-    study_folder.private_file(private / "key.csv", study_folder.key_csv(secret, forms))
-    study_folder.level_times(public)
-
-
-def _build(pipeline, truth, colorized, pixels: str, forms: Sequence, secret: bytes, images: str) -> None:
-    trials = collections.defaultdict(list)
-    for form in forms:
-        for trial in form.trials:
-            trials[trial.key].append(trial)
-    names = {"truth": [records.KEY, pixels], "colorized": [records.KEY, records.SAMPLE, pixels]}
-    pairs = {
-        role: pipeline
-        | f"Read {role}" >> ReadRecords(folder, names[role])
-        | f"Trials of {role}" >> beam.FlatMap(_by_trial, dict(trials), pixels)
-        for role, folder in (("truth", truth), ("colorized", colorized))
-    }
-    _ = pairs | "Pair" >> beam.CoGroupByKey() | "Write" >> beam.Map(_write_pair, secret, images)
-
-
-def _by_trial(values: Mapping[str, object], trials: Mapping[str, list], pixels: str) -> Iterator[tuple]:
-    """(trial number, image) for every trial that shows this record; a truth has no sample and serves them all."""
-    for trial in trials.get(values[records.KEY], ()):
-        if values.get(records.SAMPLE, trial.sample) == trial.sample:
-            yield trial.trial, values[pixels]
-
-
-def _write_pair(grouped: tuple[int, Mapping[str, Iterable]], secret: bytes, images: str) -> None:
-    trial, found = grouped
-    pair = [list(found[role]) for role in opaque_files.ROLES]
-    if [len(side) for side in pair] != [1, 1]:
-        raise UserError(
-            f"trial {trial}: expected one truth and one colorization, got {len(pair[0])} and {len(pair[1])}"
-        )
-    files = opaque_files.encode_pair(pair[0][0], pair[1][0])
-    for role, data in zip(opaque_files.ROLES, files, strict=True):
-        (pathlib.Path(images) / opaque_files.opaque_name(secret, trial, role)).write_bytes(data)
+def _write(path: pathlib.Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)

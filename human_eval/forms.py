@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -94,7 +95,7 @@ def blocks(keys: Sequence[str], block: int) -> list[Sequence[str]]:
     """The keys in blocks of at most `block`, as equal as can be."""
     count = -(-len(keys) // block)
     edges = [len(keys) * number // count for number in range(count + 1)]
-    return [keys[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [keys[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def plan(pool: Pool, variants: Sequence[Variant], *, block: int, catch: float, raters: int, seed: int) -> list[Form]:

@@ -18,7 +18,7 @@ ROLES = ("truth", "colorized")
 _CHUNK_OVERHEAD = 12
 _END_CHUNK = 12
 # Ancillary, private, safe to copy (PNG specification 1.2, section 3.3): decoders pass over it.
-_PADDING_CHUNK = b"paDd"
+PADDING_CHUNK = b"paDd"
 
 
 def opaque_name(secret: bytes, trial: int, role: str) -> str:
@@ -36,13 +36,11 @@ def encode_pair(truth: np.ndarray, colorized: np.ndarray) -> tuple[bytes, bytes]
     """
     if truth.shape != colorized.shape:
         raise ValueError(f"the truth is {list(truth.shape)}, the colorization {list(colorized.shape)}")
-    files = [_encode(truth), _encode(colorized)]
-    length = max(map(len, files)) + _CHUNK_OVERHEAD
-    first, second = (_pad(file, length) for file in files)
-    return first, second
+    return pad_pair(encode(truth), encode(colorized))
 
 
-def _encode(image: np.ndarray) -> bytes:
+def encode(image: np.ndarray) -> bytes:
+    """A PNG file without metadata of a uint8 [H, W, 3] image."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -50,8 +48,22 @@ def _encode(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def decode(file: bytes) -> np.ndarray:
+    """The pixels of a PNG file: uint8 [H, W, 3]."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(file)) as image:
+        return np.asarray(image)
+
+
+def pad_pair(first: bytes, second: bytes) -> tuple[bytes, bytes]:
+    """Both PNG files with a chunk of zeros before their ends, so that they are equally long."""
+    length = max(len(first), len(second)) + _CHUNK_OVERHEAD
+    return _pad(first, length), _pad(second, length)
+
+
 def _pad(file: bytes, length: int) -> bytes:
     filling = bytes(length - len(file) - _CHUNK_OVERHEAD)
-    crc = zlib.crc32(_PADDING_CHUNK + filling)
-    chunk = struct.pack(">I", len(filling)) + _PADDING_CHUNK + filling + struct.pack(">I", crc)
+    crc = zlib.crc32(PADDING_CHUNK + filling)
+    chunk = struct.pack(">I", len(filling)) + PADDING_CHUNK + filling + struct.pack(">I", crc)
     return file[:-_END_CHUNK] + chunk + file[-_END_CHUNK:]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from coltran.errors import UserError
 
 MODES = ("static", "mturk", "turkle", "server")
-_MARK = re.compile(r"/\*STYLE\*/|/\*PROGRAM\*/|/\*STUDY\*/|<!--(?:TITLE|CONSENT|INSTRUCTIONS)-->")
+_MARK = re.compile(r"/\*STYLE\*/|/\*PROGRAM\*/|/\*STUDY\*/|<!--(?:TITLE|CONSENT|INSTRUCTIONS|SERVICE)-->")
 _MAX_TEXT = 20_000  # bytes; a question of Mechanical Turk holds 65,535 in all
 
 
@@ -49,18 +49,20 @@ def render(
     forms: Sequence[dict],
     images: str = "images/",
     pilot: bool = False,
+    service: str = "",
     **more: object,
 ) -> bytes:
     """One page.
 
     Args:
       texts: to show.
-      mode: where it runs: from a file or web server (`static`), in a frame of `mturk` or `turkle`, or from our `server`.
+      mode: where it runs: from disk or any web server (`static`), as a task of `mturk` or `turkle`, from our `server`.
       study: the study's name.
       side: of the images, in pixels.
       forms: of `study_folder.public_form`; a rater chooses one where there are several.
       images: what stands before a file name: a relative or absolute URL that ends in a slash.
       pilot: whether the answers are of a trial run, and never count.
+      service: HTML that a service's task needs, such as the field that its form hands in.
       more: what the mode needs beside this (of `server`: session, answered).
     """
     about = {
@@ -83,6 +85,7 @@ def render(
         "<!--TITLE-->": html.escape(texts.title),
         "<!--CONSENT-->": texts.consent,
         "<!--INSTRUCTIONS-->": texts.instructions,
+        "<!--SERVICE-->": service,
     }
     # In one pass, so that a mark inside a text stays a text.
     return _MARK.sub(lambda found: parts[found[0]], (room / "rater.html").read_text()).encode()

@@ -44,8 +44,10 @@ def forget(folder: str | pathlib.Path, rater: str) -> None:
 
 
 def is_flipped(name: str, trial: int) -> bool:
-    """Whether the page turns a trial's listed order around: FNV-1a of `name|trial`, as page/rater.js has it."""
+    """Whether the page turns a trial's listed order around: hash of `name|trial`, as page/rater.js has it."""
     value = 0x811C9DC5
     for byte in f"{name}|{trial}".encode("utf-8", "replace"):
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+    value = ((value ^ (value >> 16)) * 0x85EBCA6B) & 0xFFFFFFFF
+    value = ((value ^ (value >> 13)) * 0xC2B2AE35) & 0xFFFFFFFF
     return bool((value ^ (value >> 16)) & 1)

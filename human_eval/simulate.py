@@ -64,19 +64,20 @@ def run(found: argparse.Namespace) -> None:
 
 def made_up_key(found: argparse.Namespace) -> AnswerKey:
     """The answer key of a study without images."""
-    from human_eval import design, opaque_files
+    from human_eval import forms, opaque_files
 
-    keys = [f"image-{number:05d}" for number in range(found.images)]
-    forms = design.design(keys, images=found.images, samples=found.samples, block=found.block, seed=found.seed)
+    pool = forms.Pool(test=[f"image-{number:05d}" for number in range(found.images)], catch=(), practice=())
+    variants = [forms.Variant(model="simulated", sample=sample) for sample in range(found.samples)]
+    planned = forms.plan(pool, variants, block=found.block, catch=0, raters=found.raters, seed=found.seed)
     pairs, listed = {}, {}
-    for form in forms:
+    for form in planned:
         for trial in form.trials:
             files = [opaque_files.opaque_name(_SEED_OF_SALT, trial.trial, role) for role in opaque_files.ROLES]
             pairs[trial.trial] = Pair(
                 trial=trial.trial,
                 form=form.form,
                 kind="test",
-                model="simulated",
+                model=trial.model,
                 key=trial.key,
                 sample=trial.sample,
                 truth=files[0],
@@ -88,7 +89,7 @@ def made_up_key(found: argparse.Namespace) -> AnswerKey:
         study=f"simulated-{found.seed}",
         pairs=pairs,
         listed={form: tuple(trials) for form, trials in listed.items()},
-        form_sizes={form.form: len(form.trials) for form in forms},
+        form_sizes={form.form: len(form.trials) for form in planned},
     )
 
 

@@ -1,14 +1,13 @@
-"""coltran-study: two-alternative forced choice studies with human raters.
+"""coltran-study: two-alternative forced choice studies with human raters, in five steps.
 
-    coltran-study export --truth records/holdout --colorized colorized/ --out study --seed 1
-
-makes a folder with the rater page (open study/public/index.html in a browser, or put study/public on any web server),
-opaque images, a batch CSV, and a private answer key that never leaves study/private. When the answers are in,
-
-    coltran-study ingest --study study answers/*.json
+    coltran-study design --truth records/holdout --colorized colorized --out study --seed 1
+    coltran-study export --study study          # a page for any web server; or for Turkle, or Mechanical Turk
+    coltran-study serve --study study           # or our own server
+    coltran-study ingest --study study study/private/server.sqlite
     coltran-study score --study study --out study/score
 
-make one table of ratings and the fooling rates. `coltran-study COMMAND --help` says more.
+design decides who sees what and writes opaque images and a private answer key that never leaves study/private; ingest
+makes one table of ratings, score the fooling rates. `coltran-study COMMAND --help` says more.
 """
 
 from __future__ import annotations
@@ -22,13 +21,10 @@ from coltran import cli
 from coltran.errors import UserError
 
 PROG = "coltran-study"
-_EXPORT = """\
-Write a study folder: every chosen image's truth against each of its samples, shown one after the other for one second
-each, "which one has fake colors?". The paper used 500 images, 3 samples and 5 raters a form.
-"""
-
 # Each has a module of its name with a docstring for --help, `add_options` and `run`; only the one in use is imported.
-_OTHERS = {
+_COMMANDS = {
+    "design": "choose images, make forms, and write the study folder",
+    "export": "write the rater page for a web server, Mechanical Turk or Turkle",
     "serve": "run the study on a server of your own",
     "ingest": "join raters' answers with the answer key into one table",
     "score": "fooling rates, standard errors and a report",
@@ -36,24 +32,14 @@ _OTHERS = {
     "power": "expected standard errors of a planned study",
     "forget": "delete one rater's ratings",
 }
+_ON_BEAM = ("design",)  # these take Beam's flags
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The options of all commands; of those in other modules, only `command`'s in full."""
+    """The options of all commands; only `command`'s in full."""
     parser = cli.Parser(PROG, __doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=PROG)
-    export = commands.add_parser("export", help="write the study folder", description=_EXPORT)
-    add = export.add_argument
-    add("--truth", required=True, metavar="FOLDER", help="record folder of coltran-preprocess")
-    add("--colorized", required=True, metavar="FOLDER", help="record folder of coltran-sample")
-    add("--out", required=True, metavar="FOLDER", help="study folder to write, on the local disk")
-    add("--seed", required=True, type=int, help="decides on images, forms and orders; write it down")
-    add("--images", type=cli.positive, default=500, help="how many images, chosen by hash (500)")
-    add("--samples", type=cli.positive, default=3, help="colorizations of each, from 0 up (3)")
-    add("--block", type=cli.positive, default=50, help="images a form (50)")
-    add("--image", choices=("hi", "lo"), default="hi", help="which resolution to show (hi)")
-    add("--name", default="Which image has fake colors?", help="the page's title")
-    for name, text in _OTHERS.items():
+    for name, text in _COMMANDS.items():
         module = importlib.import_module(f"human_eval.{name}") if name == command else None
         other = commands.add_parser(name, help=text, description=module and module.__doc__)
         if module:
@@ -69,25 +55,12 @@ def parse(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[s
 
 def _command(argv: Sequence[str] | None) -> None:
     found, beam_arguments = parse(argv)
-    if found.command in _OTHERS:
-        if beam_arguments:
-            raise UserError(f"no option '{beam_arguments[0]}' (see {PROG} {found.command} --help)")
-        importlib.import_module(f"human_eval.{found.command}").run(found)
-        return
-    from human_eval import export
-
-    fields = {name: value for name, value in vars(found).items() if name != "command"}
-    result = export.run(export.Options(**fields), beam_arguments)
-    print(f"{result.trials} pairs of {result.images} images in {result.forms} forms; leak audit: nothing found")
-    print(
-        cli.table(
-            [
-                ("rater page", f"{result.folder}/public/index.html"),
-                ("batch CSV", f"{result.folder}/public/batch.csv"),
-                ("answer key", f"{result.folder}/private/key.csv (keep it private)"),
-            ]
-        )
-    )
+    module = importlib.import_module(f"human_eval.{found.command}")
+    if found.command in _ON_BEAM:
+        return module.run(found, beam_arguments)
+    if beam_arguments:
+        raise UserError(f"no option '{beam_arguments[0]}' (see {PROG} {found.command} --help)")
+    return module.run(found)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,65 +1,116 @@
-// The rater page: loads a form's images, shows each pair, times every exposure by animation frames, keeps the answers.
-// It knows no answer: which image is real stands only in the study's private key.
+// The rater page: loads a form's photos, shows each pair, times every exposure by animation frames, hands in answers.
+// It knows no answer that counts: which photo is real stands only in the study's private key. Practice pairs say it.
+// No template literals here: batch services would fill in their placeholders.
 "use strict";
 (() => {
   const EXPOSURE_MS = 1000;
   const BLANK_MS = 600;
   const FIXATION_MS = 600;
+  const PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"; // what Mechanical Turk says to a worker who only looks
 
-  const study = JSON.parse(document.getElementById("study").textContent);
-  const query = new URLSearchParams(location.search);
   const element = (id) => document.getElementById(id);
+  const study = JSON.parse(element("study").textContent);
+  const query = new URLSearchParams(location.search);
+  const assignment = query.get("assignmentId") || "";
   const stage = element("stage");
+  const forms = study.forms.length ? study.forms : [formOfTheTask()];
+  // Of a task that several raters get: whose hash turns pairs around. Our server hands out orders instead.
+  const unknown = () => [...crypto.getRandomValues(new Uint8Array(8))].map((b) => b.toString(16).padStart(2, "0")).join("");
+  let flipName = study.mode === "server" ? "" : assignment || (study.mode === "static" ? "" : unknown());
   let images = new Map(); // file name -> decoded <img> on the stage
   let loading = 0; // number of the newest load; an older one that ends late is ignored
+  let loaded = false;
+  let consented = "";
 
+  const say = (text) => { element("problem").textContent = text; };
   const nextFrame = () => new Promise(requestAnimationFrame);
+  const pressed = (id) => new Promise((done) => element(id).addEventListener("click", done, { once: true }));
+  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-  // FNV-1a: blind to which image is real, and the same for one rater and trial whenever the page is opened.
+  // A batch task carries its form as plain text, which no service's escaping can hurt: "TRIAL:FIRST:SECOND" and, for
+  // practice, ":0" or ":1" for the fake one's place.
+  function formOfTheTask() {
+    const trials = element("task").textContent.trim().split(/\s+/).map((word) => {
+      const [trial, first, second, fake] = word.split(":");
+      const pair = { trial: Number(trial), images: [first + ".png", second + ".png"] };
+      return fake === undefined ? pair : { ...pair, practice: true, fake: pair.images[Number(fake)] };
+    });
+    return { form: Number(element("task").dataset.form), trials };
+  }
+
+  // FNV-1a, finished as MurmurHash3 does so that every bit depends on every byte. Blind to which photo is real, and the
+  // same for one rater and trial whenever the page is opened.
   function hash(text) {
     let value = 0x811c9dc5;
     for (const byte of new TextEncoder().encode(text)) value = Math.imul(value ^ byte, 0x01000193) >>> 0;
+    value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+    value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
     return (value ^ (value >>> 16)) >>> 0;
   }
 
-  function chosenForm() {
-    return study.forms.find((form) => String(form.form) === element("form").value);
+  function step(id) {
+    for (const section of document.querySelectorAll("[data-step]")) section.hidden = section.id !== id;
+    element("title").hidden = ["trial", "feedback"].includes(id);
+    say("");
+  }
+
+  const chosenForm = () => forms.find((form) => String(form.form) === element("form").value) || forms[0];
+
+  function refreshStart() {
+    const vision = document.querySelector("input[name=vision]:checked");
+    const deficient = vision && vision.value === "deficient";
+    const preview = assignment === PREVIEW;
+    element("start").disabled = !loaded || !vision || deficient || preview;
+    if (preview) say("This is a preview. Accept the task to begin.");
+    else if (deficient) say("Thank you, but this study needs raters with normal color vision. Please return the task.");
+    else if (loaded && vision) say("");
   }
 
   async function load(form) {
     const turn = ++loading;
     const start = element("start");
-    element("problem").textContent = "";
-    start.disabled = true;
+    loaded = false;
+    refreshStart();
     stage.querySelectorAll("img").forEach((image) => image.remove());
     images = new Map();
     const names = form.trials.flatMap((trial) => trial.images);
     for (const [done, name] of names.entries()) {
-      const image = new Image(study.width, study.height);
-      image.alt = "";
-      image.src = "images/" + name;
-      try {
-        await image.decode();
-      } catch {
-        if (turn === loading) {
-          element("problem").textContent = `Image ${done + 1} of ${names.length} could not be loaded. `
-            + "Please check your connection and reload this page.";
+      let image;
+      for (let attempt = 0; ; attempt++) {
+        image = new Image(study.width, study.height);
+        image.alt = "";
+        image.src = study.images + name;
+        try {
+          await image.decode();
+          break;
+        } catch {
+          if (turn !== loading) return;
+          if (attempt === 2) {
+            say("Photo " + (done + 1) + " of " + names.length + " could not be loaded. Please check your connection and reload this page.");
+            return;
+          }
+          await pause(500 * (attempt + 1));
         }
-        return;
       }
       if (turn !== loading) return;
       images.set(name, stage.appendChild(image));
-      start.textContent = `Loading the images… ${done + 1} of ${names.length}`;
+      start.textContent = "Loading the photos… " + (done + 1) + " of " + names.length;
     }
-    start.textContent = `Start (${form.trials.length} pairs)`;
-    start.disabled = false;
+    start.textContent = "Start (" + form.trials.length + " pairs)";
+    loaded = true;
+    refreshStart();
   }
 
-  // Waits for whole frames: until the frame that is nearest to `ms` after `since`.
+  // Waits for whole frames: until the frame that is nearest to `ms` after `since`; counts frames that came late.
   async function wait(since, ms, frame) {
     let now = since;
-    while (now - since < ms - frame / 2) now = await nextFrame();
-    return now;
+    let dropped = 0;
+    while (now - since < ms - frame / 2) {
+      const next = await nextFrame();
+      if (next - now > 1.5 * frame) dropped += Math.round((next - now) / frame) - 1;
+      now = next;
+    }
+    return { now, dropped };
   }
 
   async function measureFrame() {
@@ -69,18 +120,18 @@
     return gaps[5];
   }
 
-  // Shows one element for EXPOSURE_MS; returns what really happened.
+  // Shows one element for some time; returns what really happened.
   async function expose(thing, ms, frame) {
     thing.classList.add("shown");
     const onset = await nextFrame();
-    const offset = await wait(onset, ms, frame);
+    const { now, dropped } = await wait(onset, ms, frame);
     thing.classList.remove("shown");
-    return { planned_ms: ms, actual_ms: offset - onset, frame_ms: frame };
+    return { planned_ms: ms, actual_ms: now - onset, frame_ms: frame, dropped };
   }
 
   async function showPair(names, frame) {
-    const hidden = { happened: document.hidden };
-    const note = () => { hidden.happened = true; };
+    let interrupted = document.hidden;
+    const note = () => { interrupted = true; };
     document.addEventListener("visibilitychange", note);
     window.addEventListener("blur", note);
     await expose(element("fixation"), FIXATION_MS, frame);
@@ -90,12 +141,14 @@
     const second = await expose(images.get(names[1]), EXPOSURE_MS, frame);
     document.removeEventListener("visibilitychange", note);
     window.removeEventListener("blur", note);
-    return { exposures: [first, second], interrupted: hidden.happened };
+    return { exposures: [first, second], interrupted };
   }
 
   async function untilVisible() {
-    while (document.hidden) await new Promise((done) => setTimeout(done, 200));
+    while (document.hidden) await pause(200);
   }
+
+  const PLACE_OF_KEY = { f: 0, 1: 0, j: 1, 2: 1 };
 
   function answer() {
     const panel = element("answers");
@@ -113,15 +166,16 @@
         if (button) finish(Number(button.dataset.place));
       };
       const key = (event) => {
-        if (!event.repeat && (event.key === "1" || event.key === "2")) finish(Number(event.key) - 1);
+        const place = PLACE_OF_KEY[event.key.toLowerCase()];
+        if (!event.repeat && !event.ctrlKey && !event.metaKey && !event.altKey && place !== undefined) finish(place);
       };
       panel.addEventListener("click", click);
       document.addEventListener("keydown", key);
     });
   }
 
-  async function runTrial(trial, rater) {
-    const flipped = hash(`${rater}|${trial.trial}`) % 2 === 1;
+  async function runTrial(trial) {
+    const flipped = flipName !== "" && hash(flipName + "|" + trial.trial) % 2 === 1;
     const shown = flipped ? [...trial.images].reverse() : [...trial.images];
     const frame = await measureFrame();
     let pair = await showPair(shown, frame);
@@ -138,45 +192,190 @@
     };
   }
 
-  function finish(result) {
-    const text = JSON.stringify(result, null, 1);
-    window.studyResult = result; // for a page that embeds this one
-    const link = element("save");
-    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-    link.download = `answers-form${result.form}-${result.rater.replace(/[^A-Za-z0-9_-]/g, "_")}.json`;
-    element("trial").hidden = true;
-    element("end").hidden = false;
-    link.focus();
+  async function giveFeedback(trial, done, last) {
+    element("verdict").textContent = done.fake === trial.fake ? "Right!" : "Not this time: it was the other one.";
+    element("both").replaceChildren(...done.shown.map((name, place) => {
+      const figure = document.createElement("figure");
+      const image = images.get(name).cloneNode();
+      const words = document.createElement("figcaption");
+      const isFake = name === trial.fake;
+      words.textContent = (place ? "Second" : "First") + ": " + (isFake ? "fake" : "real");
+      image.classList.remove("shown");
+      image.alt = words.textContent;
+      figure.className = isFake ? "fake" : "real";
+      figure.append(image, words);
+      return figure;
+    }));
+    element("onward").textContent = last ? "Go on" : "Next practice pair";
+    step("feedback");
+    element("onward").focus();
+    await pressed("onward");
+  }
+
+  async function runTrials(form, save) {
+    const answered = new Set(study.answered || []);
+    const left = form.trials.filter((trial) => !answered.has(trial.trial));
+    const practice = left.filter((trial) => trial.practice);
+    const rated = left.filter((trial) => !trial.practice);
+    const all = form.trials.filter((trial) => !trial.practice).length;
+    const trials = [];
+    const show = async (trial, words, value, most) => {
+      element("count").textContent = words;
+      Object.assign(element("progress"), { value, max: most });
+      step("trial");
+      const done = await runTrial(trial);
+      await save(done);
+      trials.push(done);
+      return done;
+    };
+    for (const [index, trial] of practice.entries()) {
+      const done = await show(trial, "Practice " + (index + 1) + " of " + practice.length, index, practice.length);
+      await giveFeedback(trial, done, index + 1 === practice.length);
+    }
+    if (practice.length) {
+      step("pause");
+      element("begin").focus();
+      await pressed("begin");
+    }
+    for (const [index, trial] of rated.entries()) {
+      const place = all - rated.length + index;
+      await show(trial, "Pair " + (place + 1) + " of " + all, place, all);
+    }
+    return trials;
+  }
+
+  // Sends JSON to our server; a lost connection is waited out, a refusal is said.
+  async function post(path, body) {
+    for (let attempt = 0; ; attempt++) {
+      let reply = null;
+      try {
+        reply = await fetch(path, {
+          method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), cache: "no-store",
+        });
+      } catch { /* no connection */ }
+      if (reply && reply.ok) {
+        say("");
+        return reply.json();
+      }
+      if (reply && reply.status < 500 && reply.status !== 429) {
+        const refusal = await reply.json().catch(() => ({}));
+        throw new Error(refusal.error || "The server refused (" + reply.status + ").");
+      }
+      say("The connection to the server is interrupted. Your answers so far are safe; trying again…");
+      await pause(Math.min(10000, 500 * 2 ** attempt));
+    }
+  }
+
+  function end(text, code) {
+    element("outcome").textContent = text;
+    element("code").hidden = !code;
+    element("codetext").textContent = code || "";
+    step("end");
+  }
+
+  // Where the answers go: each place has a way to save one answer, and to hand in the form.
+  const nothing = async () => {};
+  const places = {
+    server: {
+      save: (done) => post("api/answer", { session: study.session, ...done }),
+      async finish(result) {
+        const { trials, ...about } = result;
+        const { code, redirect } = await post("api/finish", { session: study.session, ...about });
+        end("Your answers are saved.", code);
+        if (redirect) location.assign(redirect);
+      },
+    },
+    frame: { // Mechanical Turk's frame: a form of our own, by POST, since answers are too long for a URL
+      save: nothing,
+      async finish(result) {
+        const form = document.createElement("form");
+        form.method = "post";
+        form.action = query.get("turkSubmitTo").replace(/\/+$/, "") + "/mturk/externalSubmit";
+        for (const [name, value] of Object.entries({ assignmentId: assignment, result: JSON.stringify(result) })) {
+          form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+        }
+        document.body.append(form);
+        end("Your answers are being sent.");
+        form.submit();
+      },
+    },
+    task: { // a batch task inside the service's own form
+      save: nothing,
+      async finish(result) {
+        element("result").value = JSON.stringify(result);
+        end("Your answers are being sent.");
+        HTMLFormElement.prototype.submit.call(element("result").form);
+      },
+    },
+    file: {
+      save: nothing,
+      async finish(result) {
+        const link = element("save");
+        link.href = URL.createObjectURL(new Blob([JSON.stringify(result, null, 1)], { type: "application/json" }));
+        link.download = "answers-form" + (result.form + 1) + "-" + result.rater.replace(/[^A-Za-z0-9_-]/g, "_") + ".json";
+        link.hidden = false;
+        end("Your answers are not sent anywhere by themselves: save the file and give it to the people who asked you.");
+        link.focus();
+      },
+    },
+  };
+
+  function place() {
+    if (study.mode === "server") return places.server;
+    if (query.get("turkSubmitTo")) return places.frame;
+    if (element("result") && element("result").form) return places.task;
+    return places.file;
   }
 
   async function run() {
     const rater = element("rater").value.trim();
-    if (!rater) {
-      element("problem").textContent = "Please enter the rater name that you were given, or any name of your own.";
+    if (!element("who").hidden && !rater) {
+      say("Please enter the rater name that you were given, or any name of your own.");
       element("rater").focus();
       return;
     }
     const form = chosenForm();
-    element("welcome").hidden = true;
-    element("trial").hidden = false;
-    const trials = [];
-    for (const [index, trial] of form.trials.entries()) {
-      element("count").textContent = `Pair ${index + 1} of ${form.trials.length}`;
-      trials.push(await runTrial(trial, rater));
+    const there = place();
+    flipName = flipName || (study.mode === "server" ? "" : rater);
+    try {
+      const trials = await runTrials(form, there.save);
+      step("comment");
+      element("words").focus();
+      await pressed("send");
+      element("send").disabled = true;
+      const result = {
+        study: study.study, pilot: study.pilot, form: form.form, rater, assignment, flip: flipName, consent: consented,
+        color_vision: document.querySelector("input[name=vision]:checked").value,
+        comment: element("words").value.trim(), finished: new Date().toISOString(), user_agent: navigator.userAgent,
+        device_pixel_ratio: window.devicePixelRatio, screen: [screen.width, screen.height], trials,
+      };
+      window.studyResult = result; // for a page that embeds this one
+      await there.finish(result);
+    } catch (error) {
+      step("none");
+      say(error.message);
     }
-    finish({
-      form: form.form, rater, finished: new Date().toISOString(), user_agent: navigator.userAgent,
-      device_pixel_ratio: window.devicePixelRatio, screen: [screen.width, screen.height], trials,
-    });
   }
 
-  stage.style.width = `${study.width}px`;
-  stage.style.height = `${study.height}px`;
-  for (const form of study.forms) element("form").add(new Option(String(form.form + 1), String(form.form)));
-  if (query.has("form")) element("form").value = String(Number(query.get("form")) - 1);
-  if (!element("form").value) element("form").selectedIndex = 0;
-  element("rater").value = query.get("rater") || "";
-  element("form").addEventListener("change", () => load(chosenForm()));
-  element("start").addEventListener("click", run);
-  load(chosenForm());
+  async function main() {
+    stage.style.width = study.width + "px";
+    stage.style.height = study.height + "px";
+    for (const form of forms) element("form").add(new Option(String(form.form + 1), String(form.form)));
+    if (query.has("form")) element("form").value = String(Number(query.get("form")) - 1);
+    if (!element("form").value) element("form").selectedIndex = 0;
+    element("rater").value = query.get("rater") || query.get("workerId") || "";
+    element("who").hidden = study.mode !== "static" || place() !== places.file;
+    element("which").hidden = forms.length < 2;
+    element("form").addEventListener("change", () => load(chosenForm()));
+    document.querySelectorAll("input[name=vision]").forEach((box) => box.addEventListener("change", refreshStart));
+    element("start").addEventListener("click", run);
+    load(chosenForm());
+    step("consent");
+    await pressed("agree");
+    consented = new Date().toISOString();
+    step("welcome");
+    refreshStart();
+  }
+
+  main();
 })();

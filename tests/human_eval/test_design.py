@@ -1,38 +1,276 @@
-"""The design's promises, counted."""
+"""coltran-study design: the right pixels under opaque names, and a study that keeps its promises."""
 
-import collections
+import csv
+import io
+import json
+import pathlib
+import re
+import shutil
+import stat
 
+import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from PIL import Image
 
-from coltran.errors import UserError
-from human_eval.design import design
+from coltran import record_folder, records
+from human_eval import answer_key, design_check, leak_audit, study, study_folder, wrong_colors
+from human_eval.forms import CATCH, PRACTICE, TEST
 
-KEYS = [f"train/{i}" for i in range(40)]
-
-
-@given(images=st.integers(1, 40), samples=st.integers(1, 5), block=st.integers(1, 17), seed=st.integers(0, 99))
-def test_every_pair_once_no_image_twice_balanced_orders(images, samples, block, seed):
-    forms = design(KEYS, images=images, samples=samples, block=block, seed=seed)
-    pairs = [(t.key, t.sample) for form in forms for t in form.trials]
-    assert len(set(pairs)) == len(pairs) == images * samples
-    assert sorted(t.trial for form in forms for t in form.trials) == list(range(images * samples))
-    for form in forms:
-        assert len({t.key for t in form.trials}) == len(form.trials) <= block
-        per_sample = collections.Counter(t.sample for t in form.trials)
-        counts = [per_sample[sample] for sample in range(samples)]
-        assert max(counts) - min(counts) <= 1
-        truth_first = sum(t.truth_first for t in form.trials)
-        assert abs(2 * truth_first - len(form.trials)) <= 1
+SIZE = ("--images=6", "--block=3", "--practice=2", "--catch=0.3")
 
 
-def test_one_seed_one_design_whatever_the_order_of_keys():
-    arguments = {"images": 20, "samples": 3, "block": 7}
-    assert design(KEYS, **arguments, seed=1) == design(KEYS[::-1], **arguments, seed=1)
-    assert design(KEYS, **arguments, seed=1) != design(KEYS, **arguments, seed=2)
+@pytest.fixture(scope="module")
+def arguments(truth_folder, colorized_folder):
+    return ["design", f"--truth={truth_folder}", f"--colorized={colorized_folder}", "--seed=1", *SIZE]
 
 
-def test_too_few_images_are_refused():
-    with pytest.raises(UserError, match="only 40 images"):
-        design(KEYS, images=41, samples=3, block=10, seed=0)
+@pytest.fixture(scope="module")
+def designed(arguments, tmp_path_factory):
+    out = tmp_path_factory.mktemp("study") / "study"
+    assert study.main([*arguments, f"--out={out}"]) == 0
+    return out
+
+
+def read_key(folder) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO((folder / "private" / "key.csv").read_text())))
+
+
+def public_files(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "public").rglob("*.*")}
+
+
+def test_every_file_holds_the_pixels_that_the_key_says(designed, truth_folder, colorized_folder):
+    photos = {v[records.KEY]: v[records.RGB_HI] for v in record_folder.open_folder(str(truth_folder)).read()}
+    fakes = {
+        (v[records.KEY], v[records.SAMPLE]): v[records.RGB_HI]
+        for v in record_folder.open_folder(str(colorized_folder)).read()
+    }
+    rows = read_key(designed)
+    # 2 blocks of 3 images, 3 forms each, with 2 practice and 1 catch pair a form.
+    assert len(rows) == 2 * 6 * (3 + 2 + 1)
+    for row in rows:
+        image = Image.open(designed / "public" / "images" / row["file"])
+        if row["role"] == "truth":
+            expected = photos[row["key"]]
+        elif row["model"] == "wrong_colors":
+            expected = wrong_colors.wrong_colors(photos[row["key"]], row["key"])
+        else:
+            expected = fakes[row["key"], int(row["sample"])]
+        np.testing.assert_array_equal(np.asarray(image), expected)
+        assert not image.info  # no metadata
+    assert {row["file"] for row in rows} == {path.name for path in (designed / "public" / "images").iterdir()}
+    assert {row["kind"] for row in rows if row["model"] == "wrong_colors"} == {CATCH}
+    assert {row["model"] for row in rows} == {"colorized", "wrong_colors"}
+    luma = json.loads((designed / "private" / "luma.json").read_text())
+    assert luma["colorized"] > 1  # channels that were turned around change it
+
+
+def test_wrong_colors_are_wrong_on_any_photo():
+    rng = np.random.default_rng(0)
+    gray = np.repeat(rng.integers(40, 216, (8, 8, 1), np.uint8), 3, axis=-1)
+    for key in ("a", "b", "c"):
+        fake = wrong_colors.wrong_colors(gray, key).astype(int)
+        assert (np.ptp(fake, axis=-1) > 60).all()  # a photo without colors gets strong ones
+        inside = ((fake > 0) & (fake < 255)).all(-1)
+        assert np.abs(wrong_colors.luma_of(fake.astype(np.uint8)) - gray[..., 0])[inside].max() < 1.5
+    assert {tuple(wrong_colors.wrong_colors(gray, key)[0, 0]) for key in "abcdefgh"}.__len__() == 2
+
+
+def test_the_private_files_are_private(designed):
+    for name in ("key.csv", "secret", "design.json"):
+        assert stat.S_IMODE((designed / "private" / name).stat().st_mode) == 0o600
+    assert stat.S_IMODE((designed / "private").stat().st_mode) == 0o700
+
+
+def test_the_self_check_prints_exact_counts(arguments, designed, capsys):
+    before = {path: path.stat().st_mtime_ns for path in designed.rglob("*")}
+    assert study.main([*arguments, f"--out={designed}"]) == 0  # finished: only says it again
+    said = capsys.readouterr().out
+    assert "18 pairs of 6 images in 6 forms, 30 sittings, 90 ratings" in said
+    assert "rated pairs a form   3, and 2 practice, 1 catch" in said
+    assert re.search(r"ratings of a pair +5\n", said)
+    assert "at 1.25 a form: 37.50 and 20% fee = 45.00" in said
+    assert {path: path.stat().st_mtime_ns for path in designed.rglob("*")} == before
+    assert study.main([*arguments, "--block=2", f"--out={designed}"]) == 2
+    assert "holds another finished study" in capsys.readouterr().err
+
+
+def test_the_same_seed_and_secret_give_the_same_bytes(arguments, designed, tmp_path):
+    secret = f"--secret={designed / 'private' / 'secret'}"
+    assert study.main([*arguments, secret, f"--out={tmp_path / 'again'}"]) == 0
+    assert public_files(tmp_path / "again") == public_files(designed)
+    for name in ("key.csv", "design.json"):
+        assert (tmp_path / "again" / "private" / name).read_bytes() == (designed / "private" / name).read_bytes()
+    assert study.main([*arguments, f"--out={tmp_path / 'other'}"]) == 0  # a secret of its own
+    assert not public_files(tmp_path / "other").keys() & public_files(designed).keys()
+    first, second = (study_folder.load_design(folder) for folder in (designed, tmp_path / "other"))
+    assert first == second
+
+
+def test_an_interrupted_design_starts_again_with_the_same_names(arguments, designed, tmp_path):
+    half = tmp_path / "half"
+    shutil.copytree(designed, half)
+    (half / "COMPLETED").unlink()
+    (half / "private" / "design.json").unlink()
+    (half / "public" / "images" / "of_a_killed_writer.png").write_bytes(b"")
+    assert study.main([*arguments, f"--out={half}"]) == 0
+    assert public_files(half) == public_files(designed)
+
+
+def as_pngs(folder, out: pathlib.Path, *, samples: bool) -> pathlib.Path:
+    for values in record_folder.open_folder(str(folder)).read():
+        name = f"{values[records.KEY]}/{values[records.SAMPLE]}.png" if samples else f"{values[records.KEY]}.png"
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values[records.RGB_HI]).save(path)
+    return out
+
+
+def test_pngs_by_key_give_the_same_study_as_records(designed, truth_folder, colorized_folder, tmp_path):
+    truth = as_pngs(truth_folder, tmp_path / "truth", samples=False)
+    fakes = as_pngs(colorized_folder, tmp_path / "fakes", samples=True)
+    secret = f"--secret={designed / 'private' / 'secret'}"
+    out = tmp_path / "study"
+    assert (
+        study.main(["design", f"--truth={truth}", f"--colorized={fakes}", "--seed=1", *SIZE, secret, f"--out={out}"])
+        == 0
+    )
+    assert public_files(out) == public_files(designed)
+    assert study_folder.load_design(out).forms == study_folder.load_design(designed).forms
+
+
+def test_two_models_are_compared_on_the_same_images(truth_folder, colorized_folder, tmp_path, capsys):
+    fakes = as_pngs(colorized_folder, tmp_path / "fakes", samples=True)
+    out = tmp_path / "study"
+    models = [f"--colorized=ours={colorized_folder}", f"--colorized=theirs={fakes}"]
+    assert (
+        study.main(["design", f"--truth={truth_folder}", *models, "--seed=2", *SIZE, "--samples=2", f"--out={out}"])
+        == 0
+    )
+    assert "24 pairs of 6 images in 8 forms" in capsys.readouterr().out
+    key = answer_key.load(out)
+    shown = {(p.model, p.key, p.sample) for p in key.pairs.values() if p.kind == TEST}
+    keys = {key for _, key, _ in shown}
+    assert shown == {(model, key, sample) for model in ("ours", "theirs") for key in keys for sample in (0, 1)}
+    for data in public_files(out).values():
+        assert b"theirs" not in data
+
+
+def test_a_broken_design_is_refused(designed):
+    import dataclasses
+
+    from coltran.errors import UserError
+
+    design = study_folder.load_design(designed)
+    first, *others = design.forms
+    more = dataclasses.replace(first, trials=(*first.trials, first.trials[-1]))
+    fewer = dataclasses.replace(first, raters=4)
+    flipped = [
+        dataclasses.replace(form, trials=tuple(dataclasses.replace(t, truth_first=True) for t in form.trials))
+        for form in design.forms
+    ]
+    # The same pairs, but two of one image in the first form.
+    mine, theirs = ([t for t in form.trials if t.kind == TEST] for form in design.forms[:2])
+    same = next(t for t in theirs if t.key == mine[0].key)
+    swap = {mine[1]: same, same: mine[1]}
+    mixed = [dataclasses.replace(form, trials=tuple(swap.get(t, t) for t in form.trials)) for form in design.forms]
+    for forms, word in (
+        (tuple(mixed), "twice"),
+        ((more, *others), "5 to 10"),
+        ((fewer, *others), "4 to 5 ratings"),
+        (tuple(flipped), "half"),
+    ):
+        with pytest.raises(UserError, match=word):
+            design_check.check(dataclasses.replace(design, forms=forms))
+
+
+def test_the_audit_finds_leaks_that_are_put_in(designed, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(designed, copy, copy_function=shutil.copy2)
+    design = study_folder.load_design(copy)
+    assert list(leak_audit.find_leaks(copy, design)) == []
+    rows = read_key(copy)
+    images = copy / "public" / "images"
+    (copy / "public" / "note.html").write_text(f"<!-- {rows[0]['key']} wrong_colors -->")
+    longer, tagged = (images / row["file"] for row in rows[:2])
+    longer.write_bytes(longer.read_bytes() + b"longer")
+    Image.open(tagged).save(tagged, dpi=(72, 72))
+    (images / "stranger.png").write_bytes(b"")
+    leaks = "\n".join(leak_audit.find_leaks(copy, design))
+    assert f"holds the source name {rows[0]['key']}" in leaks
+    assert "holds the class n0" in leaks
+    assert "holds the model wrong_colors" in leaks
+    assert f"trial {rows[0]['trial']}: its two files differ in length" in leaks
+    assert f"trial {rows[1]['trial']}" in leaks
+    assert "stranger.png: belongs to no trial" in leaks
+    assert "different time stamps" in leaks
+
+
+def test_the_audit_finds_metadata_even_where_lengths_agree(designed, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(designed, copy, copy_function=shutil.copy2)
+    path = next((copy / "public" / "images").iterdir())
+    path.write_bytes(path.read_bytes().replace(b"paDd", b"tEXt"))
+    leaks = "\n".join(leak_audit.find_leaks(copy, study_folder.load_design(copy)))
+    assert f"{path.name}: holds metadata (tEXt)" in leaks
+
+
+def test_practice_and_catch_trials_are_of_other_images(designed):
+    forms = study_folder.load_design(designed).forms
+    by_kind = {kind: {t.key for f in forms for t in f.trials if t.kind == kind} for kind in (TEST, CATCH, PRACTICE)}
+    assert [len(by_kind[kind]) for kind in (TEST, CATCH, PRACTICE)] == [6, 2, 2]
+    assert len(set.union(*by_kind.values())) == 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--images": "13"}, "only 12 images have a truth and all 3 samples"),
+        ({"--samples": "4"}, "only 0 images"),
+        ({"--images": "11"}, "but only 1 are left; lower --images, --practice or --catch"),
+        ({"--truth": "/nowhere"}, "/nowhere: no such folder"),
+        ({"--colorized": "TRUTH"}, "expected colorized records, got truth records"),
+        ({"--colorized": "wrong_colors=COLORIZED"}, "the name 'wrong_colors' is taken"),
+        ({"--colorized": "a<b=COLORIZED"}, "expected FOLDER or NAME=FOLDER"),
+        ({"--out": "STUDY"}, "holds another finished study"),
+        ({"--out": "TRUTH"}, "is not empty and is no study"),
+        ({"--seed": "one"}, "--seed: invalid int value"),
+        ({"--seed": "-1"}, "--seed -1: must not be negative"),
+        ({"--secret": "/nowhere"}, "/nowhere: no such file"),
+        ({"--top_up": "/nowhere"}, "--study and --top_up go together"),
+    ],
+)
+def test_mistakes_get_one_line(change, message, designed, truth_folder, colorized_folder, tmp_path, capsys):
+    options = {"--truth": "TRUTH", "--colorized": "COLORIZED", "--out": tmp_path / "o", "--seed": 2} | change
+    options = {"--images": 6, "--practice": 2, "--catch": 0.3, "--block": 3} | options
+    places = {"TRUTH": str(truth_folder), "COLORIZED": str(colorized_folder), "STUDY": str(designed)}
+    arguments = []
+    for flag, value in options.items():
+        for word, place in places.items():
+            value = str(value).replace(word, place)
+        arguments.append(f"{flag}={value}")
+    assert study.main(["design", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: Image.new("RGB", (32, 30)).save(path), "is 32x30; all images of a study are 32x32"),
+        (lambda path: Image.new("RGBA", (32, 32)).save(path), "PNG of mode RGBA"),
+        (lambda path: path.write_bytes(b"no picture"), "is no whole PNG file"),
+    ],
+)
+def test_bad_pngs_are_named(make, message, truth_folder, colorized_folder, tmp_path, capsys):
+    truth = as_pngs(truth_folder, tmp_path / "truth", samples=False)
+    fakes = as_pngs(colorized_folder, tmp_path / "fakes", samples=True)
+    make(sorted(fakes.rglob("1.png"))[3])
+    out = f"--out={tmp_path / 'o'}"
+    sizes = ("--images=12", "--practice=0", "--catch=0")
+    assert study.main(["design", f"--truth={truth}", f"--colorized={fakes}", "--seed=2", out, *sizes]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "o" / "COMPLETED").exists()

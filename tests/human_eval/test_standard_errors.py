@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from human_eval import design, power, rater_model
+from human_eval import forms, power, rater_model
 from human_eval import standard_errors as se
 
 
@@ -90,10 +90,12 @@ def test_no_spread_no_error_but_wilson_stays_open(fooled):
 
 def simulated(effects: rater_model.Effects, seed: int, images: int = 300, raters: int = 5) -> se.Ratings:
     """Sample 0's ratings in a study of our design: every rater has one form, and a third of it is of sample 0."""
-    forms = design.design([str(i) for i in range(images)], images=images, samples=3, block=30, seed=seed)
+    pool = forms.Pool(test=[str(i) for i in range(images)], catch=(), practice=())
+    variants = [forms.Variant(model="m", sample=sample) for sample in range(3)]
+    planned = forms.plan(pool, variants, block=30, catch=0, raters=raters, seed=seed)
     rows = [
         (int(t.key), t.sample, form.form * raters + r, t.truth_first)
-        for form in forms
+        for form in planned
         for t in form.trials
         for r in range(raters)
     ]

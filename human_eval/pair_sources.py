@@ -1,0 +1,171 @@
+"""Where the pairs' images come from: record folders, or folders of PNG files named by key.
+
+A folder of PNGs holds KEY.png for truths, and KEY.png (one sample) or KEY/SAMPLE.png for colorizations, where KEY may
+have folders of its own: train/n01440764/n01440764_10026.png.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+from collections.abc import Iterator, Mapping
+
+import apache_beam as beam
+import numpy as np
+
+from coltran import record_folder, records, storage
+from coltran.errors import UserError
+from coltran.record_folder import RecordFolder
+from human_eval.forms import Variant
+from pipelines.reading import ReadRecords
+
+TRUTH = "truth"
+_MODES = ("RGB", "L", "P")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """One folder of images.
+
+    Attributes:
+      path: local or gs://.
+      model: what it is called in tables; `truth` for the photos themselves.
+      folder: the record folder; None for a folder of PNGs.
+      pixels: name of the feature that is shown, for records.
+      side: of its images, in pixels.
+      found: by (key, sample), the file within the folder (empty for records); a truth's sample is 0.
+      fingerprint: changes with what the folder holds.
+    """
+
+    path: str
+    model: str
+    folder: RecordFolder | None
+    pixels: str
+    side: int
+    found: Mapping[tuple[str, int], str]
+    fingerprint: str
+
+    @property
+    def keys(self) -> set[str]:
+        return {key for key, _ in self.found}
+
+
+def open_source(path: str, model: str, image: str) -> Source:
+    """Opens a folder and lists what it holds.
+
+    Args:
+      path: record folder or folder of PNGs, local or gs://.
+      model: `truth`, or the name of a colorization.
+      image: `hi` or `lo`: which pixels of records.
+    Raises:
+      UserError: neither kind of folder, unfinished, without these pixels, or with two images of one name.
+    """
+    storage.check_access(path)
+    kinds = (record_folder.MANIFEST, record_folder.COMPLETED, "_work")
+    if any(storage.exists(storage.join(path, name)) for name in kinds[:2]) or not storage.is_folder(path):
+        return _records(path, model, image)
+    if storage.is_folder(storage.join(path, kinds[2])):
+        return _records(path, model, image)  # says that it is unfinished
+    return _pngs(path, model)
+
+
+def _records(path: str, model: str, image: str) -> Source:
+    pixels = records.RGB_HI if image == "hi" else records.RGB_LO
+    schema = records.TRUTH if model == TRUTH else records.COLORIZED
+    folder = record_folder.open_folder(path, schema=schema, needs=[pixels])
+    names = [records.KEY] if model == TRUTH else [records.KEY, records.SAMPLE]
+    found: dict[tuple[str, int], str] = {}
+    for values in folder.read(names):
+        name = values[records.KEY], values.get(records.SAMPLE, 0)
+        if name in found:
+            raise UserError(f"{path}: has two records of '{name[0]}', sample {name[1]} (crops?); a study needs one")
+        found[name] = ""
+    manifest = folder.manifest
+    return Source(
+        path=path,
+        model=model,
+        folder=folder,
+        pixels=pixels,
+        side=getattr(folder.sizes, image),
+        found=found,
+        fingerprint=manifest.fingerprint,
+    )
+
+
+def _pngs(path: str, model: str) -> Source:
+    files = sorted((name, size) for name, size in storage.list_files(path) if name.lower().endswith(".png"))
+    if not files:
+        raise UserError(f"{path}: is no record folder and has no .png files; give what coltran-sample wrote, or PNGs")
+    found: dict[tuple[str, int], str] = {}
+    for file, _ in files:
+        stem = file[: -len(".png")]
+        key, _, last = stem.rpartition("/")
+        name = (key, int(last)) if model != TRUTH and key and last.isdecimal() and len(last) < 4 else (stem, 0)
+        if name in found:
+            raise UserError(f"{path}: {found[name]} and {file} are both sample {name[1]} of '{name[0]}'; keep one")
+        found[name] = file
+    first = _read_png(path, files[0][0])
+    return Source(
+        path=path,
+        model=model,
+        folder=None,
+        pixels="",
+        side=first.shape[1],
+        found=found,
+        fingerprint=hashlib.sha256(repr(files).encode()).hexdigest(),
+    )
+
+
+def _read_png(path: str, file: str) -> np.ndarray:
+    from PIL import Image, UnidentifiedImageError
+
+    name = storage.join(path, file)
+    try:
+        with Image.open(io.BytesIO(storage.read_bytes(name)), formats=["PNG"]) as image:
+            if image.mode not in _MODES or "transparency" in image.info:
+                raise UserError(f"{name}: is a PNG of mode {image.mode}; save it as 8-bit RGB without transparency")
+            return np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{name}: is no whole PNG file ({error})") from None
+
+
+class ReadPixels(beam.PTransform):
+    """A PCollection of (key, Variant, uint8 [side, side, 3]) of the images that are needed."""
+
+    def __init__(self, source: Source, needed: set[tuple[str, int]]) -> None:
+        super().__init__()
+        self._source, self._needed = source, needed
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        source, needed = self._source, self._needed
+        if source.folder is not None:
+            names = [records.KEY, source.pixels] + ([records.SAMPLE] if source.model != TRUTH else [])
+            return (
+                pipeline
+                | ReadRecords(source.folder, names)
+                | "Needed" >> beam.FlatMap(_needed_records, source.model, source.pixels, needed)
+            )
+        files = [(key, sample, source.found[key, sample]) for key, sample in sorted(needed)]
+        return (
+            pipeline
+            | "Files" >> beam.Create(files, reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Decode" >> beam.Map(_decode_file, source.path, source.model, source.side)
+        )
+
+
+def _needed_records(values: Mapping, model: str, pixels: str, needed: set[tuple[str, int]]) -> Iterator[tuple]:
+    name = values[records.KEY], values.get(records.SAMPLE, 0)
+    if name in needed:
+        yield name[0], Variant(model=model, sample=name[1]), values[pixels]
+
+
+def _decode_file(entry: tuple[str, int, str], path: str, model: str, side: int) -> tuple:
+    key, sample, file = entry
+    image = _read_png(path, file)
+    if image.shape[:2] != (side, side):
+        raise UserError(
+            f"{storage.join(path, file)}: is {image.shape[1]}x{image.shape[0]}; all images of a study are {side}x{side}"
+        )
+    return key, Variant(model=model, sample=sample), image

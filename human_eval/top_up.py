@@ -1,0 +1,113 @@
+"""Forms for the pairs that exclusions left short of ratings, added to a study that was already shown."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from coltran.errors import UserError
+from human_eval import forms, ratings, study_folder
+from human_eval.forms import CATCH, PRACTICE, TEST, WRONG_COLORS, Form, Variant
+from human_eval.study_folder import StudyDesign
+
+Need = Mapping[tuple[str, str, int], int]
+
+
+def run(found: argparse.Namespace, options) -> None:
+    """Adds forms to a study; see `coltran-study design --help`."""
+    from human_eval import design as designs
+    from human_eval import design_check
+
+    if not (found.top_up and found.study):
+        raise UserError("--study and --top_up go together: coltran-study design --study STUDY --top_up top_up.csv")
+    out = pathlib.Path(found.study)
+    before = study_folder.load_design(out)
+    needed = read_needs(found.top_up, before)
+    if not needed:
+        print(f"{found.top_up}: no pair is short of ratings; nothing to add")
+        return
+    block = min(found.block, before.made_from["block"])
+    new = plan(before, needed, block=block)
+    design = dataclasses.replace(before, forms=(*before.forms, *new))
+    design_check.check(design, topped_up=True)
+    truth, models = designs.open_sources(
+        before.sources["truth"], dict(before.sources["models"]), before.made_from["image"]
+    )
+    for source, fingerprint in [(truth, before.made_from["truth"])] + [
+        (model, before.made_from["models"][model.model]) for model in models
+    ]:
+        if source.fingerprint != fingerprint:
+            raise UserError(f"{source.path}: holds other images than when the study was designed; restore the folder")
+    designs.write_parts(out, design, new, truth, models, options)
+    added = sum(len([t for t in form.trials if t.kind == TEST]) for form in new)
+    print(f"{len(new)} forms of one sitting each added: {added} ratings of {len(needed)} pairs")
+    designs.report(found, design)
+
+
+def read_needs(path: str, design: StudyDesign) -> dict[tuple[str, str, int], int]:
+    """How many ratings each (model, key, sample) lacks.
+
+    Raises:
+      UserError: no such table, or pairs of another study.
+    """
+    file = pathlib.Path(path)
+    if not file.is_file():
+        raise UserError(f"{path}: no such file; `coltran-study score` writes it")
+    known = {(t.model, t.key, t.sample) for form in design.forms for t in form.trials if t.kind == TEST}
+    rows = iter(ratings.read_rows(file.read_bytes(), path))
+    header = next(rows, (0, []))[1]
+    if not {"model", "key", "sample", "missing"} <= set(header):
+        raise UserError(f"{path}: expected the columns model, key, sample and missing, as `coltran-study score` writes")
+    needed: dict[tuple[str, str, int], int] = {}
+    for line, cells in rows:
+        row = {name: ratings.unescape_formula(cell) for name, cell in zip(header, cells, strict=False)}
+        try:
+            pair, missing = (row["model"], row["key"], int(row["sample"])), int(row["missing"])
+        except (KeyError, ValueError):
+            raise UserError(f"{path}, line {line}: sample and missing must be whole numbers") from None
+        if pair not in known:
+            raise UserError(f"{path}, line {line}: the study has no such pair; give the list of this study's score")
+        if missing > 0:
+            needed[pair] = missing
+    return needed
+
+
+def plan(design: StudyDesign, needed: Need, *, block: int) -> list[Form]:
+    """New forms of one sitting each, which give every pair exactly what it lacks.
+
+    Args:
+      design: of the study so far.
+      needed: ratings by (model, key, sample).
+      block: most rated pairs a form.
+    """
+    left: dict[str, list[tuple[str, int]]] = collections.defaultdict(list)  # by image: what is still to be shown
+    for (model, key, sample), missing in sorted(needed.items()):
+        left[key] += [(model, sample)] * missing
+    first = max(trial.trial for form in design.forms for trial in form.trials) + 1
+    numbers = itertools.count(first)
+    order = forms.Order(np.random.default_rng([design.made_from["seed"], first]))
+    old = design.forms[0].trials
+    practice = [(PRACTICE, t.key, Variant(model=t.model, sample=t.sample)) for t in old if t.kind == PRACTICE]
+    catch = sorted({t.key for form in design.forms for t in form.trials if t.kind == CATCH})
+    new: list[Form] = []
+    # The images that lack most come first, so that no form is left with one image many times.
+    while left:
+        keys = sorted(left, key=lambda key: (-len(left[key]), key))[:block]
+        rated: list[tuple[str, str, Variant]] = []
+        for key in keys:
+            model, sample = left[key].pop()
+            rated.append((TEST, key, Variant(model=model, sample=sample)))
+            if not left[key]:
+                del left[key]
+        count = min(forms.catch_count(len(rated), design.made_from["catch"]), len(catch))
+        start = len(new) * count
+        obvious = [catch[(start + place) % len(catch)] for place in range(count)]
+        rated += [(CATCH, key, Variant(model=WRONG_COLORS, sample=0)) for key in obvious]
+        new.append(forms.make_form(len(design.forms) + len(new), 1, practice, rated, numbers, order))
+    return new
