@@ -24,7 +24,7 @@ import time
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval import server_access, study_folder
+from human_eval import export, server_access, study_folder
 from human_eval.page import read_texts
 from human_eval.server_database import PILOT_DATABASE, STUDY_DATABASE, Database
 
@@ -51,8 +51,7 @@ def add_options(add) -> None:
     add("--pilot", action="store_true", help="a trial run: a database of its own, whose answers never count")
     add("--completion_code", default="", metavar="CODE", help="one code for everybody (one for each sitting)")
     add("--completion_url", default="", metavar="URL", help="where raters go at the end; {code} stands for their code")
-    add("--consent", metavar="FILE", help="the consent text, .txt or .html")
-    add("--instructions", metavar="FILE", help="the instructions, .txt or .html")
+    export.add_texts(add)
     add("--trust_proxy", action="store_true", help="take raters' addresses from X-Forwarded-For, behind one proxy")
     add("--address_limit", type=cli.positive, default=6000, metavar="N", help="requests a minute of an address (6000)")
     add("--session_limit", type=cli.positive, default=240, metavar="N", help="answers a minute of a rater (240)")
@@ -118,7 +117,7 @@ def make(found: argparse.Namespace, design, database: Database, token: str, prob
             study=study,
             design=design,
             secret=study_folder.load_secret(study / study_folder.SECRET),
-            texts=read_texts(design.title, found.consent, found.instructions),
+            texts=read_texts(found.title or design.title, found.consent, found.instructions),
             database=database,
             sittings=Sittings(database, design.forms, lease=lease, most=most, now=now),
             access=server_access.Access(study=study, kind=found.access, pilot=found.pilot),

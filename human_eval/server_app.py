@@ -18,6 +18,7 @@ from urllib.parse import quote
 import flask
 from werkzeug.exceptions import HTTPException
 
+from coltran import storage
 from human_eval import server_bodies, server_pages, server_progress, server_tokens
 from human_eval.page import Texts, render
 from human_eval.server_access import Access, StrangerError
@@ -73,6 +74,7 @@ def make_app(server: Server) -> flask.Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     log = logging.getLogger(LOG)
     forms = {form.form: form for form in server.design.forms}
+    folder = str(server.design.sources.get("images") or server.study / IMAGES)
     images = frozenset(
         name for form in forms.values() for trial in form.trials for name in listed_pair(server.secret, trial)
     )
@@ -104,8 +106,7 @@ def make_app(server: Server) -> flask.Flask:
     def image(name: str):
         if name not in images:
             flask.abort(404)
-        data = (server.study / IMAGES / name).read_bytes()
-        return flask.Response(data, mimetype="image/png")
+        return flask.Response(storage.read_bytes(storage.join(folder, name)), mimetype="image/png")
 
     @app.post("/api/answer")
     def answer():
