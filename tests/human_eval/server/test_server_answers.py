@@ -16,7 +16,7 @@ def run(*arguments) -> int:
 
 @pytest.fixture
 def half(rig):
-    """Bob and cat got forms, ann answered once; cat finished (she calls the first one fake), bob is for the test to do."""
+    """Bob and cat got forms, ann answered once; cat finished (calls the first one fake), bob is left to the test."""
     names = {name: rig.enter(name) for name in ("ann", "bob", "cat")}
     names["ann"].answer(0)
     assert names["cat"].do_all().status_code == 200
