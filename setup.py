@@ -17,6 +17,8 @@ EVAL = [
 STUDY = [*BEAM]
 DEMO = ["scikit-image>=0.25", "pooch>=1.8"]
 DEV = [
+    "Turkle>=3.1,<3.2",
+    "cryptography>=43",
     "gcp-storage-emulator>=2026.7",
     "hypothesis>=6.100",
     "pytest>=8",

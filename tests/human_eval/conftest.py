@@ -67,7 +67,7 @@ def new_study():
 
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-# No name but this machine's is resolved, so that a request to anywhere else fails; hosts that a test imitates are added.
+# Only this machine is resolved, so that a request to anywhere else fails; hosts that a test imitates are added.
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --window-size=900,900 --disable-dev-shm-usage"
