@@ -19,6 +19,8 @@ STUDY = [*BEAM, "flask>=3.1,<4", "waitress>=3.0.1,<4"]
 DEMO = ["scikit-image>=0.25", "pooch>=1.8"]
 DEV = [
     *MTURK,
+    "Turkle>=3.1,<3.2",
+    "cryptography>=43",
     "gcp-storage-emulator>=2026.7",
     "hypothesis>=6.100",
     "pytest>=8",

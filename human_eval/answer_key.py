@@ -42,12 +42,14 @@ class AnswerKey:
       listed: by form, its trials in the page's order, each (trial number, first file, second file) before any flip;
         empty where the design is not at hand.
       form_sizes: by form, how many test trials it has.
+      raters: how many ratings each pair should have.
     """
 
     study: str
     pairs: Mapping[int, Pair]
     listed: Mapping[int, tuple[tuple[int, str, str], ...]]
     form_sizes: Mapping[int, int]
+    raters: int = 5
 
 
 def load(folder: str | pathlib.Path) -> AnswerKey:
@@ -65,7 +67,7 @@ def load(folder: str | pathlib.Path) -> AnswerKey:
     design = read_design(pathlib.Path(folder) / DESIGN)
     secret = load_secret(pathlib.Path(folder) / SECRET)
     listed = {form.form: tuple((t.trial, *listed_pair(secret, t)) for t in form.trials) for form in design.forms}
-    return dataclasses.replace(key, study=design.study, listed=listed)
+    return dataclasses.replace(key, study=design.study, listed=listed, raters=design.made_from["raters"])
 
 
 def from_bytes(key: bytes, where: str) -> AnswerKey:

@@ -38,7 +38,8 @@ def describe(design: StudyDesign, found: argparse.Namespace) -> str:
     return (
         f"estimate: {sittings} sittings of up to {longest:.1f} minutes, {hours:.1f} hours of raters' time in all\n"
         f"  at {found.reward:.2f} a form: {rewards:,.2f} and {100 * found.fee:.0f}% fee "
-        f"= {rewards * (1 + found.fee):,.2f}; {60 * found.reward / longest:.2f} an hour for the longest form (--reward changes it)"
+        f"= {rewards * (1 + found.fee):,.2f};"
+        f" {60 * found.reward / longest:.2f} an hour for the longest form (--reward changes it)"
     )
 
 

@@ -25,7 +25,13 @@ from human_eval.study_folder import StudyDesign
 
 FORMATS = ("static", "mturk", "turkle")
 BATCH_COLUMNS = ("form", "trials")
-_RESULT_FIELD = '<input type="hidden" name="result" id="result" value="unset">'
+# Inside the service's own form: what is handed in, and a submit button, without which Turkle would show one of its own
+# that hands in nothing. Disabled, it also keeps the Enter key from submitting.
+_TASK = """<p id="task" data-form="${form}" hidden>${trials}</p>
+  <input type="hidden" name="result" id="result" value="unset"><input type="submit" hidden disabled>"""
+# An HTMLQuestion brings its own form; the page knows where the frame wants it sent.
+_QUESTION = """<form name="mturk_form" id="mturk_form" method="post" action="https://www.mturk.com/mturk/externalSubmit">
+  <input type="hidden" name="assignmentId" value=""><input type="hidden" name="result" value="unset"></form>"""
 
 
 def add_options(add) -> None:
@@ -102,7 +108,14 @@ def _mturk(folder, design, secret, texts, images, found) -> list[tuple[str, obje
     for form in design.forms:
         shown = study_folder.public_form(secret, form)
         html = page.render(
-            texts, mode="mturk", study=design.study, side=design.side, forms=[shown], images=images, pilot=found.pilot
+            texts,
+            mode="mturk",
+            study=design.study,
+            side=design.side,
+            forms=[shown],
+            images=images,
+            pilot=found.pilot,
+            service=_QUESTION,
         )
         _write(out / "questions" / f"form-{form.form + 1:04d}.xml", mturk_questions.html_question(html.decode()))
         if found.page_url:
@@ -118,7 +131,6 @@ def _batch(out: pathlib.Path, mode: str, design, secret, texts, images, found) -
     """A batch CSV and its template, in Mechanical Turk's format."""
     rows = [(form.form, task_text(secret, form)) for form in design.forms]
     _write(out / "batch.csv", study_folder.table(BATCH_COLUMNS, rows))
-    service = f'<p id="task" data-form="${{form}}" hidden>${{trials}}</p>\n  {_RESULT_FIELD}'
     html = page.render(
         texts,
         mode=mode,
@@ -127,7 +139,7 @@ def _batch(out: pathlib.Path, mode: str, design, secret, texts, images, found) -
         forms=[],
         images=images,
         pilot=found.pilot,
-        service=service,
+        service=_TASK,
     )
     _write(out / "template.html", mturk_questions.as_template(html.decode(), BATCH_COLUMNS))
     raters = sorted({form.raters for form in design.forms})

@@ -16,7 +16,7 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
 def as_template(html: str, columns: Iterable[str]) -> bytes:
-    """A page as a batch template, in which the service fills in ${column}.
+    """A page as a batch template: what stands inside the service's own page and form. It fills in ${column}.
 
     Nothing else may look like one; so the page's program does without JavaScript's template literals.
 
@@ -26,6 +26,9 @@ def as_template(html: str, columns: Iterable[str]) -> bytes:
     Raises:
       UserError: a text of the team has a ${...} of its own.
     """
+    style = html[html.index("<style>") : html.index("</head>")]
+    body = html[html.index("<body>") + len("<body>") : html.index("</body>")]
+    html = f"{style.strip()}\n{body.strip()}\n"
     unknown = set(_VARIABLE.findall(html)) - set(columns)
     if unknown:
         raise UserError(

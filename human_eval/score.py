@@ -32,7 +32,7 @@ def add_options(add) -> None:
     add("--ratings", metavar="FILE", help="table of ratings (FOLDER/private/ratings.csv)")
     add("--rules", metavar="FILE", help="exclusion rules, JSON or YAML (FOLDER/private/rules.json)")
     add("--out", required=True, metavar="FOLDER", help="where the results go")
-    add("--raters", type=cli.positive, default=5, help="ratings that each pair should have, for top_up.csv (5)")
+    add("--raters", type=cli.positive, help="ratings that each pair should have, for top_up.csv (the design's)")
     add("--min_ratings", type=cli.positive, default=3, help="of each sample, for an image to enter the oracle (3)")
     add("--replicates", type=cli.positive, default=10_000, help="of every bootstrap (10000)")
     add("--seed", type=int, default=0, help="of the bootstraps (0)")
@@ -77,7 +77,7 @@ def write_all(found: argparse.Namespace, judged: Sequence[Rating], rules, key: A
         "pilot": used[0].nature[1],
         **score_tables.score(used, options),
     }
-    short = list(top_up(used, key, found.raters)) if key else []
+    short = list(top_up(used, key, found.raters or key.raters)) if key else []
     results["top_up"] = {"pairs": len(short), "ratings": sum(row[-1] for row in short)}
     out = pathlib.Path(found.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -125,11 +125,17 @@ def exclusion_counts(judged: Sequence[Rating]) -> dict[str, int]:
 
 
 def top_up(used: Sequence[Rating], key: AnswerKey, raters: int) -> Iterator[tuple]:
-    """Rows of top_up.csv: test pairs with fewer than `raters` ratings that count."""
-    have = collections.Counter(rating.trial for rating in used)
+    """Rows of top_up.csv: test pairs with fewer than `raters` ratings that count, in whichever trials.
+
+    A pair that forms were added for stands in several trials; the first one names it.
+    """
+    have = collections.Counter((rating.model, rating.key, rating.sample) for rating in used)
+    named = set()
     for trial, pair in sorted(key.pairs.items()):
-        if pair.kind == "test" and have[trial] < raters:
-            yield trial, pair.form, pair.model, pair.key, pair.sample, have[trial], raters - have[trial]
+        what = pair.model, pair.key, pair.sample
+        if pair.kind == "test" and have[what] < raters and what not in named:
+            named.add(what)
+            yield trial, pair.form, *what, have[what], raters - have[what]
 
 
 def score_rows(results: Mapping) -> tuple[list[str], list[list[object]]]:

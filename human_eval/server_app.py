@@ -108,6 +108,10 @@ def make_app(server: Server) -> flask.Flask:
             flask.abort(404)
         return flask.Response(storage.read_bytes(storage.join(folder, name)), mimetype="image/png")
 
+    @app.get("/favicon.ico")
+    def icon():
+        return flask.Response(status=204)  # browsers ask for it by themselves
+
     @app.post("/api/answer")
     def answer():
         body = _body()

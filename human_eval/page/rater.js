@@ -288,7 +288,8 @@
     frame: { // Mechanical Turk's frame: a form of our own, by POST, since answers are too long for a URL
       save: nothing,
       async finish(result) {
-        const form = document.createElement("form");
+        const form = element("mturk_form") || document.createElement("form");
+        form.replaceChildren();
         form.method = "post";
         form.action = query.get("turkSubmitTo").replace(/\/+$/, "") + "/mturk/externalSubmit";
         for (const [name, value] of Object.entries({ assignmentId: assignment, result: JSON.stringify(result) })) {

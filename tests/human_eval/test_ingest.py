@@ -87,11 +87,11 @@ def test_a_key_with_its_roles_swapped_turns_every_answer(study_path, ingested):
     assert {row.fooled for row in ingested(result)[0]} == {True}
 
 
-# Flips of trials 0 to 23, computed by page/rater.js's `hash` in Chromium.
+# Flips of trials 0 to 23, computed by page/rater.js's `hash` in a JavaScript engine.
 FLIPS = {
-    "r1": "101010101001010101011010",
-    "Ann Example": "101010101010101010101010",
-    "ännchen": "101010101010101010100101",
+    "r1": "100010101111001010111011",
+    "Ann Example": "011000111111001011110110",
+    "ännchen": "100001000010011001001111",
 }
 
 

@@ -1,90 +1,231 @@
-"""The rater page in a real browser, opened from disk: a simulated rater works through a form."""
+"""The rater page in a real browser: opened from disk, and in a frame that imitates Mechanical Turk's."""
 
+import csv
+import datetime
+import http.server
+import ipaddress
 import json
 import shutil
+import ssl
+import threading
+import urllib.parse
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 
 from human_eval import ingest, ratings, study
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=900,900 --disable-dev-shm-usage"
-)
+pytestmark = pytest.mark.slow  # a form takes as long as it takes
 
 
 @pytest.fixture(scope="module")
-def exported(truth_folder, colorized_folder, tmp_path_factory):
+def designed(truth_folder, colorized_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("study") / "study"
     arguments = [f"--truth={truth_folder}", f"--colorized={colorized_folder}", f"--out={out}", "--seed=1"]
-    assert study.main(["export", *arguments, "--images=5", "--block=5", "--name=Fake & <real>"]) == 0
+    sizes = ["--images=4", "--block=4", "--practice=2", "--catch=0.25", "--title=Fake & <real>"]
+    assert study.main(["design", *arguments, *sizes]) == 0
     return out
 
 
 @pytest.fixture
-def browser(tmp_path):
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)")
-    from selenium import webdriver
+def exported(designed, tmp_path):
+    """`exported(*arguments)`: a copy of the study with a page."""
 
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    def export(*arguments):
+        folder = tmp_path / "study"
+        shutil.copytree(designed, folder, copy_function=shutil.copy2)
+        assert study.main(["export", f"--study={folder}", *arguments]) == 0
+        return folder
+
+    return export
 
 
-def take_part(browser, page, form: int, rater: str) -> dict:
-    """A rater who always says "the second"; returns the answers that the page would save."""
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    def until(condition, seconds=30):
-        return WebDriverWait(browser, seconds, poll_frequency=0.05).until(condition)
-
-    browser.get(page.as_uri() + f"?form={form}&rater={rater}")
-    start = browser.find_element(By.ID, "start")
-    until(lambda _: start.is_enabled())
-    browser.save_screenshot(str(page.parent.parent / "welcome.png"))
-    start.click()
-    second = browser.find_element(By.CSS_SELECTOR, "button[data-place='1']")
-    for trial in range(5):
-        until(lambda _: second.is_displayed())
-        if trial == 0:
-            browser.save_screenshot(str(page.parent.parent / "answer.png"))
-        second.click()
-    until(lambda _: browser.find_element(By.ID, "end").is_displayed())
-    href = browser.find_element(By.ID, "save").get_attribute("href")
-    return json.loads(browser.execute_async_script("fetch(arguments[0]).then(r => r.text()).then(arguments[1])", href))
-
-
-def test_a_whole_form_from_disk(browser, exported):
-    import csv
-
-    roles = {row["file"]: row for row in csv.DictReader((exported / "private" / "key.csv").open())}
-    page = exported / "public" / "index.html"
-    answers = take_part(browser, page, form=2, rater="r1")
-    assert browser.title == "Fake & <real>"
-    assert (answers["form"], answers["rater"]) == (1, "r1")
-    assert len(answers["trials"]) == 5
-    exposures = []
-    for trial in answers["trials"]:
+def check_answers(folder, answers: dict, form: int) -> None:
+    """All trials are the form's, the second was always called fake in the rated ones, and all of it can be ingested."""
+    roles = {row["file"]: row for row in csv.DictReader((folder / "private" / "key.csv").open())}
+    assert answers["form"] == form
+    assert [roles[t["shown"][0]]["kind"] for t in answers["trials"]][:2] == ["practice"] * 2
+    assert len(answers["trials"]) == 7
+    for number, trial in enumerate(answers["trials"]):
         assert {roles[name]["role"] for name in trial["shown"]} == {"truth", "colorized"}
         assert {roles[name]["trial"] for name in trial["shown"]} == {str(trial["trial"])}
-        assert trial["fake"] == trial["shown"][1]
+        assert trial["fake"] == trial["shown"][number >= 2]
         assert trial["response_ms"] > 0
-        exposures += [exposure["actual_ms"] for exposure in trial["exposures"]]
-    exposures.sort()
-    assert abs(exposures[len(exposures) // 2] - 1000) <= 50
-    (exported / "answers.json").write_text(json.dumps(answers))
-    out = exported / "private" / "ratings.csv"
-    summary = ingest.ingest(str(exported), [str(exported / "answers.json")], out)
-    assert (summary["count"], summary["problems"]) == (5, {})  # the order logged is the page's flip of the listed one
-    for rating, trial in zip(ratings.read(out), sorted(answers["trials"], key=lambda t: t["trial"]), strict=True):
-        assert (rating.trial, rating.chosen) == (trial["trial"], "second")
-        assert rating.fooled is (roles[trial["fake"]]["role"] == "truth")
-    requests = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
-    assert all(name.startswith("file://") for name in requests)
+        assert (trial["restarts"], trial["interrupted"]) == (0, False)
+        assert all(exposure["dropped"] >= 0 for exposure in trial["exposures"])
+    assert (answers["color_vision"], answers["pilot"]) == ("normal", False)
+
+
+def test_a_whole_form_from_disk(new_browser, browser_rater, exposure_of, exported):
+    folder = exported()
+    browser = new_browser()
+    browser.get((folder / "public" / "index.html").as_uri() + "?form=2&rater=r1")
+    assert browser.title == "Fake & <real>"
+    rater = browser_rater(browser)
+    browser.save_screenshot(str(folder / "consent.png"))
+    rater.start()
+    rater.practice(2, str(folder / "feedback.png"))
+    rater.rate(5, str(folder / "answer.png"))
+    rater.send()
+    rater.until(lambda: rater.find("#save").is_displayed())
+    href = rater.find("#save").get_attribute("href")
+    script = "fetch(arguments[0]).then(r => r.text()).then(arguments[1])"
+    answers = json.loads(browser.execute_async_script(script, href))
+    check_answers(folder, answers, form=1)
+    assert (answers["rater"], answers["flip"], answers["comment"]) == ("r1", "r1", rater.comment)
+    assert abs(exposure_of(answers) - 1000) <= 50
+    assert all(name.startswith("file://") for name in rater.requests())
+    (folder / "answers.json").write_text(json.dumps(answers))
+    out = folder / "private" / "ratings.csv"
+    summary = ingest.ingest(str(folder), [str(folder / "answers.json")], out)
+    assert (summary["count"], summary["problems"]) == (4, {})  # the order logged is the page's flip of the listed one
+    assert summary["kinds"] == {"test": 4, "catch": 1, "practice": 2}
+    assert {rating.chosen for rating in ratings.read(out) if rating.kind == "test"} == {"second"}
+
+
+def test_who_does_not_see_colors_is_sent_home(new_browser, browser_rater, exported):
+    folder = exported()
+    browser = new_browser()
+    browser.get((folder / "public" / "index.html").as_uri() + "?rater=r1")
+    rater = browser_rater(browser)
+    rater.find("#agree").click()
+    rater.find("input[value=deficient]").click()
+    rater.until(lambda: "Start" in rater.find("#start").text)
+    assert not rater.find("#start").is_enabled()
+    assert "needs raters with normal color vision" in rater.find("#problem").text
+
+
+def test_a_pair_that_was_hidden_is_shown_once_more(new_browser, browser_rater, exported):
+    folder = exported()
+    browser = new_browser()
+    browser.get((folder / "public" / "index.html").as_uri() + "?form=1&rater=r1")
+    rater = browser_rater(browser)
+    rater.start()
+    rater.until(lambda: "shown" in (rater.find("#stage img.shown, #fixation").get_attribute("class") or ""))
+    browser.execute_script("window.dispatchEvent(new Event('blur'))")
+    rater.practice(2)
+    rater.rate(5)
+    rater.send()
+    rater.until(lambda: rater.find("#save").is_displayed())
+    trials = browser.execute_script("return window.studyResult.trials")
+    assert [trial["restarts"] for trial in trials] == [1, 0, 0, 0, 0, 0, 0]
+    assert not any(trial["interrupted"] for trial in trials)
+
+
+class Service(http.server.BaseHTTPRequestHandler):
+    """Mechanical Turk's frame: the worker's page, the question inside it, the study's images, and externalSubmit."""
+
+    pages: dict[str, bytes]
+    submitted: list[tuple[str, dict]]
+
+    def do_GET(self):
+        path = urllib.parse.urlsplit(self.path).path
+        found = self.pages.get(path)
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Type", "image/png" if path.endswith(".png") else "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(found or b"")
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        fields = {name: values[0] for name, values in urllib.parse.parse_qs(body).items()}
+        self.submitted.append((f"https://{self.headers['Host']}{self.path}", fields))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<p id=thanks>submitted</p>")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def service(tmp_path):
+    """A TLS server on loopback for all hosts of the frame; (port, handler)."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now, now.replace(year=now.year + 1)
+    )
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    pem = tmp_path / "loopback.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    handler = type("Frame", (Service,), {"pages": {}, "submitted": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server.server_address[1], handler
+    server.shutdown()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("kind", "submit_to"),
+    [
+        ("question", "https://workersandbox.mturk.com"),
+        ("external", "https://www.mturk.com/"),
+    ],  # with a slash, and without
+)
+def test_a_whole_form_in_mechanical_turk_s_frame(
+    kind, submit_to, service, new_browser, browser_rater, exposure_of, exported
+):
+    port, handler = service
+    folder = exported("--format=mturk", "--image_url=https://images.example.org/s/")
+    if kind == "external":
+        assert study.main(["export", f"--study={folder}", "--image_url=https://images.example.org/s/"]) == 0
+        page, form = (folder / "public" / "index.html").read_bytes(), "&form=2"
+    else:
+        question = ElementTree.parse(folder / "mturk" / "questions" / "form-0002.xml").getroot()
+        page, form = question[0].text.encode(), ""
+    query = f"assignmentId=A1&hitId=H1&workerId=W1&turkSubmitTo={urllib.parse.quote(submit_to, safe='')}{form}"
+    sandbox = "allow-scripts allow-forms allow-same-origin allow-popups allow-downloads"
+    frame = f'<h1>A task</h1><iframe id=f sandbox="{sandbox}" width=850 height=800 src="https://s3.example.org/q?{{}}">'
+    handler.pages |= {"/q": page, "/work": frame.format(query).encode()}
+    handler.pages["/look"] = frame.format(query.replace("A1", "ASSIGNMENT_ID_NOT_AVAILABLE")).encode()
+    for image in (folder / "public" / "images").iterdir():
+        handler.pages[f"/s/{image.name}"] = image.read_bytes()
+    hosts = ("worker.example.org", "s3.example.org", "images.example.org", "www.mturk.com", "workersandbox.mturk.com")
+    browser = new_browser(dict.fromkeys(hosts, f"127.0.0.1:{port}"), "--ignore-certificate-errors")
+    rater = browser_rater(browser)
+    browser.get("https://worker.example.org/look")  # a preview
+    browser.switch_to.frame("f")
+    rater.find("#agree").click()
+    rater.find("input[value=normal]").click()
+    rater.until(lambda: "Start" in rater.find("#start").text)
+    assert not rater.find("#start").is_enabled()
+    assert "Accept the task" in rater.find("#problem").text
+    browser.get("https://worker.example.org/work")
+    browser.switch_to.frame("f")
+    rater.start()
+    rater.practice(2)
+    rater.rate(5)
+    assert all(urllib.parse.urlsplit(name).hostname in hosts for name in rater.requests())
+    rater.send()
+    rater.until(lambda: handler.submitted)
+    [(address, fields)] = handler.submitted
+    assert address == submit_to.rstrip("/") + "/mturk/externalSubmit"
+    assert (set(fields), fields["assignmentId"]) == ({"assignmentId", "result"}, "A1")
+    answers = json.loads(fields["result"])
+    check_answers(folder, answers, form=1)
+    assert (answers["assignment"], answers["flip"]) == ("A1", "A1")
+    assert abs(exposure_of(answers) - 1000) <= 50
+    # As the requester would download it.
+    times = {"AcceptTime": "Mon Oct 30 19:40:32 PDT 2017", "SubmitTime": "Mon Oct 30 19:42:32 PDT 2017"}
+    row = {"HITId": "H1", "AssignmentId": "A1", "WorkerId": "W1", **times, "Answer.result": fields["result"]}
+    with open(folder / "results.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, [*row, "Approve", "Reject"], quoting=csv.QUOTE_ALL)
+        writer.writeheader()
+        writer.writerow(row)
+    summary = ingest.ingest(str(folder), [str(folder / "results.csv")], folder / "private" / "ratings.csv")
+    assert (summary["count"], summary["problems"], summary["kinds"]["catch"]) == (4, {}, 1)

@@ -1,0 +1,125 @@
+"""Ratings that exclusions took away are asked for again: exactly those, in forms that show no image twice."""
+
+import collections
+import csv
+import dataclasses
+import shutil
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from human_eval import design_check, forms, ratings, study, study_folder, top_up
+from human_eval.forms import TEST
+
+SIZES = ("--images=6", "--block=3", "--practice=1", "--catch=0.3", "--raters=3")
+
+
+@pytest.fixture(scope="module")
+def designed(truth_folder, colorized_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("study") / "study"
+    sources = [f"--truth={truth_folder}", f"--colorized={colorized_folder}", "--seed=1"]
+    assert study.main(["design", *sources, *SIZES, f"--out={out}"]) == 0
+    return out
+
+
+@pytest.fixture
+def shown(designed, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(designed, folder, copy_function=shutil.copy2)
+    return folder
+
+
+def play(folder, out, *, seed) -> None:
+    """Careful raters for all forms, none of whom any rule excludes."""
+    arguments = [f"--study={folder}", f"--out={out}", f"--seed={seed}", "--raters=3", "--lapse=0"]
+    assert study.main(["simulate", *arguments]) == 0
+    assert study.main(["ingest", f"--study={folder}", str(out / "mturk.csv")]) == 0
+
+
+def score(folder, out) -> list[dict]:
+    assert study.main(["score", f"--study={folder}", f"--out={out}", "--replicates=50", "--min_ratings=1"]) == 0
+    return list(csv.DictReader((out / "top_up.csv").open()))
+
+
+def test_what_exclusions_took_is_asked_for_again(shown, tmp_path, capsys):
+    before = study_folder.load_design(shown)
+    files = {path.name: path.read_bytes() for path in (shown / "public" / "images").iterdir()}
+    play(shown, tmp_path / "played", seed=5)
+    table = ratings.read(shown / "private" / "ratings.csv")
+    hasty = {sorted({row.assignment for row in table if row.form == form})[0] for form in (0, 4)}
+    spoiled = [dataclasses.replace(r, response_ms=1.0) if r.assignment in hasty else r for r in table]
+    ratings.write(shown / "private" / "ratings.csv", spoiled)
+    short = score(shown, tmp_path / "score")
+    assert len(short) == 6
+    assert {row["missing"] for row in short} == {"1"}
+
+    arguments = ["design", f"--study={shown}", f"--top_up={tmp_path / 'score' / 'top_up.csv'}"]
+    capsys.readouterr()
+    assert study.main(arguments) == 0
+    assert "2 forms of one sitting each added: 6 ratings of 6 pairs" in capsys.readouterr().out
+    after = study_folder.load_design(shown)
+    assert (after.study, after.forms[: len(before.forms)]) == (before.study, before.forms)
+    new = after.forms[len(before.forms) :]
+    asked = sorted((t.model, t.key, str(t.sample)) for form in new for t in form.trials if t.kind == TEST)
+    assert asked == sorted((row["model"], row["key"], row["sample"]) for row in short)
+    images = {path.name: path.read_bytes() for path in (shown / "public" / "images").iterdir()}
+    assert {name: images[name] for name in files} == files
+    assert len(images) == 2 * sum(len(form.trials) for form in after.forms)
+    # The old ratings still count, and the new forms can be shown and answered.
+    assert study.main(["export", f"--study={shown}"]) == 0
+    assert len(score(shown, tmp_path / "again")) == 6
+    (shown / "private" / "ratings.csv").unlink()
+    play(shown, tmp_path / "all", seed=6)
+    assert score(shown, tmp_path / "complete") == []
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_every_missing_rating_once_no_image_twice(data):
+    variants = [forms.Variant(model=model, sample=sample) for model in "ab" for sample in range(2)]
+    pool = forms.Pool(test=[f"i{n}" for n in range(8)], catch=["c0", "c1"], practice=[("p", variants[0])])
+    planned = forms.plan(pool, variants, block=4, catch=0.25, raters=5, seed=0)
+    made_from = {"seed": 0, "catch": 0.25, "block": 4, "raters": 5, "samples": 2, "models": {"a": "", "b": ""}}
+    design = study_folder.StudyDesign(
+        study="s", title="t", side=2, made_from=made_from, sources={}, forms=tuple(planned)
+    )
+    pairs = [(v.model, key, v.sample) for v in variants for key in pool.test]
+    needed = data.draw(st.dictionaries(st.sampled_from(pairs), st.integers(1, 5), min_size=1))
+    new = top_up.plan(design, needed, block=4)
+    shown = collections.Counter((t.model, t.key, t.sample) for form in new for t in form.trials if t.kind == TEST)
+    assert shown == needed
+    for form in new:
+        keys = [trial.key for trial in form.trials]
+        assert len(set(keys)) == len(keys)
+        assert 1 <= sum(trial.kind == TEST for trial in form.trials) <= 4
+    per_image = collections.Counter()
+    for (_, key, _), missing in needed.items():
+        per_image[key] += missing
+    # No more forms than the fullest image and the block's size ask for, but for what does not divide.
+    assert len(new) <= max(max(per_image.values()), -(-sum(needed.values()) // 4)) + 1
+    design_check.check(dataclasses.replace(design, forms=(*planned, *new)), topped_up=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model,key,sample,missing\ncolorized,nobody,0,1\n", "line 2: the study has no such pair"),
+        ("model,key,sample,missing\ncolorized,x,zero,1\n", "line 2: sample and missing must be whole numbers"),
+        ("a,b\n", "expected the columns model, key, sample and missing"),
+    ],
+)
+def test_other_lists_are_refused(text, message, shown, tmp_path, capsys):
+    (tmp_path / "top_up.csv").write_text(text)
+    assert study.main(["design", f"--study={shown}", f"--top_up={tmp_path / 'top_up.csv'}"]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_nothing_missing_adds_nothing(shown, tmp_path, capsys):
+    (tmp_path / "top_up.csv").write_text("model,key,sample,missing\n")
+    before = (shown / "private" / "design.json").read_bytes()
+    assert study.main(["design", f"--study={shown}", f"--top_up={tmp_path / 'top_up.csv'}"]) == 0
+    assert "nothing to add" in capsys.readouterr().out
+    assert (shown / "private" / "design.json").read_bytes() == before
