@@ -27,7 +27,7 @@ def make_design(*, images=8, block=4, samples=3, raters=2, seed=5) -> study_fold
         catch=keys[images : images + 10],
         practice=[(key, variants[0]) for key in keys[images + 10 :]],
     )
-    made_from = {"images": images, "seed": seed}
+    made_from = {"images": images, "raters": raters, "seed": seed}
     return study_folder.StudyDesign(
         study=study_folder.study_id(made_from),
         title="Which photo has fake colors?",
