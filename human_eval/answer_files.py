@@ -6,11 +6,12 @@ import pathlib
 from collections.abc import Iterator
 
 from coltran.errors import UserError
-from human_eval import mturk_api_answers, mturk_csv_answers, page_answers, turkle_answers
+from human_eval import mturk_api_answers, mturk_csv_answers, page_answers, server_answers, turkle_answers
 from human_eval.ratings import read_rows
 from human_eval.submissions import Submission
 
-FORMATS = {module.SOURCE: module for module in (page_answers, mturk_csv_answers, turkle_answers, mturk_api_answers)}
+_READERS = (page_answers, server_answers, mturk_csv_answers, turkle_answers, mturk_api_answers)
+FORMATS = {module.SOURCE: module for module in _READERS}
 _MAX_BYTES = 2**30
 
 
@@ -33,6 +34,8 @@ def read_submissions(path: str, kind: str = "auto") -> Iterator[Submission]:
 
 
 def _detect(data: bytes, path: str) -> str:
+    if data.startswith(server_answers.MAGIC):
+        return server_answers.SOURCE
     start = data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if start == b"<":
         return mturk_api_answers.SOURCE

@@ -2,9 +2,9 @@
 
     coltran-study ingest --study study answers-form1-ann.json Batch_12_results.csv
 
-reads the static page's files, Mechanical Turk's results CSV and API answers, and Turkle's results CSV. Nothing is
-guessed: what cannot count stays in the table with its reason, and is counted and named. Ingesting a file again changes
-nothing.
+reads the static page's files, the study server's database, Mechanical Turk's results CSV and API answers, and Turkle's
+results CSV. Nothing is guessed: what cannot count stays in the table with its reason, and is counted and named.
+Ingesting a file again changes nothing. Answers of a pilot go to private/pilot_ratings.csv.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval import answer_files, exclusions, rater_ids, ratings
+from human_eval import answer_files, exclusions, rater_ids, ratings, server_answers
 from human_eval.answer_key import AnswerKey, Pair, load
 from human_eval.ratings import Rating
 from human_eval.study_folder import private_file
@@ -39,21 +39,34 @@ _MANY_FLIPS = 0.1
 def add_options(add) -> None:
     add("answers", nargs="+", metavar="FILE", help="files of answers, of any of the formats")
     add("--study", required=True, metavar="FOLDER", help="study folder of coltran-study export")
-    add("--out", metavar="FILE", help="the table, added to where it exists (FOLDER/private/ratings.csv)")
+    add("--out", metavar="FILE", help="the table, added to (FOLDER/private/ratings.csv, pilot_ratings.csv of a pilot)")
     formats = ("auto", *answer_files.FORMATS)
     add("--format", choices=formats, default="auto", help="what the files are (auto: by their content)")
 
 
 def run(found: argparse.Namespace) -> None:
-    out = pathlib.Path(found.out or pathlib.Path(found.study) / ratings.IN_STUDY)
-    summary = ingest(found.study, found.answers, out, kind=found.format)
+    files = read_files(found.answers, found.format)
+    pilot = any(submission.pilot for _, submissions in files for submission in submissions)
+    default = pathlib.Path(found.study) / (ratings.IN_STUDY_PILOT if pilot else ratings.IN_STUDY)
+    out = pathlib.Path(found.out or default)
+    summary = add_to_table(found.study, files, out)
     print(describe(summary))
-    print(cli.table([("ratings", out), ("summary", out.with_name("ingest.json")), ("rules", rules_path(found.study))]))
+    print(cli.table([("ratings", out), ("summary", summary_path(out)), ("rules", rules_path(found.study))]))
 
 
 def rules_path(study: str) -> pathlib.Path:
     """Where a study's exclusion rules are kept."""
     return pathlib.Path(study) / exclusions.RULES
+
+
+def summary_path(table: pathlib.Path) -> pathlib.Path:
+    """Where the summary of a table lies: beside it, the pilot's apart from the study's."""
+    return table.with_name("pilot_ingest.json" if table.name == ratings.IN_STUDY_PILOT.name else "ingest.json")
+
+
+def read_files(files: Sequence[str], kind: str = "auto") -> list[tuple[str, list[Submission]]]:
+    """(file, its submissions) of each file; raises UserError for one that cannot be read."""
+    return [(file, list(answer_files.read_submissions(file, kind))) for file in sorted(set(files))]
 
 
 def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = "auto") -> dict[str, object]:
@@ -67,14 +80,18 @@ def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = "
     Returns:
       What ingest.json holds: see `summarize`.
     Raises:
-      UserError: a file that cannot be read, that has no trial of this study, a table of another study, or made-up
-        answers beside real ones.
+      UserError: a file that cannot be read, that has no trial of this study, a table of another study, or answers of
+        simulated raters, of a pilot and of the study in one table.
     """
+    return add_to_table(study, read_files(files, kind), out)
+
+
+def add_to_table(study: str, found: Sequence[tuple[str, Sequence[Submission]]], out: pathlib.Path) -> dict[str, object]:
+    """As `ingest`, for files that were read by `read_files`."""
     key, salt = load(study), rater_ids.salt(study)
     before = ratings.read(out) if out.exists() else []
     if any(rating.study != key.study for rating in before):
         raise UserError(f"{out}: holds ratings of another study; give --out another file")
-    found = [(file, list(answer_files.read_submissions(file, kind))) for file in sorted(set(files))]
     rows = []
     for file, submissions in found:
         new = [row for submission in submissions for row in rows_of(submission, key, salt)]
@@ -83,12 +100,14 @@ def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = "
         rows += new
     gone = rater_ids.forgotten(study)
     table = settle(row for row in (*before, *rows) if row.rater not in gone)
-    if len({row.source.startswith(ratings.MADE_UP) for row in table}) > 1:
+    if len({row.nature[0] for row in table}) > 1:
         raise UserError(f"{out}: would mix made-up answers of `simulate` with real ones; give --out another file")
+    if len({row.nature[1] for row in table}) > 1:
+        raise UserError(f"{out}: would mix a pilot's answers with the study's; give --out another file")
     ratings.write(out, table)
     exclusions.write_defaults(rules_path(study))
     summary = summarize(table, [submission for _, submissions in found for submission in submissions], key)
-    private_file(out.with_name("ingest.json"), json.dumps(summary, indent=1, sort_keys=True).encode() + b"\n")
+    private_file(summary_path(out), json.dumps(summary, indent=1, sort_keys=True).encode() + b"\n")
     return summary
 
 
@@ -98,7 +117,8 @@ def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rat
     # The static page has no assignments: one sitting is one rater, form and time of the end.
     sitting = f"{submission.rater}|{submission.form}|{submission.submitted}"
     assignment = submission.assignment or rater_ids.hashed(salt, "assignment", sitting)
-    made_up = f"{ratings.MADE_UP} " if submission.rater.startswith(rater_ids.MADE_UP_NAME) else ""
+    nature = f"{ratings.MADE_UP} " if submission.rater.startswith(rater_ids.MADE_UP_NAME) else ""
+    nature += f"{ratings.PILOT} " if submission.pilot else ""
     for answer in submission.answers:
         pair = _pair(answer, submission, key)
         reason = _reason(answer, pair, submission)
@@ -129,7 +149,7 @@ def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rat
             voided=answer.interrupted,
             repeated=answer.restarts > 0,
             submitted=submission.submitted,
-            source=made_up + submission.source,
+            source=nature + submission.source,
             excluded=reason,
         )
 
@@ -194,7 +214,8 @@ def summarize(table: Sequence[Rating], submissions: Sequence[Submission], key: A
     test = [row for row in table if row.counts]
     problems = {
         "unreadable submissions": [s.problem for s in submissions if s.problem],
-        "submissions without a readable time": [s.where for s in submissions if not s.submitted],
+        "unfinished sittings": [s.unfinished for s in submissions if s.unfinished],
+        "submissions without a readable time": [s.where for s in submissions if not s.submitted and not s.unfinished],
         "submissions whose order is not the page's flip": [s.where for s in submissions if _unlike_the_flip(s, key)],
     }
     return {
@@ -222,6 +243,8 @@ def _unlike_the_flip(submission: Submission, key: AnswerKey) -> bool:
     listed = {trial: files for form in key.listed.values() for trial, *files in form}
     known = [(a.trial, list(a.shown) != listed[a.trial]) for a in submission.answers if a.trial in listed and a.shown]
     wrong = [sum(flipped for _, flipped in known)]
+    if submission.source == server_answers.SOURCE:
+        wrong.append(len(known) - wrong[0])  # our server turns every pair for every second rater
     for name in (submission.rater, submission.assignment):
         wrong.append(sum(flipped != rater_ids.is_flipped(name, trial) for trial, flipped in known))
     return min(wrong) > _MANY_FLIPS * len(known)

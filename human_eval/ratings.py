@@ -19,7 +19,9 @@ from human_eval.study_folder import private_file
 KINDS = ("test", "catch", "practice")
 PLACES = ("first", "second")
 IN_STUDY = pathlib.PurePath("private", "ratings.csv")  # where a study folder has its table
+IN_STUDY_PILOT = pathlib.PurePath("private", "pilot_ratings.csv")  # and that of its trial runs
 MADE_UP = "simulated"  # how the source of simulated ratings begins
+PILOT = "pilot"  # how the source of a trial run's ratings begins, behind MADE_UP where they are that too
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")  # what a spreadsheet runs, behind any number of our apostrophes
 _ESCAPED = re.compile(r"'+[=+\-@\t\r\n]")
 
@@ -72,6 +74,12 @@ class Rating:
     def counts(self) -> bool:
         """Whether it goes into the fooling rate."""
         return self.kind == "test" and not self.excluded
+
+    @property
+    def nature(self) -> tuple[bool, bool]:
+        """(made up, of a pilot); a table holds ratings of one nature."""
+        words = self.source.split()
+        return words[:1] == [MADE_UP], PILOT in words[:2]
 
 
 def order(rating: Rating) -> tuple:

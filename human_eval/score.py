@@ -73,7 +73,8 @@ def write_all(found: argparse.Namespace, judged: Sequence[Rating], rules, key: A
         "rules": dataclasses.asdict(rules),
         "rules_sha256": hashlib.sha256(rules_text.encode()).hexdigest(),
         "exclusions": exclusion_counts(judged),
-        "made_up": used[0].source.startswith(ratings.MADE_UP),
+        "made_up": used[0].nature[0],
+        "pilot": used[0].nature[1],
         **score_tables.score(used, options),
     }
     short = list(top_up(used, key, found.raters or key.raters)) if key else []
@@ -169,6 +170,7 @@ def describe(results: Mapping, out: pathlib.Path) -> str:
     """The printed summary; its last lines are the fooling rates."""
     excluded = {name: n for name, n in results["exclusions"].items() if name != "counted"}
     lines = ["these answers are made up (coltran-study simulate)"] if results["made_up"] else []
+    lines += ["these answers are of a pilot, not of the study"] if results["pilot"] else []
     lines += [f"{results['exclusions']['counted']} test ratings count; excluded: {excluded or 'none'}"]
     if results["top_up"]["pairs"]:
         lines.append(

@@ -50,6 +50,7 @@ def report(results: Mapping, judged: Sequence[Rating], key: AnswerKey | None, st
     parts = [
         "<h1>Human study: fooling rate</h1>",
         "<p><strong>These answers are made up (coltran-study simulate).</strong></p>" if results["made_up"] else "",
+        "<p><strong>These answers are of a pilot, not of the study.</strong></p>" if results["pilot"] else "",
         f"<p>Share of ratings in which the colorization was taken for the real photo; 50% would be indistinguishable. "
         f"{len(used)} ratings of {len({r.rater for r in used})} raters count.</p>",
         _plot(score_plots.rates_plot(results), "fooling rates with intervals"),

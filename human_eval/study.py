@@ -25,6 +25,7 @@ PROG = "coltran-study"
 _COMMANDS = {
     "design": "choose images, make forms, and write the study folder",
     "export": "write the rater page for a web server, Mechanical Turk or Turkle",
+    "serve": "run the study on a server of your own",
     "ingest": "join raters' answers with the answer key into one table",
     "score": "fooling rates, standard errors and a report",
     "simulate": "raters with known effects, in every format",

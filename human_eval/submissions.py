@@ -56,6 +56,8 @@ class Submission:
       submitted: UTC, ISO 8601 to the second; empty where it could not be read.
       answers: in the form's order.
       problem: why nothing could be read of it; empty where something was.
+      unfinished: what is known of a sitting that was not finished; empty where it was.
+      pilot: whether it belongs to a trial run, whose answers never count.
     """
 
     source: str
@@ -66,15 +68,17 @@ class Submission:
     submitted: str
     answers: tuple[Answer, ...]
     problem: str = ""
+    unfinished: str = ""
+    pilot: bool = False
 
 
 def from_result(result: object, **about: str) -> Submission:
     """A submission from the JSON object that the rater page makes.
 
     Args:
-      result: with `trials`, `form`, `rater`, `finished`.
+      result: with `trials`, `form`, `rater`, `finished`, `pilot`.
       about: `source` and `where`, and `assignment`, `rater`, `submitted` where the service says them: its word counts
-        before the page's.
+        before the page's; also `unfinished`.
     Raises:
       UserError: no such object.
     """
@@ -88,6 +92,8 @@ def from_result(result: object, **about: str) -> Submission:
         form=_whole(result.get("form")),
         submitted=about.get("submitted") or utc_time(_text(result.get("finished"))),
         answers=tuple(_answer(place, trial) for place, trial in enumerate(result["trials"])),
+        unfinished=about.get("unfinished", ""),
+        pilot=result.get("pilot") is True,
     )
 
 

@@ -395,4 +395,4 @@ def test_a_key_with_models_and_kinds(study_path, ingested):
 
 
 def test_formats_are_those_of_the_modules():
-    assert set(answer_files.FORMATS) == {"static", *NAMES}
+    assert set(answer_files.FORMATS) == {"static", "server", *NAMES}

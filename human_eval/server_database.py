@@ -1,0 +1,165 @@
+"""The study server's database: one SQLite file in the private folder, which no kill and no second server can spoil.
+
+private/server.sqlite    mode 0600: sittings and answers of the study
+private/pilot.sqlite     mode 0600: those of a pilot, which never mix with them
+private/*.lock           held by the server that is running
+
+Every change is one transaction, on the disk (WAL, synchronous=FULL) before anybody is told of it. Two unique indices
+hold the design's promise whatever a program does: a place of a form has one rater, and a rater gets a form once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+
+from coltran.errors import UserError
+
+STUDY_DATABASE = pathlib.PurePath("private", "server.sqlite")
+PILOT_DATABASE = pathlib.PurePath("private", "pilot.sqlite")
+RUNNING, FINISHED, ABANDONED = "running", "finished", "abandoned"
+_VERSION = "1"
+_BUSY_MS = 20_000
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    # slot: which of the form's places; turn: how often its page was handed out; seen: when the rater last did
+    # something; practice: whether the form's practice belongs to it; page: what the page said at the end, as JSON.
+    f"""CREATE TABLE IF NOT EXISTS sittings (
+      sitting TEXT PRIMARY KEY, rater TEXT NOT NULL, form INTEGER NOT NULL, slot INTEGER NOT NULL,
+      practice INTEGER NOT NULL, turn INTEGER NOT NULL, started REAL NOT NULL, seen REAL NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('{RUNNING}', '{FINISHED}', '{ABANDONED}')),
+      finished REAL, code TEXT, redirect TEXT, page TEXT,
+      CHECK ((state = '{FINISHED}') = (finished IS NOT NULL AND code IS NOT NULL AND page IS NOT NULL)))""",
+    f"CREATE UNIQUE INDEX IF NOT EXISTS one_rater_a_slot ON sittings (form, slot) WHERE state != '{ABANDONED}'",
+    "CREATE UNIQUE INDEX IF NOT EXISTS no_form_again ON sittings (rater, form)",
+    """CREATE TABLE IF NOT EXISTS answers (
+      sitting TEXT NOT NULL REFERENCES sittings ON DELETE CASCADE, trial INTEGER NOT NULL, saved REAL NOT NULL,
+      answer TEXT NOT NULL, PRIMARY KEY (sitting, trial)) WITHOUT ROWID""",
+)
+
+
+class Database:
+    """The open database; its transactions run one after the other, in whatever thread."""
+
+    def __init__(self, path: pathlib.Path, about: Mapping[str, str]) -> None:
+        """Opens or makes the file, and keeps other servers out until `close` or the end of the process.
+
+        Args:
+          path: of the file.
+          about: what it belongs to, kept inside at its making and compared later.
+        Raises:
+          UserError: another server has it open, it belongs to another study, or is no such database.
+        """
+        self._path = path
+        self._lock = threading.RLock()
+        self._held = _only_server(path)
+        _make_private(path)
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.row_factory = sqlite3.Row
+        try:
+            self._set_up({"version": _VERSION, **about})
+        except (sqlite3.DatabaseError, UserError) as error:
+            self.close()
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"{path}: is no database of the study server ({error}); restore it from a copy") from None
+
+    def _set_up(self, about: Mapping[str, str]) -> None:
+        pragmas = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
+        for pragma in (f"busy_timeout = {_BUSY_MS}", *pragmas):
+            self._connection.execute(f"PRAGMA {pragma}")
+        with self.transaction() as connection:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            if not connection.execute("SELECT count(*) FROM about").fetchone()[0]:
+                connection.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+            found = dict(connection.execute("SELECT name, value FROM about").fetchall())
+        if found != dict(about):
+            differ = sorted(name for name in {*found, *about} if found.get(name) != about.get(name))
+            raise UserError(f"{self._path}: was made for another {' and '.join(differ)}; move it away to begin anew")
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for statements that are all on the disk after the block, or none of them."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            try:
+                self._connection.execute("COMMIT")
+            except sqlite3.Error:
+                if self._connection.in_transaction:  # a full disk, say: nothing of it was saved
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Closes the file and lets other servers in."""
+        with self._lock:
+            self._connection.close()
+            os.close(self._held)
+
+
+@contextlib.contextmanager
+def opened(path: pathlib.Path) -> Iterator[sqlite3.Connection]:
+    """A connection to an existing database, beside a running server or not, for reading or deleting."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+    try:
+        for pragma in (f"busy_timeout = {_BUSY_MS}", "foreign_keys = ON", "secure_delete = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        yield connection
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"{path}: is no database of the study server ({error}); restore it from a copy") from None
+    finally:
+        connection.close()
+
+
+def raters(path: pathlib.Path) -> set[str]:
+    """Everybody who ever got a form of this database; nobody where there is none."""
+    if not path.is_file():
+        return set()
+    with opened(path) as connection:
+        return {name for (name,) in connection.execute("SELECT DISTINCT rater FROM sittings")}
+
+
+def has_rater(path: pathlib.Path, rater: str) -> bool:
+    """Whether this rater ever got a form of this database."""
+    if not path.is_file():
+        return False
+    with opened(path) as connection:
+        found = connection.execute("SELECT 1 FROM sittings WHERE rater = ? LIMIT 1", [rater])
+        return found.fetchone() is not None
+
+
+def delete_rater(path: pathlib.Path, rater: str) -> int:
+    """Deletes all sittings and answers of a rater, also from the free pages of the file; returns how many sittings."""
+    with opened(path) as connection:
+        deleted = connection.execute("DELETE FROM sittings WHERE rater = ?", [rater]).rowcount
+        # What was deleted would otherwise stay in the log beside the file until it is overwritten.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return deleted
+
+
+def _make_private(path: pathlib.Path) -> None:
+    # SQLite gives the files beside it (-wal, -shm) the same mode.
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _only_server(path: pathlib.Path) -> int:
+    """The lock's file descriptor; the system frees it when the process ends, however it ends."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        raise UserError(f"{path}: another server has this database open; stop that one first") from None
+    return held
