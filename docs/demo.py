@@ -61,8 +61,9 @@ def commands(out: str, steps: int) -> list[str]:
         f"coltran-sample --records {out}/records {runs} --out {out}/colorized --samples 3 --part condition --seed 1",
         f"coltran-fid --real {out}/records --rows model={out}/colorized truth grayscale --extractor random "
         f"--out {out}/fid",
-        f"coltran-study export --truth {out}/records --colorized {out}/colorized --out {out}/study "
-        "--images 20 --seed 1",
+        f"coltran-study design --truth {out}/records --colorized {out}/colorized --out {out}/study --seed 1 "
+        "--images 40 --block 20",
+        f"coltran-study export --study {out}/study",
         f"coltran-study simulate --study {out}/study --out {out}/rehearsal --seed 1",
         f"coltran-study ingest --study {out}/study --out {out}/rehearsal/ratings.csv {out}/rehearsal/turkle.csv",
         f"coltran-study score --study {out}/study --ratings {out}/rehearsal/ratings.csv --out {out}/rehearsal/score",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import apache_beam as beam
@@ -15,7 +16,7 @@ from human_eval import opaque_files
 from human_eval.forms import WRONG_COLORS, Form, Trial, Variant
 from human_eval.pair_sources import TRUTH, ReadPixels, Source
 from human_eval.wrong_colors import luma_of, wrong_colors
-from pipelines import engine
+from pipelines import beam_options, engine
 
 _TRUTH = Variant(model=TRUTH, sample=0)
 _WRONG = Variant(model=WRONG_COLORS, sample=0)
@@ -65,7 +66,14 @@ def write_images(
         if luma:
             _ = means | "Note" >> beam.Map(_note, luma)
 
-    engine.run_pipeline(build, options)
+    total = 2 * sum(len(form.trials) for form in forms)
+    if storage.is_gcs(images) or not beam_options.is_local(options):
+        engine.run_pipeline(build, options)
+        return
+    os.makedirs(images, exist_ok=True)
+    before = len(os.listdir(images))
+    with engine.watched(lambda: (len(os.listdir(images)) - before, ""), total, "images", "files", every=2.0):
+        engine.run_pipeline(build, options)
 
 
 def _encoded(read: tuple[str, Variant, np.ndarray], wrong: set[tuple[str, int]]) -> Iterator[tuple]:

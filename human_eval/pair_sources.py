@@ -126,7 +126,9 @@ def _read_png(path: str, file: str) -> np.ndarray:
             if image.mode not in _MODES or "transparency" in image.info:
                 raise UserError(f"{name}: is a PNG of mode {image.mode}; save it as 8-bit RGB without transparency")
             return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except UnidentifiedImageError:
+        raise UserError(f"{name}: is no PNG file") from None
+    except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{name}: is no whole PNG file ({error})") from None
 
 

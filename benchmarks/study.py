@@ -1,0 +1,115 @@
+"""How fast a study is designed and exported, beside the least that it must do: encode each of its images once.
+
+    python benchmarks/study.py                      500 images x 3 samples x 5 raters at 256x256, the paper's study
+    python benchmarks/study.py --images 50
+
+encode   PNG encoding alone, of all different images, one after the other in one process
+design   `coltran-study design`: read records, encode, pad, name, write, check, audit; `of encode` is encode / design
+export   `coltran-study export`, all three formats
+
+Images are smooth noise with grain, whose PNGs are about as long as a photo's. Everything happens in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from coltran import records
+from human_eval import opaque_files
+
+SIDE = 256
+EXTRA = 60  # practice and catch images
+
+
+def photo(seed: int) -> np.ndarray:
+    """uint8 [256, 256, 3]."""
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    grain = rng.normal(0, 4, (SIDE, SIDE, 1)).round()
+    return np.clip(np.asarray(coarse) + grain, 0, 255).astype(np.uint8)
+
+
+def write_records(folder: pathlib.Path, schema: records.Schema, count: int, samples: int) -> None:
+    """A record folder of `count` images; with samples, that many colorizations of each: its channels turned around."""
+    from pipelines import shard_job
+
+    sizes = records.Sizes(lo=8, hi=SIDE)
+    rows = [(number, sample) for number in range(count) for sample in range(max(1, samples))]
+    shards = [rows[start : start + 256] for start in range(0, len(rows), 256)]
+    features = (
+        (records.KEY, records.SAMPLE, records.COARSE_LO, records.RGB_HI)
+        if samples
+        else (records.KEY, records.CROP, records.LABEL, records.GRAYSCALE, records.RGB_HI)
+    )
+    job = shard_job.ShardJob(
+        folder=str(folder),
+        schema=schema.name,
+        split="benchmark",
+        sizes=sizes,
+        features=features,
+        options={},
+        fingerprint=f"benchmark {folder.name} {count}",
+        num_shards=len(shards),
+    )
+    shard_job.plan(job, [[{"key": f"image-{number}"} for number, _ in shard] for shard in shards])
+    for index, shard in enumerate(shards):
+        with shard_job.write_shard(job, index) as writer:
+            for number, sample in shard:
+                values = {records.KEY: f"image-{number}", records.RGB_HI: photo(number)}
+                if samples:
+                    values |= {records.SAMPLE: sample, records.COARSE_LO: np.zeros((8, 8), np.uint16)}
+                    values[records.RGB_HI] = np.roll(values[records.RGB_HI], 1 + sample, axis=-1)
+                else:
+                    values |= {records.CROP: 0, records.LABEL: -1, records.GRAYSCALE: 0}
+                writer.write(records.encode(schema, values, sizes))
+    shard_job.finish(job, max_reject_fraction=0, run={})
+
+
+def timed(*arguments: str) -> float:
+    """Seconds of one coltran-study command."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "human_eval.study", *arguments], check=True)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--samples", type=int, default=3)
+    options = parser.parse_args()
+    different = options.images * (options.samples + 1)
+    print(f"{os.cpu_count()} cores, {options.images} images x {options.samples} samples x 5 raters at {SIDE}x{SIDE}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        write_records(folder / "truth", records.TRUTH, options.images + EXTRA, 0)
+        write_records(folder / "colorized", records.COLORIZED, options.images, options.samples)
+        some = [photo(number) for number in range(64)]
+        started = time.perf_counter()
+        lengths = [len(opaque_files.encode(image)) for image in some]
+        encode = (time.perf_counter() - started) / len(some) * different
+        study = str(folder / "study")
+        sources = [f"--truth={folder / 'truth'}", f"--colorized={folder / 'colorized'}"]
+        sizes = [f"--images={options.images}", f"--samples={options.samples}"]
+        design = timed("design", *sources, *sizes, "--seed=1", f"--out={study}")
+        url = "--image_url=https://images.example.org/study/"
+        export = sum(
+            timed("export", f"--study={study}", f"--format={kind}", url) for kind in ("static", "mturk", "turkle")
+        )
+    print(f"{'mean PNG':8} {np.mean(lengths) / 1024:7.1f} KiB, {different} different images")
+    print(f"{'encode':8} {encode:7.1f} s")
+    print(f"{'design':8} {design:7.1f} s, {encode / design:.2f} of encode")
+    print(f"{'export':8} {export:7.1f} s, three formats")
+
+
+if __name__ == "__main__":
+    main()
