@@ -13,10 +13,7 @@ Then `coltran-study ingest --study study study/private/server.sqlite`. docs/stud
 from __future__ import annotations
 
 import argparse
-import collections
 import errno
-import logging
-import os
 import pathlib
 import re
 import secrets
@@ -24,15 +21,13 @@ import time
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval import export, server_access, study_folder
+from human_eval import export, server_access, server_log, study_folder
 from human_eval.page import read_texts
 from human_eval.server_database import PILOT_DATABASE, STUDY_DATABASE, Database
 
 ORGANIZER_TOKEN = pathlib.PurePath("private", "organizer_token")
-SERVER_LOG = pathlib.PurePath("private", "server.log")
 _PROLIFIC_URL = "https://app.prolific.com/submissions/complete?cc={code}"
 _MANY_FORMS = 10**9
-_PROBLEMS = 30
 _THREADS = 8
 _CONNECTIONS = 2000
 _HEADER_BYTES = 16 << 10
@@ -69,7 +64,7 @@ def run(found: argparse.Namespace) -> None:
         return
     database = open_database(study, design, pilot=found.pilot)
     try:
-        problems = start_log(study / SERVER_LOG)
+        problems = server_log.start(study / server_log.SERVER_LOG)
         token = organizer_token(study)
         app = make(found, design, database, token, problems)
         listener = _listen(app, found.host, found.port)
@@ -145,37 +140,6 @@ def organizer_token(study: pathlib.Path) -> str:
     if not path.exists():
         study_folder.private_file(path, secrets.token_urlsafe(24).encode() + b"\n")
     return path.read_text().strip()
-
-
-def start_log(path: pathlib.Path) -> collections.deque:
-    """Sends the server's log to a private file; returns its newest warnings and errors, which go on changing."""
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-    problems: collections.deque = collections.deque(maxlen=_PROBLEMS)
-    to_file = logging.FileHandler(path, encoding="utf-8")
-    to_file.setFormatter(_utc("%(asctime)s %(levelname)s %(message)s"))
-    to_page = _Newest(problems)
-    for name, level in (("coltran-study.serve", logging.INFO), ("waitress", logging.ERROR)):
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [to_file, to_page]
-        logger.setLevel(level)
-        logger.propagate = False
-    return problems
-
-
-class _Newest(logging.Handler):
-    def __init__(self, problems: collections.deque) -> None:
-        super().__init__(logging.WARNING)
-        self._problems = problems
-        self.setFormatter(_utc("%(asctime)s %(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._problems.append(self.format(record).partition("\n")[0])
-
-
-def _utc(form: str) -> logging.Formatter:
-    formatter = logging.Formatter(form, "%Y-%m-%d %H:%M:%SZ")
-    formatter.converter = time.gmtime
-    return formatter
 
 
 def _listen(app, host: str, port: int):

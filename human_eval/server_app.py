@@ -19,7 +19,7 @@ import flask
 from werkzeug.exceptions import HTTPException
 
 from coltran import storage
-from human_eval import server_bodies, server_pages, server_progress, server_tokens
+from human_eval import server_bodies, server_log, server_pages, server_progress, server_tokens
 from human_eval.page import Texts, render
 from human_eval.server_access import Access, StrangerError
 from human_eval.server_database import Database
@@ -28,7 +28,6 @@ from human_eval.server_sittings import RefusedError, Sitting, Sittings, trials_o
 from human_eval.study_folder import IMAGES, StudyDesign, listed_pair, public_form
 
 MAX_BODY = 64 << 10
-LOG = "coltran-study.serve"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +71,7 @@ def make_app(server: Server) -> flask.Flask:
     """The WSGI application."""
     app = flask.Flask(__name__, static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    log = logging.getLogger(LOG)
+    log = logging.getLogger(server_log.NAME)
     forms = {form.form: form for form in server.design.forms}
     folder = str(server.design.sources.get("images") or server.study / IMAGES)
     images = frozenset(
@@ -158,7 +157,7 @@ def make_app(server: Server) -> flask.Flask:
 
     @app.errorhandler(RefusedError)
     def refused(error: RefusedError):
-        log.warning("%s: refused with %d: %s", flask.request.path, error.status, error)
+        log.warning("%s: refused with %d: %s", flask.request.url_rule, error.status, error)
         return {"error": str(error)}, error.status
 
     @app.errorhandler(HTTPException)
@@ -168,7 +167,7 @@ def make_app(server: Server) -> flask.Flask:
     @app.errorhandler(Exception)
     def mistake(error: Exception):
         # Also a full disk: nothing was saved, and the page may ask again.
-        log.error("%s: failed", flask.request.path, exc_info=error)
+        log.error("%s: failed", flask.request.url_rule, exc_info=error)
         return _failed(503, "This did not work and nothing was saved. Please try again.")
 
     @app.after_request

@@ -11,7 +11,6 @@ hold the design's promise whatever a program does: a place of a form has one rat
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import sqlite3
@@ -155,6 +154,8 @@ def _make_private(path: pathlib.Path) -> None:
 
 def _only_server(path: pathlib.Path) -> int:
     """The lock's file descriptor; the system frees it when the process ends, however it ends."""
+    import fcntl  # not on Windows, where ingest and forget work all the same
+
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     held = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
     try:

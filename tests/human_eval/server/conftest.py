@@ -10,7 +10,7 @@ import types
 import numpy as np
 import pytest
 
-from human_eval import forms, opaque_files, serve, study_folder
+from human_eval import forms, opaque_files, serve, server_log, study_folder
 
 SECRET = b"secret of the tests"
 WNID = "n01440764"
@@ -62,7 +62,7 @@ class Rig:
         parser = argparse.ArgumentParser()
         serve.add_options(parser.add_argument)
         self.options = parser.parse_args([f"--study={folder}", *options])
-        self.problems = serve.start_log(folder / serve.SERVER_LOG)
+        self.problems = server_log.start(folder / server_log.SERVER_LOG)
         self.token = serve.organizer_token(folder)
         self.open()
 

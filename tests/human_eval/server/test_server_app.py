@@ -1,11 +1,12 @@
 """The server's addresses: what the page gets, and every refusal."""
 
 import json
+import logging
 import re
 
 import pytest
 
-from human_eval import server_app, server_pages
+from human_eval import server_app, server_log, server_pages
 
 
 def test_a_form_from_the_door_to_the_code(rig, listed):
@@ -301,3 +302,14 @@ def test_the_log_names_nobody(rig):
     for word in ("Ann", "Secret", "example.org", "127.0.0.1", rig.token):
         assert word not in log
     assert (rig.folder / "private" / "server.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_log_does_not_grow_without_end(rig):
+    [handler] = [found for found in logging.getLogger(server_log.NAME).handlers if hasattr(found, "maxBytes")]
+    handler.maxBytes = 2000
+    for _ in range(100):
+        rig.client.post("/api/answer", json={})
+    files = sorted((rig.folder / "private").glob("server.log*"))
+    assert len(files) == 3
+    assert all(file.stat().st_size <= 2000 and file.stat().st_mode & 0o777 == 0o600 for file in files)
+    assert len(rig.problems) == 30

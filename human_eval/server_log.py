@@ -1,0 +1,54 @@
+"""The server's log: a private file without names, and its newest problems for the progress page."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import logging.handlers
+import os
+import pathlib
+import time
+
+SERVER_LOG = pathlib.PurePath("private", "server.log")
+NAME = "coltran-study.serve"
+_PROBLEMS = 30
+_BYTES, _FILES = 10 << 20, 2  # whoever sends rubbish must not fill the disk
+
+
+def start(path: pathlib.Path) -> collections.deque:
+    """Sends the log to a file; returns its newest warnings and errors, which go on changing."""
+    problems: collections.deque = collections.deque(maxlen=_PROBLEMS)
+    to_file = _PrivateFile(path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
+    to_file.setFormatter(_utc("%(asctime)s %(levelname)s %(message)s"))
+    to_page = _Newest(problems)
+    for name, level in ((NAME, logging.INFO), ("waitress", logging.ERROR)):
+        logger = logging.getLogger(name)
+        for old in logger.handlers:
+            old.close()
+        logger.handlers[:] = [to_file, to_page]
+        logger.setLevel(level)
+        logger.propagate = False
+    return problems
+
+
+class _PrivateFile(logging.handlers.RotatingFileHandler):
+    def _open(self):
+        return open(
+            self.baseFilename, self.mode, encoding=self.encoding, opener=lambda path, flags: os.open(path, flags, 0o600)
+        )
+
+
+class _Newest(logging.Handler):
+    def __init__(self, problems: collections.deque) -> None:
+        super().__init__(logging.WARNING)
+        self._problems = problems
+        self.setFormatter(_utc("%(asctime)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._problems.append(self.format(record).partition("\n")[0])
+
+
+def _utc(form: str) -> logging.Formatter:
+    formatter = logging.Formatter(form, "%Y-%m-%d %H:%M:%SZ")
+    formatter.converter = time.gmtime
+    return formatter
