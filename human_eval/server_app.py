@@ -114,10 +114,7 @@ def make_app(server: Server) -> flask.Flask:
     @app.post("/api/answer")
     def answer():
         body = _body()
-        sitting, turn = server_tokens.read_session(server.secret, server_bodies.session_of(body))
-        wait = server.by_session.take(sitting)
-        if wait:
-            return _too_often(wait)
+        sitting, turn = _session(server, body)
         found = server_bodies.read_answer(body)
 
         def check(known: Sitting) -> str:
@@ -130,10 +127,7 @@ def make_app(server: Server) -> flask.Flask:
     @app.post("/api/finish")
     def finish():
         body = _body()
-        sitting, turn = server_tokens.read_session(server.secret, server_bodies.session_of(body))
-        wait = server.by_session.take(sitting)
-        if wait:
-            return _too_often(wait)
+        sitting, turn = _session(server, body)
         code = server.code or server_tokens.completion_code(server.secret, sitting)
         redirect = server.completion_url.replace("{code}", quote(code, safe="")) or None
         done = server.sittings.finish(sitting, turn, server_bodies.read_end(body), code, redirect)
@@ -198,6 +192,15 @@ def _page(server: Server, sitting: Sitting) -> bytes:
         session=server_tokens.session_token(server.secret, sitting.sitting, sitting.turn),
         answered=list(sitting.answered),
     )
+
+
+def _session(server: Server, body: dict) -> tuple[str, int]:
+    """(sitting, turn) of a request that may go on."""
+    sitting, turn = server_tokens.read_session(server.secret, server_bodies.session_of(body))
+    wait = server.by_session.take(sitting)
+    if wait:
+        flask.abort(_too_often(wait))
+    return sitting, turn
 
 
 def _body() -> dict:
