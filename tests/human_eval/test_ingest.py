@@ -386,8 +386,8 @@ def test_a_key_with_models_and_kinds(study_path, ingested):
     path = study_path / "private" / "key.csv"
     lines = path.read_text().splitlines()
     kinds = {trial["trial"]: "catch" for trial in answers(study_path)["trials"][:2]}
-    rows = [f"{line},=cmd|x,{kinds.get(int(line.split(',')[3]), 'test')}" for line in lines[1:]]
-    path.write_text("\n".join([lines[0] + ",model,kind", *rows]) + "\n")
+    rows = [f"{line.rsplit(',', 2)[0]},=cmd|x,{kinds.get(int(line.split(',')[3]), 'test')}" for line in lines[1:]]
+    path.write_text("\n".join([lines[0], *rows]) + "\n")
     table, summary = ingested(answers(study_path))
     assert summary["kinds"] == {"catch": 2, "test": 10}
     assert {row.model for row in table} == {"=cmd|x"}
