@@ -128,7 +128,12 @@ def test_every_format_gives_the_same_table(study_path, rehearsal, tmp_path, caps
     assert json.loads((tmp_path / "static" / "ingest.json").read_text())["problems"] == {}
 
 
-NAMES = {"mturk-csv": "mturk.csv", "turkle-csv": "turkle.csv", "mturk-api": "mturk_api.json"}
+NAMES = {
+    "mturk-csv": "mturk.csv",
+    "turkle-csv": "turkle.csv",
+    "mturk-api": "mturk_api.json",
+    "server": "server.sqlite",
+}
 
 
 @pytest.mark.parametrize("name", NAMES.values())
@@ -395,4 +400,4 @@ def test_a_key_with_models_and_kinds(study_path, ingested):
 
 
 def test_formats_are_those_of_the_modules():
-    assert set(answer_files.FORMATS) == {"static", "server", *NAMES}
+    assert set(answer_files.FORMATS) == {"static", *NAMES}
