@@ -226,6 +226,8 @@ def write_parts(out: pathlib.Path, design: StudyDesign, new: Sequence[Form], tru
     images = str(design.sources["images"] or out / study_folder.IMAGES)
     luma = str(out / LUMA) if beam_options.is_local(options) else ""
     pair_images.write_images(truth, models, new, secret, images, luma, options)
+    if luma:
+        study_folder.private_file(out / LUMA, (out / LUMA).read_bytes())  # with the mode of private files
     study_folder.private_file(out / study_folder.KEY, study_folder.key_csv(secret, design.forms))
     study_folder.level_times(out / "public")
     leak_audit.refuse_leaks(out, design)

@@ -94,8 +94,11 @@ def _static(folder, design, secret, texts, images, found) -> list[tuple[str, obj
         texts, mode="static", study=design.study, side=design.side, forms=forms, images=images, pilot=found.pilot
     )
     path = folder / "public" / "index.html"
-    path.write_bytes(html)
-    return [("rater page", f"{path} (?form=2&rater=NAME opens a form)"), ("images", folder / study_folder.IMAGES)]
+    _write(path, html)
+    return [
+        ("rater page", f"{path} (?form=2&rater=NAME opens a form)"),
+        ("images", design.sources["images"] or folder / study_folder.IMAGES),
+    ]
 
 
 def _turkle(folder, design, secret, texts, images, found) -> list[tuple[str, object]]:

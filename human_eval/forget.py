@@ -15,7 +15,7 @@ import pathlib
 from collections.abc import Sequence
 
 from coltran.errors import UserError
-from human_eval import answer_key, ingest, rater_ids, ratings, server_database
+from human_eval import answer_key, comments, ingest, rater_ids, ratings, server_database
 
 
 def add_options(add) -> None:
@@ -77,6 +77,7 @@ def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]
     for path, table in found.items():
         left = ingest.settle(rating for rating in table if rating.rater not in gone)
         ratings.write(path, left)
+        comments.add(comments.path_beside(path), (), without=gone)
         ingest.summary_path(path).unlink(missing_ok=True)  # it names sittings; the next ingest writes it anew
         deleted, kept = deleted + len(table) - len(left), kept + len(left)
     return deleted, kept, sittings

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval import answer_files, exclusions, rater_ids, ratings, server_answers
+from human_eval import answer_files, comments, exclusions, rater_ids, ratings, server_answers
 from human_eval.answer_key import AnswerKey, Pair, load
 from human_eval.ratings import Rating
 from human_eval.study_folder import private_file
@@ -45,13 +45,16 @@ def add_options(add) -> None:
 
 
 def run(found: argparse.Namespace) -> None:
+    load(found.study)  # a wrong folder is said before answers are looked at
     files = read_files(found.answers, found.format)
     pilot = any(submission.pilot for _, submissions in files for submission in submissions)
     default = pathlib.Path(found.study) / (ratings.IN_STUDY_PILOT if pilot else ratings.IN_STUDY)
     out = pathlib.Path(found.out or default)
     summary = add_to_table(found.study, files, out)
     print(describe(summary))
-    print(cli.table([("ratings", out), ("summary", summary_path(out)), ("rules", rules_path(found.study))]))
+    rows = [("ratings", out), ("summary", summary_path(out)), ("rules", rules_path(found.study))]
+    said = comments.path_beside(out)
+    print(cli.table([*rows, ("comments", said)] if said.exists() else rows))
 
 
 def rules_path(study: str) -> pathlib.Path:
@@ -106,17 +109,25 @@ def add_to_table(study: str, found: Sequence[tuple[str, Sequence[Submission]]], 
         raise UserError(f"{out}: would mix a pilot's answers with the study's; give --out another file")
     ratings.write(out, table)
     exclusions.write_defaults(rules_path(study))
-    summary = summarize(table, [submission for _, submissions in found for submission in submissions], key)
+    everything = [submission for _, submissions in found for submission in submissions]
+    said = ((*who_and_where(one, salt), str(one.form), one.submitted, one.comment) for one in everything)
+    comments.add(comments.path_beside(out), said, without=gone)
+    summary = summarize(table, everything, key)
     private_file(summary_path(out), json.dumps(summary, indent=1, sort_keys=True).encode() + b"\n")
     return summary
 
 
-def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rating]:
-    """The ratings of a submission, each with the reason why it cannot count, judged by itself."""
+def who_and_where(submission: Submission, salt: bytes) -> tuple[str, str]:
+    """The rater's hash, empty where nobody is named, and the assignment."""
     who = rater_ids.hashed(salt, "rater", submission.rater) if submission.rater else ""
     # The static page has no assignments: one sitting is one rater, form and time of the end.
     sitting = f"{submission.rater}|{submission.form}|{submission.submitted}"
-    assignment = submission.assignment or rater_ids.hashed(salt, "assignment", sitting)
+    return who, submission.assignment or rater_ids.hashed(salt, "assignment", sitting)
+
+
+def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rating]:
+    """The ratings of a submission, each with the reason why it cannot count, judged by itself."""
+    who, assignment = who_and_where(submission, salt)
     nature = f"{ratings.MADE_UP} " if submission.rater.startswith(rater_ids.MADE_UP_NAME) else ""
     nature += f"{ratings.PILOT} " if submission.pilot else ""
     for answer in submission.answers:

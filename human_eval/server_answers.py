@@ -50,14 +50,15 @@ def _submissions(connection: sqlite3.Connection, where: str) -> Iterator[Submiss
     answers: dict[str, list] = collections.defaultdict(list)
     for sitting, answer in connection.execute("SELECT sitting, answer FROM answers ORDER BY sitting, trial"):
         answers[sitting].append(json.loads(answer))
-    query = "SELECT sitting, rater, form, state, finished FROM sittings ORDER BY started, sitting"
-    for sitting, rater, form, state, finished in connection.execute(query).fetchall():
+    query = "SELECT sitting, rater, form, state, finished, page FROM sittings ORDER BY started, sitting"
+    for sitting, rater, form, state, finished, page in connection.execute(query).fetchall():
         about = {"source": SOURCE, "where": f"{where}, sitting {sitting}", "assignment": sitting, "rater": rater}
         done = state == FINISHED
         if done:
             about["submitted"] = datetime.datetime.fromtimestamp(int(finished), datetime.UTC).strftime("%FT%TZ")
         problem = "" if done else f"{about['where']}: {state}, {len(answers[sitting])} answers that do not count"
         result = {"form": form, "pilot": pilot == "1", "trials": answers[sitting] if done else []}
+        result["comment"] = json.loads(page).get("comment") if page else ""
         yield from_result(result, unfinished=problem, **about)
 
 

@@ -52,8 +52,8 @@ def run(found: argparse.Namespace) -> None:
     truth = {"effects": dataclasses.asdict(effects), "raters": found.raters, "seed": found.seed, "study": key.study}
     (out / "effects.json").write_text(json.dumps(truth, indent=1) + "\n")
     if found.study:
-        simulated_files.write_all(out, results)
-        written = "static/*.json, mturk.csv, turkle.csv, mturk_api.json: the same answers four times"
+        simulated_files.write_all(out, results, key.study)
+        written = "static/*.json, mturk.csv, turkle.csv, mturk_api.json, server.sqlite: the same answers five times"
     else:
         simulated_files.write_table(out / "ratings.csv", results, key, _SEED_OF_SALT)
         written = "ratings.csv"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import datetime
 import io
@@ -10,7 +11,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from xml.sax.saxutils import escape
 
-from human_eval import ingest, ratings
+from human_eval import ingest, ratings, server_database
 from human_eval.answer_key import AnswerKey
 from human_eval.submissions import from_result
 
@@ -22,12 +23,13 @@ _BEFORE = (
 _PACIFIC = datetime.timezone(datetime.timedelta(hours=-7))
 
 
-def write_all(out: pathlib.Path, results: Sequence[Mapping]) -> None:
-    """Writes static/*.json, mturk.csv, turkle.csv and mturk_api.json.
+def write_all(out: pathlib.Path, results: Sequence[Mapping], study: str) -> None:
+    """Writes static/*.json, mturk.csv, turkle.csv, mturk_api.json and server.sqlite.
 
     Args:
       out: an existing folder.
       results: of `simulate.simulate`.
+      study: the study's name.
     """
     (out / "static").mkdir(exist_ok=True)
     for result in results:
@@ -36,6 +38,7 @@ def write_all(out: pathlib.Path, results: Sequence[Mapping]) -> None:
     (out / "mturk.csv").write_bytes(mturk_csv(results))
     (out / "turkle.csv").write_bytes(turkle_csv(results))
     (out / "mturk_api.json").write_text(mturk_api(results))
+    write_database(out / "server.sqlite", results, study)
 
 
 def write_table(path: pathlib.Path, results: Iterable[Mapping], key: AnswerKey, salt: bytes) -> None:
@@ -99,6 +102,25 @@ def mturk_api(results: Sequence[Mapping]) -> str:
             }
         )
     return json.dumps({"NumResults": len(assignments), "Assignments": assignments}, indent=1)
+
+
+def write_database(path: pathlib.Path, results: Sequence[Mapping], study: str) -> None:
+    """The study server's database, with every sitting finished."""
+    database = server_database.Database(path, {"study": study, "pilot": "0"})
+    places: collections.Counter = collections.Counter()
+    with database.transaction() as connection:
+        for result in results:
+            sitting, form, now = result["assignment"], result["form"], _finished(result).timestamp()
+            known = {"sitting": sitting, "rater": result["rater"], "form": form, "slot": places[form], "turn": 1}
+            known |= {"practice": True, "started": now - 300, "seen": now, "finished": now, "code": "made-up"}
+            known |= {"state": server_database.FINISHED, "page": json.dumps({"comment": ""})}
+            columns = ", ".join(known)
+            values = ", ".join("?" * len(known))
+            connection.execute(f"INSERT INTO sittings ({columns}) VALUES ({values})", list(known.values()))
+            rows = [(sitting, trial["trial"], now, json.dumps(trial)) for trial in result["trials"]]
+            connection.executemany("INSERT INTO answers VALUES (?, ?, ?, ?)", rows)
+            places[form] += 1
+    database.close()
 
 
 def _finished(result: Mapping) -> datetime.datetime:

@@ -14,6 +14,7 @@ from coltran.errors import UserError
 UNSET = ("", "unset", "undefined", "null")
 _MAX_NUMBER = 2**53
 _MAX_NAME = 64
+_MAX_COMMENT = 4000
 _TRIAL_FIELD = re.compile(r"trial([1-9]\d{0,3})")
 # Of the services' own time stamps; another zone is not guessed.
 _ZONES = {"PDT": -7, "PST": -8, "UTC": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6}
@@ -58,6 +59,7 @@ class Submission:
       problem: why nothing could be read of it; empty where something was.
       unfinished: what is known of a sitting that was not finished; empty where it was.
       pilot: whether it belongs to a trial run, whose answers never count.
+      comment: what the rater wrote at the end.
     """
 
     source: str
@@ -70,13 +72,14 @@ class Submission:
     problem: str = ""
     unfinished: str = ""
     pilot: bool = False
+    comment: str = ""
 
 
 def from_result(result: object, **about: str) -> Submission:
     """A submission from the JSON object that the rater page makes.
 
     Args:
-      result: with `trials`, `form`, `rater`, `finished`, `pilot`.
+      result: with `trials`, `form`, `rater`, `finished`, `pilot`, `comment`.
       about: `source` and `where`, and `assignment`, `rater`, `submitted` where the service says them: its word counts
         before the page's; also `unfinished`.
     Raises:
@@ -94,6 +97,7 @@ def from_result(result: object, **about: str) -> Submission:
         answers=tuple(_answer(place, trial) for place, trial in enumerate(result["trials"])),
         unfinished=about.get("unfinished", ""),
         pilot=result.get("pilot") is True,
+        comment=_text(result.get("comment")).strip()[:_MAX_COMMENT],
     )
 
 

@@ -326,3 +326,21 @@ def new_folders(tmp_path):
         return tmp_path / "truth", tmp_path / "fakes"
 
     return make
+
+
+def test_images_go_to_cloud_storage(bucket, arguments, designed, tmp_path, capsys):
+    """As on a cluster, whose workers have no disk in common with the driver."""
+    from coltran import storage
+
+    out, images = tmp_path / "study", f"{bucket}/study/images"
+    secret = f"--secret={designed / 'private' / 'secret'}"
+    assert study.main([*arguments, secret, f"--out={out}", f"--images_to={images}"]) == 0
+    assert {name: storage.read_bytes(f"{images}/{name}") for name, _ in storage.list_files(images)} == public_files(
+        designed
+    )
+    assert study.main(["export", f"--study={out}"]) == 2
+    assert "give --image_url, where browsers find them" in capsys.readouterr().err
+    assert study.main(["export", f"--study={out}", "--image_url=https://storage.example.org/study/images/"]) == 0
+    storage.remove(f"{images}/{next(iter(public_files(designed)))}")
+    assert study.main(["export", f"--study={out}", "--image_url=https://storage.example.org/study/images/"]) == 2
+    assert "no file" in capsys.readouterr().err

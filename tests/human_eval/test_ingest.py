@@ -128,7 +128,12 @@ def test_every_format_gives_the_same_table(study_path, rehearsal, tmp_path, caps
     assert json.loads((tmp_path / "static" / "ingest.json").read_text())["problems"] == {}
 
 
-NAMES = {"mturk-csv": "mturk.csv", "turkle-csv": "turkle.csv", "mturk-api": "mturk_api.json"}
+NAMES = {
+    "mturk-csv": "mturk.csv",
+    "turkle-csv": "turkle.csv",
+    "mturk-api": "mturk_api.json",
+    "server": "server.sqlite",
+}
 
 
 @pytest.mark.parametrize("name", NAMES.values())
@@ -386,8 +391,8 @@ def test_a_key_with_models_and_kinds(study_path, ingested):
     path = study_path / "private" / "key.csv"
     lines = path.read_text().splitlines()
     kinds = {trial["trial"]: "catch" for trial in answers(study_path)["trials"][:2]}
-    rows = [f"{line},=cmd|x,{kinds.get(int(line.split(',')[3]), 'test')}" for line in lines[1:]]
-    path.write_text("\n".join([lines[0] + ",model,kind", *rows]) + "\n")
+    rows = [f"{line.rsplit(',', 2)[0]},=cmd|x,{kinds.get(int(line.split(',')[3]), 'test')}" for line in lines[1:]]
+    path.write_text("\n".join([lines[0], *rows]) + "\n")
     table, summary = ingested(answers(study_path))
     assert summary["kinds"] == {"catch": 2, "test": 10}
     assert {row.model for row in table} == {"=cmd|x"}
@@ -395,4 +400,4 @@ def test_a_key_with_models_and_kinds(study_path, ingested):
 
 
 def test_formats_are_those_of_the_modules():
-    assert set(answer_files.FORMATS) == {"static", "server", *NAMES}
+    assert set(answer_files.FORMATS) == {"static", *NAMES}
