@@ -42,10 +42,14 @@ class Access:
     _invitations: dict[str, str] = dataclasses.field(default_factory=dict)
     _read: object = None
 
+    def __post_init__(self) -> None:
+        # Drawn before anybody comes: threads that draw it at the same moment would draw several.
+        self._salt = rater_ids.salt(self.study)
+
     def name(self, query: Mapping[str, str]) -> str:
         """The name of whoever asks; raises StrangerError for somebody who cannot take part."""
         name = {PROLIFIC: _prolific, INVITATION: self._invited, OPEN: _any}[self.kind](query)
-        if rater_ids.hashed(rater_ids.salt(self.study), "rater", name) in rater_ids.forgotten(self.study):
+        if rater_ids.hashed(self._salt, "rater", name) in rater_ids.forgotten(self.study):
             raise StrangerError("You asked us to delete your data, so we cannot let you take part again.")
         if not self.pilot and server_database.has_rater(self.study / server_database.PILOT_DATABASE, name):
             raise StrangerError(

@@ -232,6 +232,14 @@ def test_who_may_come_in(new_rig):
     assert opened.rows("SELECT rater FROM sittings") == [("Ann Ä.",)]
 
 
+def test_nothing_is_drawn_while_raters_come(rig):
+    """Threads that draw a secret at the same moment would draw several."""
+    files = set((rig.folder / "private").iterdir())
+    rig.enter("ann").do_all()
+    rig.client.get("/organizer", query_string={"token": rig.token})
+    assert set((rig.folder / "private").iterdir()) == files
+
+
 def test_requests_are_limited_by_address_and_by_session(new_rig):
     rig = new_rig("--access=open", "--address_limit=30", "--session_limit=3")
     page = rig.enter("ann")
