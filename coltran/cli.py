@@ -41,11 +41,6 @@ def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "t
     except UserError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return USER_ERROR_STATUS
-    except Exception as error:
-        if type(error).__module__ not in ("google.api_core.exceptions", "google.auth.exceptions"):
-            raise
-        print(f"{prog}: Google Cloud Storage: {error}; {CREDENTIALS}", file=sys.stderr)
-        return USER_ERROR_STATUS
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; run the same command again {rerun}", file=sys.stderr)
         return INTERRUPTED_STATUS
@@ -57,6 +52,11 @@ def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "t
         if error.errno not in _USER_CAUSED:
             raise
         print(f"{prog}: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        return USER_ERROR_STATUS
+    except Exception as error:
+        if type(error).__module__ not in ("google.api_core.exceptions", "google.auth.exceptions"):
+            raise
+        print(f"{prog}: Google Cloud Storage: {error}; {CREDENTIALS}", file=sys.stderr)
         return USER_ERROR_STATUS
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from coltran.errors import UserError
 from human_eval.opaque_files import ROLES
 from human_eval.ratings import KINDS
+from human_eval.spreadsheet import unescape_formula
 from human_eval.study_folder import DESIGN, KEY, KEY_COLUMNS, SECRET, listed_pair, load_secret, read_design
 
 DEFAULT_MODEL = "colorized"  # of a key without a column `model`
@@ -112,5 +113,10 @@ def _pair(rows: list[dict[str, str]], where: str) -> Pair:
         raise UserError(f"{name}: trial, form and sample must be whole numbers") from None
     model = rows[0].get("model") or DEFAULT_MODEL
     return Pair(
-        **numbers, kind=kind, model=model, key=rows[0]["key"], truth=files["truth"], colorized=files["colorized"]
+        **numbers,
+        kind=kind,
+        model=model,
+        key=unescape_formula(rows[0]["key"]),
+        truth=files["truth"],
+        colorized=files["colorized"],
     )

@@ -13,11 +13,14 @@ same seed gives the same design; a self-check prints its counts, and refuses a d
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import pathlib
+import secrets
 import shutil
 from collections.abc import Sequence
 
-from coltran import cli, partition
+from coltran import cli, partition, storage
 from coltran.errors import UserError
 from coltran.record_folder import COMPLETED
 from human_eval import cost, forms, study_folder
@@ -50,6 +53,7 @@ def add_options(add) -> None:
     add("--secret", metavar="FILE", help="secret of an earlier study, for the very same file names (default: drawn)")
     add("--study", metavar="FOLDER", help="with --top_up: the study to add forms to")
     add("--top_up", metavar="FILE", help="add forms for the pairs that top_up.csv of `score` lists")
+    add("--ratings", metavar="FILE", help="with --top_up: the table of ratings (STUDY/private/ratings.csv)")
     cost.add_options(add)
 
 
@@ -66,18 +70,43 @@ def run(found: argparse.Namespace, beam_arguments: Sequence[str] = ()) -> None:
         raise UserError(f"{' and '.join(missing)} must be given (see coltran-study design --help)")
     if found.seed < 0:
         raise UserError(f"--seed {found.seed}: must not be negative")
-    design, truth, models = plan_study(found)
     out = pathlib.Path(found.out)
+    secret = choose_secret(out, found.secret)
+    design, truth, models = plan_study(found, secret)
     if not is_finished(out, design):
-        _prepare(out, found.secret)
+        study_folder.private_file(out / study_folder.SECRET, secret)
+        shutil.rmtree(out / "public", ignore_errors=True)  # of an interrupted design
         write_parts(out, design, design.forms, truth, models, options)
         (out / COMPLETED).touch()
     report(found, design)
     return None
 
 
-def plan_study(found: argparse.Namespace) -> tuple[StudyDesign, object, list]:
+def choose_secret(out: pathlib.Path, given: str | None) -> bytes:
+    """The study's secret: the one that lies in the folder, the given file's, or a new one.
+
+    Raises:
+      UserError: a folder that is neither empty nor a study's, no such file, or another secret than the folder's.
+    """
+    ours = out / study_folder.SECRET
+    if not ours.exists() and out.is_dir() and any(p.is_file() and p.suffix != ".part" for p in out.rglob("*")):
+        raise UserError(f"{out}: is not empty and is no study; give --out a new folder")
+    if given and not pathlib.Path(given).is_file():
+        raise UserError(f"{given}: no such file; give private/secret of a study")
+    secret = pathlib.Path(given).read_bytes() if given else None
+    if ours.exists():
+        if secret not in (None, ours.read_bytes()):
+            raise UserError(f"{out}: has a secret of its own; leave --secret out, or give --out a new folder")
+        return ours.read_bytes()
+    return secret or secrets.token_bytes(32)
+
+
+def plan_study(found: argparse.Namespace, secret: bytes) -> tuple[StudyDesign, object, list]:
     """The design that the command line asks for, with the opened truth and models.
+
+    Args:
+      found: the options.
+      secret: of the study, without which orders cannot be guessed from trial numbers.
 
     Raises:
       UserError: folders that cannot be read or do not fit together, or too few images.
@@ -90,19 +119,27 @@ def plan_study(found: argparse.Namespace) -> tuple[StudyDesign, object, list]:
     made_from = {name: getattr(found, name) for name in _DECISIVE} | {
         "truth": truth.fingerprint,
         "models": {model.model: model.fingerprint for model in models},
+        "secret": hashlib.sha256(secret).hexdigest()[:16],
     }
-    planned = forms.plan(pool, variants, block=found.block, catch=found.catch, raters=found.raters, seed=found.seed)
-    images = found.images_to or str(pathlib.Path(found.out) / study_folder.IMAGES)
+    planned = forms.plan(
+        pool,
+        variants,
+        block=found.block,
+        catch=found.catch,
+        raters=found.raters,
+        seed=[found.seed, int.from_bytes(secret)],
+    )
     design = StudyDesign(
         study=study_folder.study_id(made_from),
         title=found.title,
         side=truth.side,
         made_from=made_from,
         sources={
-            "truth": found.truth,
-            "models": {model.model: model.path for model in models},
-            "images": images if found.images_to else "",
+            "truth": _absolute(found.truth),
+            "models": {model.model: _absolute(model.path) for model in models},
+            "images": _absolute(found.images_to) if found.images_to else "",
         },
+        planned=len(planned),
         forms=tuple(planned),
     )
     design_check.check(design)
@@ -134,7 +171,7 @@ def open_sources(truth: str, models: dict[str, str], image: str) -> tuple:
     from human_eval import pair_sources
 
     photos = pair_sources.open_source(truth, pair_sources.TRUTH, image)
-    opened = [pair_sources.open_source(path, name, image) for name, path in models.items()]
+    opened = [pair_sources.open_source(path, name, image, truth=photos) for name, path in models.items()]
     for model in opened:
         if model.side != photos.side:
             raise UserError(
@@ -162,9 +199,11 @@ def choose_images(truth, models: Sequence, variants: Sequence[Variant], found: a
         )
     order = partition.shuffled(complete, found.seed)
     if found.images > len(order):
+        have_samples = max((sample for model in models for _, sample in model.found), default=0) + 1
+        fewer = f" (the folders have at most {have_samples}: --samples)" if have_samples < found.samples else ""
         raise UserError(
-            f"--images {found.images}: only {len(order)} images have a truth and all {len(variants)} samples; ask for "
-            "fewer, or sample more images"
+            f"--images {found.images}: only {len(order)} images have a truth and all {len(variants)} samples{fewer}; "
+            "ask for fewer, or sample more images"
         )
     test, spare = order[: found.images], order[found.images :]
     others = partition.shuffled(truth.keys - complete, found.seed)
@@ -194,19 +233,10 @@ def is_finished(out: pathlib.Path, design: StudyDesign) -> bool:
         found = study_folder.load_design(out)
         if (found.study, found.forms[: len(design.forms)]) != (design.study, design.forms):
             raise UserError(f"{out}: holds another finished study; give --out a new folder (raters may have seen it)")
+        if found.title != design.title:
+            print(f"the title stays '{found.title}'; `coltran-study export --title` and `serve --title` show another")
         return True
-    if out.is_dir() and {child.name for child in out.iterdir()} - {"public", "private"}:
-        raise UserError(f"{out}: is not empty and is no study; give --out a new folder")
     return False
-
-
-def _prepare(out: pathlib.Path, secret: str | None) -> None:
-    """A study folder with its secret, ready for the images; of an interrupted design nothing but the secret stays."""
-    if secret and not pathlib.Path(secret).is_file():
-        raise UserError(f"{secret}: no such file; give private/secret of a study")
-    if secret and not (out / study_folder.SECRET).exists():
-        study_folder.private_file(out / study_folder.SECRET, pathlib.Path(secret).read_bytes())
-    shutil.rmtree(out / "public", ignore_errors=True)
 
 
 def write_parts(out: pathlib.Path, design: StudyDesign, new: Sequence[Form], truth, models, options) -> None:
@@ -224,13 +254,15 @@ def write_parts(out: pathlib.Path, design: StudyDesign, new: Sequence[Form], tru
 
     secret = study_folder.load_secret(out / study_folder.SECRET)
     images = str(design.sources["images"] or out / study_folder.IMAGES)
-    luma = str(out / LUMA) if beam_options.is_local(options) else ""
+    # Of added forms no new mean is written: it would be of their images alone.
+    luma = str(out / LUMA) if beam_options.is_local(options) and len(new) == len(design.forms) else ""
     pair_images.write_images(truth, models, new, secret, images, luma, options)
     if luma:
         study_folder.private_file(out / LUMA, (out / LUMA).read_bytes())  # with the mode of private files
-    study_folder.private_file(out / study_folder.KEY, study_folder.key_csv(secret, design.forms))
+    leak_audit.remove_strangers(out, design)
     study_folder.level_times(out / "public")
     leak_audit.refuse_leaks(out, design)
+    study_folder.private_file(out / study_folder.KEY, study_folder.key_csv(secret, design.forms))
     study_folder.private_file(out / study_folder.DESIGN, design.to_json())
 
 
@@ -243,6 +275,11 @@ def report(found: argparse.Namespace, design: StudyDesign) -> None:
     out = pathlib.Path(found.out or found.study)
     rows = [("images", design.sources["images"] or out / study_folder.IMAGES), ("answer key", out / study_folder.KEY)]
     print(cli.table([*rows, ("next", f"coltran-study serve --study {out}, or coltran-study export --study {out}")]))
+
+
+def _absolute(path: str) -> str:
+    """A path that a later top-up finds from any folder."""
+    return path if storage.is_gcs(path) else os.path.abspath(path)
 
 
 def _count(text: str) -> int:

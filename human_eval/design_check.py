@@ -83,7 +83,7 @@ def _shown_twice(form: Form) -> list[str]:
 
 
 def _is_balanced(form: Form, design: StudyDesign) -> bool:
-    if form.raters < design.made_from["raters"]:
+    if form.form >= design.planned:
         return True  # added later for pairs that were short, whichever those are
     shown = collections.Counter((trial.model, trial.sample) for trial in form.trials if trial.kind == TEST)
     variants = len(design.made_from["models"]) * design.made_from["samples"]
@@ -123,7 +123,7 @@ def describe(design: StudyDesign) -> str:
     found = count(design)
     sittings = sum(form.raters for form in design.forms)
     least, most = found.ratings_of_a_pair
-    odd = sum(map(abs, found.truth_first.values()))
+    most_ahead = max(map(abs, found.truth_first.values()))
     return "\n".join(
         [
             f"{found.pairs} pairs of {found.images} images in {len(design.forms)} forms, {sittings} sittings, "
@@ -133,7 +133,7 @@ def describe(design: StudyDesign) -> str:
             f"{_span(found.catch)} catch",
             f"  image twice in form  {len(found.twice)}",
             f"  forms out of balance {len(found.unbalanced)} (samples within a form differ by at most one pair)",
-            f"  truth first          in half of each sample's ratings{f' ({odd} samples: off by one)' if odd else ''}"
+            f"  truth first          in half of each sample's ratings{f', to {most_ahead}' if most_ahead else ''}"
             " from our server; elsewhere the page flips by hash",
         ]
     )

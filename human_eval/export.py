@@ -61,8 +61,7 @@ def run(found: argparse.Namespace) -> None:
     written = {"static": _static, "mturk": _mturk, "turkle": _turkle}[found.format](
         folder, design, secret, texts, images, found
     )
-    for outside in leak_audit.OUTSIDE:
-        study_folder.level_times(folder / outside)
+    study_folder.level_times(folder / "public")
     leak_audit.refuse_leaks(folder, design)
     trials = sum(len(form.trials) for form in design.forms)
     print(f"{trials} pairs in {len(design.forms)} forms; leak audit: nothing found")
@@ -167,7 +166,11 @@ def task_text(secret: bytes, form: Form) -> str:
 
 
 def _fresh(out: pathlib.Path) -> pathlib.Path:
-    shutil.rmtree(out, ignore_errors=True)
+    """Removes what an earlier export wrote; results that somebody keeps here stay."""
+    for name in ("questions", "external"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in ("batch.csv", "template.html"):
+        (out / name).unlink(missing_ok=True)
     return out
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -98,7 +98,9 @@ def blocks(keys: Sequence[str], block: int) -> list[Sequence[str]]:
     return [keys[start:end] for start, end in itertools.pairwise(edges)]
 
 
-def plan(pool: Pool, variants: Sequence[Variant], *, block: int, catch: float, raters: int, seed: int) -> list[Form]:
+def plan(
+    pool: Pool, variants: Sequence[Variant], *, block: int, catch: float, raters: int, seed: int | Sequence[int]
+) -> list[Form]:
     """The forms of a study.
 
     Args:
@@ -107,12 +109,14 @@ def plan(pool: Pool, variants: Sequence[Variant], *, block: int, catch: float, r
       block: most images a form.
       catch: catch trials as a share of a form's test trials.
       raters: ratings of each pair.
-      seed: of trial numbers, orders, and which catch trials stand where.
+      seed: of trial numbers and orders. Trial numbers are public, so whoever could guess all of it would know the
+        orders: a study adds its secret.
     Returns:
       Forms numbered from 0; each pair of an image and a variant stands in exactly one of them, and truths come first in
       half of each variant's pairs, to one pair.
     """
-    rng = np.random.default_rng([seed, len(pool.test), len(variants), block])
+    seeds = [seed] if isinstance(seed, int) else seed
+    rng = np.random.default_rng([*seeds, len(pool.test), len(variants), block])
     cut = blocks(pool.test, block)
     per_form = [catch_count(len(members), catch) for members in cut]
     total = sum(len(variants) * (len(m) + c + len(pool.practice)) for m, c in zip(cut, per_form, strict=True))
@@ -156,9 +160,10 @@ def make_form(
 class Order:
     """Orders of trials and within pairs, balanced for each kind and variant over all forms that it has arranged."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, ahead: Mapping[tuple[str, str, int], int] | None = None) -> None:
+        """`ahead`: by kind, model and sample, how many more pairs had the truth first than not before."""
         self._rng = rng
-        self._ahead: collections.Counter = collections.Counter()  # pairs with the truth first, less those without
+        self._ahead = collections.Counter(ahead or {})
 
     def arrange(self, pairs: Sequence[tuple[str, str, Variant]]) -> list[tuple[tuple[str, str, Variant], bool]]:
         """The pairs in the order of showing, each with whether the truth comes first."""

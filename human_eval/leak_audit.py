@@ -9,10 +9,17 @@ from collections.abc import Iterator
 
 from coltran import storage
 from coltran.errors import UserError
-from human_eval import answer_key, opaque_files, study_folder
+from human_eval import answer_key, mturk_questions, opaque_files, page, study_folder
 from human_eval.study_folder import StudyDesign
 
 OUTSIDE = ("public", "mturk", "turkle")  # folders of a study that leave the house
+_TEXTS = (".html", ".csv", ".xml")
+_OPAQUE = re.compile(r"[0-9a-f]{24}\.png")
+# A trial as every page and batch has it: a number and opaque names, in which a short key may stand by chance.
+_TRIAL = re.compile(
+    rb'\{"trial":\d+,"images":\["[0-9a-f]{24}\.png","[0-9a-f]{24}\.png"\](,"practice":true,"fake":"[0-9a-f]{24}\.png")?\}'
+    rb"|\b\d+:[0-9a-f]{24}:[0-9a-f]{24}(:[01])?\b"
+)
 _WNID = re.compile(rb"n\d{8}")
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHUNKS = {b"IHDR", b"IDAT", b"IEND", opaque_files.PADDING_CHUNK}
@@ -37,16 +44,40 @@ def find_leaks(folder: pathlib.Path, design: StudyDesign) -> Iterator[str]:
     secret = (folder / study_folder.SECRET).read_bytes()
     words = _telling_words(design, secret)
     for outside in OUTSIDE:
-        paths = sorted((folder / outside).rglob("*"))
-        for path in paths:
-            if path.is_file() and path.suffix != ".png":
-                data = path.read_bytes()
-                yield from (f"{path.name}: holds {what} {word.decode()}" for word, what in words if word in data)
+        for path in sorted((folder / outside).rglob("*")):
+            if path.is_file() and path.suffix in _TEXTS:
+                data = _TRIAL.sub(b" ", path.read_bytes())
+                yield from (f"{path.name}: holds {what} {word.decode()}" for word, what in words if _holds(data, word))
                 yield from (f"{path.name}: holds the class {found.decode()}" for found in set(_WNID.findall(data)))
-        times = {path.stat().st_mtime_ns for path in paths}
-        if len(times) > 1:
-            yield f"{folder / outside}: {len(times)} different time stamps"
+            elif path.is_file() and path.parent != folder / study_folder.IMAGES and outside == "public":
+                yield f"{path.name}: is neither a page nor an image of a trial"
+    times = {path.stat().st_mtime_ns for path in (folder / "public").rglob("*")}
+    if len(times) > 1:
+        yield f"{folder / 'public'}: {len(times)} different time stamps"
     yield from _unequal_files(folder, design, secret)
+
+
+def remove_strangers(folder: pathlib.Path, design: StudyDesign) -> None:
+    """Removes images of no trial, which an interrupted top-up with another list left."""
+    images = folder / study_folder.IMAGES
+    if design.sources["images"] or not images.is_dir():
+        return
+    secret = (folder / study_folder.SECRET).read_bytes()
+    known = {
+        opaque_files.opaque_name(secret, trial.trial, role)
+        for form in design.forms
+        for trial in form.trials
+        for role in opaque_files.ROLES
+    }
+    for path in images.iterdir():
+        if path.name not in known and _OPAQUE.fullmatch(path.name):
+            path.unlink()
+
+
+def _holds(data: bytes, word: bytes) -> bool:
+    if word not in data:
+        return False
+    return re.search(rb"(?<![0-9A-Za-z_])" + re.escape(word) + rb"(?![0-9A-Za-z_])", data) is not None
 
 
 def _telling_words(design: StudyDesign, secret: bytes) -> list[tuple[bytes, str]]:
@@ -57,7 +88,10 @@ def _telling_words(design: StudyDesign, secret: bytes) -> list[tuple[bytes, str]
         # A single model without a name of its own says nothing, and its name is a word that instructions may use.
         if trial.model != answer_key.DEFAULT_MODEL:
             words[trial.model] = "the model"
-    return [(word.encode(), what) for word, what in sorted(words.items()) if len(word) > 3]
+    # Nor does a key that is a word of our own page, such as `image`.
+    ours = page.own_text() + mturk_questions.own_text()
+    long = [(word.encode(), what) for word, what in sorted(words.items()) if len(word) > 3]
+    return [(word, what) for word, what in long if not _holds(ours, word)]
 
 
 def _unequal_files(folder: pathlib.Path, design: StudyDesign, secret: bytes) -> Iterator[str]:
@@ -74,7 +108,11 @@ def _unequal_files(folder: pathlib.Path, design: StudyDesign, secret: bytes) -> 
             yield f"trial {trial.trial}: its two files differ in length"
         elif not storage.is_gcs(images):  # the writer made both alike; moving all bytes again would say no more
             yield from _telling_chunks(pathlib.Path(images), pair)
-    yield from (f"{name}: belongs to no trial" for name in sorted(sizes) if name not in known)
+    yield from (
+        f"{name}: belongs to no trial (of an interrupted top-up? run it again)"
+        for name in sorted(sizes)
+        if name not in known
+    )
 
 
 def _telling_chunks(images: pathlib.Path, pair: list[str]) -> Iterator[str]:

@@ -37,6 +37,11 @@ def as_template(html: str, columns: Iterable[str]) -> bytes:
     return html.encode()
 
 
+def own_text() -> bytes:
+    """What these wrappers add to any page."""
+    return html_question("") + external_question("https://", 0)
+
+
 def html_question(html: str) -> bytes:
     """HTMLQuestion XML of a whole page.
 

@@ -91,6 +91,14 @@ def render(
     return _MARK.sub(lambda found: parts[found[0]], (room / "rater.html").read_text()).encode()
 
 
+def own_text() -> bytes:
+    """All that is in a page whatever the study: program, style, default texts, and names of what it knows."""
+    room = importlib.resources.files("human_eval") / "page"
+    names = ("rater.html", "rater.css", "rater.js", "consent.txt", "instructions.txt")
+    known = "mode study title width height images pilot forms form trials session answered server static mturk turkle"
+    return b"\n".join([*((room / name).read_bytes() for name in names), known.encode()])
+
+
 def _fragment(path: str | None, default: str) -> str:
     file = pathlib.Path(path) if path else importlib.resources.files("human_eval") / "page" / default
     if path and (not file.is_file() or file.suffix not in (".txt", ".html")):

@@ -51,13 +51,14 @@ class Source:
         return {key for key, _ in self.found}
 
 
-def open_source(path: str, model: str, image: str) -> Source:
+def open_source(path: str, model: str, image: str, *, truth: Source | None = None) -> Source:
     """Opens a folder and lists what it holds.
 
     Args:
       path: record folder or folder of PNGs, local or gs://.
       model: `truth`, or the name of a colorization.
       image: `hi` or `lo`: which pixels of records.
+      truth: the photos, whose keys tell KEY/SAMPLE.png from a key that ends in a number.
     Raises:
       UserError: neither kind of folder, unfinished, without these pixels, or with two images of one name.
     """
@@ -67,7 +68,7 @@ def open_source(path: str, model: str, image: str) -> Source:
         return _records(path, model, image)
     if storage.is_folder(storage.join(path, kinds[2])):
         return _records(path, model, image)  # says that it is unfinished
-    return _pngs(path, model)
+    return _pngs(path, model, truth.keys if truth else set())
 
 
 def _records(path: str, model: str, image: str) -> Source:
@@ -93,7 +94,7 @@ def _records(path: str, model: str, image: str) -> Source:
     )
 
 
-def _pngs(path: str, model: str) -> Source:
+def _pngs(path: str, model: str, truths: set[str]) -> Source:
     files = sorted((name, size) for name, size in storage.list_files(path) if name.lower().endswith(".png"))
     if not files:
         raise UserError(f"{path}: is no record folder and has no .png files; give what coltran-sample wrote, or PNGs")
@@ -101,11 +102,17 @@ def _pngs(path: str, model: str) -> Source:
     for file, _ in files:
         stem = file[: -len(".png")]
         key, _, last = stem.rpartition("/")
-        name = (key, int(last)) if model != TRUTH and key and last.isdecimal() and len(last) < 4 else (stem, 0)
+        is_sample = model != TRUTH and last.isdecimal() and len(last) < 4 and key in truths and stem not in truths
+        name = (key, int(last)) if is_sample else (stem, 0)
         if name in found:
             raise UserError(f"{path}: {found[name]} and {file} are both sample {name[1]} of '{name[0]}'; keep one")
         found[name] = file
     first = _read_png(path, files[0][0])
+    if first.shape[0] != first.shape[1]:
+        raise UserError(
+            f"{storage.join(path, files[0][0])}: is {first.shape[1]}x{first.shape[0]}; a study's images must be "
+            "square: crop them first (records of coltran-preprocess are)"
+        )
     return Source(
         path=path,
         model=model,
@@ -113,8 +120,17 @@ def _pngs(path: str, model: str) -> Source:
         pixels="",
         side=first.shape[1],
         found=found,
-        fingerprint=hashlib.sha256(repr(files).encode()).hexdigest(),
+        fingerprint=_fingerprint(path, files),
     )
+
+
+def _fingerprint(path: str, files: list[tuple[str, int]]) -> str:
+    """Of names and contents; on Cloud Storage of names and sizes, where all bytes would have to be moved once more."""
+    digest = hashlib.sha256(repr(files).encode())
+    if not storage.is_gcs(path):
+        for file, _ in files:
+            digest.update(hashlib.sha256(storage.read_bytes(storage.join(path, file))).digest())
+    return digest.hexdigest()
 
 
 def _read_png(path: str, file: str) -> np.ndarray:

@@ -10,10 +10,10 @@ import csv
 import dataclasses
 import io
 import pathlib
-import re
 from collections.abc import Callable, Iterable, Sequence
 
 from coltran.errors import UserError
+from human_eval.spreadsheet import escape_formula, unescape_formula
 from human_eval.study_folder import private_file
 
 KINDS = ("test", "catch", "practice")
@@ -22,8 +22,6 @@ IN_STUDY = pathlib.PurePath("private", "ratings.csv")  # where a study folder ha
 IN_STUDY_PILOT = pathlib.PurePath("private", "pilot_ratings.csv")  # and that of its trial runs
 MADE_UP = "simulated"  # how the source of simulated ratings begins
 PILOT = "pilot"  # how the source of a trial run's ratings begins, behind MADE_UP where they are that too
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")  # what a spreadsheet runs, behind any number of our apostrophes
-_ESCAPED = re.compile(r"'+[=+\-@\t\r\n]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,16 +84,6 @@ def order(rating: Rating) -> tuple:
     """Sort key of the table: by time, so that the first of several answers stands first."""
     identity = (rating.submitted or "~", rating.assignment, -1 if rating.trial is None else rating.trial)
     return (*identity, tuple(map(str, dataclasses.astuple(rating))))
-
-
-def escape_formula(text: str) -> str:
-    """The text as a cell that no spreadsheet runs."""
-    return "'" + text if _FORMULA.match(text) else text
-
-
-def unescape_formula(cell: str) -> str:
-    """The text of a cell that `escape_formula` made."""
-    return cell[1:] if _ESCAPED.match(cell) else cell
 
 
 def to_csv(ratings: Iterable[Rating]) -> bytes:

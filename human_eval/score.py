@@ -24,7 +24,7 @@ from human_eval import answer_key, exclusions, ratings
 from human_eval.answer_key import AnswerKey
 from human_eval.ratings import PLACES, Rating
 
-TOP_UP_COLUMNS = ("trial", "form", "model", "key", "sample", "ratings", "missing")
+TOP_UP_COLUMNS = ("study", "trial", "form", "model", "key", "sample", "ratings", "missing")
 
 
 def add_options(add) -> None:
@@ -77,7 +77,10 @@ def write_all(found: argparse.Namespace, judged: Sequence[Rating], rules, key: A
         "pilot": used[0].nature[1],
         **score_tables.score(used, options),
     }
-    short = list(top_up(used, key, found.raters or key.raters)) if key else []
+    # A pilot's and made-up lists say so in the first column, and top up nothing.
+    nature = [word for word, is_it in zip(("simulated", "pilot"), used[0].nature, strict=True) if is_it]
+    study = " ".join([used[0].study, *nature])
+    short = [(study, *row) for row in top_up(used, key, found.raters or key.raters)] if key else []
     results["top_up"] = {"pairs": len(short), "ratings": sum(row[-1] for row in short)}
     out = pathlib.Path(found.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from coltran.errors import UserError
 from coltran.record_folder import COMPLETED
 from human_eval.forms import PRACTICE, Form, Trial
 from human_eval.opaque_files import ROLES, opaque_name
+from human_eval.spreadsheet import escape_formula
 
 KEY_COLUMNS = ("file", "role", "form", "trial", "key", "sample", "model", "kind")
 DESIGN = pathlib.PurePath("private", "design.json")
@@ -31,6 +32,7 @@ KEY = pathlib.PurePath("private", "key.csv")
 SECRET = pathlib.PurePath("private", "secret")
 IMAGES = pathlib.PurePath("public", "images")
 _VERSION = 1
+_HEAD = ("study", "title", "side", "made_from", "sources", "planned")
 _TRIAL_FIELDS = tuple(field.name for field in dataclasses.fields(Trial))
 _SAME_TIME = 1_600_000_000  # of every public file, so that no time stamp tells which was written when
 
@@ -45,7 +47,8 @@ class StudyDesign:
       side: of every image, in pixels.
       made_from: the options and fingerprints of the sources, which together decide on all forms.
       sources: where the images lie, as given.
-      forms: numbered from 0; those that were added later come last.
+      planned: how many forms the first design had; those that were added for missing ratings come after them.
+      forms: numbered from 0.
     """
 
     study: str
@@ -53,11 +56,12 @@ class StudyDesign:
     side: int
     made_from: Mapping[str, object]
     sources: Mapping[str, object]
+    planned: int
     forms: tuple[Form, ...]
 
     def to_json(self) -> bytes:
         """The file's bytes: trials as lists in the order of Trial's fields, since there may be 100,000 of them."""
-        head = {name: getattr(self, name) for name in ("study", "title", "side", "made_from", "sources")}
+        head = {name: getattr(self, name) for name in _HEAD}
         lines = [json.dumps([form.form, form.raters, list(map(_trial_row, form.trials))]) for form in self.forms]
         text = json.dumps({"version": _VERSION, **head, "trial_fields": _TRIAL_FIELDS}, indent=1, sort_keys=True)
         return (text[:-2] + ',\n "forms": [\n' + ",\n".join(lines) + "\n]}\n").encode()
@@ -98,7 +102,7 @@ def read_design(path: pathlib.Path) -> StudyDesign:
             )
             for form, raters, rows in found["forms"]
         )
-        named = {name: found[name] for name in ("study", "title", "side", "made_from", "sources")}
+        named = {name: found[name] for name in _HEAD}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: is damaged ({error!r}); restore it or design the study again") from None
     return StudyDesign(**named, forms=forms)
@@ -150,7 +154,7 @@ def public_form(secret: bytes, form: Form, *, flipped: bool = False) -> dict[str
 def key_csv(secret: bytes, forms: Sequence[Form]) -> bytes:
     """The private answer key: one row an image file, by file name."""
     rows = [
-        (opaque_name(secret, t.trial, role), role, form.form, t.trial, t.key, t.sample, t.model, t.kind)
+        (opaque_name(secret, t.trial, role), role, form.form, t.trial, escape_formula(t.key), t.sample, t.model, t.kind)
         for form in forms
         for t in form.trials
         for role in ROLES

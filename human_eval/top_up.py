@@ -7,13 +7,14 @@ import collections
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from coltran.errors import UserError
 from human_eval import forms, ratings, study_folder
 from human_eval.forms import CATCH, PRACTICE, TEST, WRONG_COLORS, Form, Variant
+from human_eval.ratings import Rating
 from human_eval.study_folder import StudyDesign
 
 Need = Mapping[tuple[str, str, int], int]
@@ -28,12 +29,18 @@ def run(found: argparse.Namespace, options) -> None:
         raise UserError("--study and --top_up go together: coltran-study design --study STUDY --top_up top_up.csv")
     out = pathlib.Path(found.study)
     before = study_folder.load_design(out)
-    needed = read_needs(found.top_up, before)
+    asked = read_needs(found.top_up, before)
+    table = pathlib.Path(found.ratings or out / ratings.IN_STUDY)
+    needed = without_open(asked, before, ratings.read(table))
+    coming = sum(asked.values()) - sum(needed.values())
+    if coming:
+        print(f"{coming} of {sum(asked.values())} missing ratings are still to come from forms that are not all done")
     if not needed:
         print(f"{found.top_up}: no pair is short of ratings; nothing to add")
         return
     block = min(found.block, before.made_from["block"])
-    new = plan(before, needed, block=block)
+    secret = study_folder.load_secret(out / study_folder.SECRET)
+    new = plan(before, needed, block=block, seeds=[before.made_from["seed"], int.from_bytes(secret)])
     design = dataclasses.replace(before, forms=(*before.forms, *new))
     design_check.check(design, topped_up=True)
     truth, models = designs.open_sources(
@@ -62,8 +69,8 @@ def read_needs(path: str, design: StudyDesign) -> dict[tuple[str, str, int], int
     known = {(t.model, t.key, t.sample) for form in design.forms for t in form.trials if t.kind == TEST}
     rows = iter(ratings.read_rows(file.read_bytes(), path))
     header = next(rows, (0, []))[1]
-    if not {"model", "key", "sample", "missing"} <= set(header):
-        raise UserError(f"{path}: expected the columns model, key, sample and missing, as `coltran-study score` writes")
+    if not {"study", "model", "key", "sample", "missing"} <= set(header):
+        raise UserError(f"{path}: expected the columns study, model, key, sample and missing, as `score` writes them")
     needed: dict[tuple[str, str, int], int] = {}
     for line, cells in rows:
         row = {name: ratings.unescape_formula(cell) for name, cell in zip(header, cells, strict=False)}
@@ -71,6 +78,8 @@ def read_needs(path: str, design: StudyDesign) -> dict[tuple[str, str, int], int
             pair, missing = (row["model"], row["key"], int(row["sample"])), int(row["missing"])
         except (KeyError, ValueError):
             raise UserError(f"{path}, line {line}: sample and missing must be whole numbers") from None
+        if row["study"] != design.study:
+            raise UserError(f"{path}, line {line}: is of '{row['study'][:40]}', not of the study {design.study}")
         if pair not in known:
             raise UserError(f"{path}, line {line}: the study has no such pair; give the list of this study's score")
         if missing > 0:
@@ -78,20 +87,46 @@ def read_needs(path: str, design: StudyDesign) -> dict[tuple[str, str, int], int
     return needed
 
 
-def plan(design: StudyDesign, needed: Need, *, block: int) -> list[Form]:
+def without_open(needed: Need, design: StudyDesign, table: Sequence[Rating]) -> dict[tuple[str, str, int], int]:
+    """What is lacking after all forms are done: less the ratings that sittings will bring which are still to come.
+
+    So a list that was made while raters are at work asks for nothing twice, nor does one that is given twice.
+
+    Args:
+      needed: ratings by (model, key, sample).
+      design: of the study so far.
+      table: all ratings that were handed in, those that do not count too.
+    """
+    sittings: dict[int, set[str]] = collections.defaultdict(set)
+    for rating in table:
+        sittings[rating.form].add(rating.assignment)
+    left = collections.Counter(needed)
+    for form in design.forms:
+        still = max(0, form.raters - len(sittings[form.form]))
+        for trial in form.trials:
+            if trial.kind == TEST:
+                left[trial.model, trial.key, trial.sample] -= still
+    return {pair: left[pair] for pair in needed if left[pair] > 0}
+
+
+def plan(design: StudyDesign, needed: Need, *, block: int, seeds: Sequence[int]) -> list[Form]:
     """New forms of one sitting each, which give every pair exactly what it lacks.
 
     Args:
       design: of the study so far.
       needed: ratings by (model, key, sample).
       block: most rated pairs a form.
+      seeds: of the orders; with the study's secret among them.
     """
     left: dict[str, list[tuple[str, int]]] = collections.defaultdict(list)  # by image: what is still to be shown
     for (model, key, sample), missing in sorted(needed.items()):
         left[key] += [(model, sample)] * missing
     first = max(trial.trial for form in design.forms for trial in form.trials) + 1
     numbers = itertools.count(first)
-    order = forms.Order(np.random.default_rng([design.made_from["seed"], first]))
+    ahead: collections.Counter = collections.Counter()
+    for trial, odd in ((trial, form.raters % 2) for form in design.forms for trial in form.trials):
+        ahead[trial.kind, trial.model, trial.sample] += odd * (1 if trial.truth_first else -1)
+    order = forms.Order(np.random.default_rng([*seeds, first]), ahead)
     old = design.forms[0].trials
     practice = [(PRACTICE, t.key, Variant(model=t.model, sample=t.sample)) for t in old if t.kind == PRACTICE]
     catch = sorted({t.key for form in design.forms for t in form.trials if t.kind == CATCH})

@@ -291,7 +291,7 @@
         const form = element("mturk_form") || document.createElement("form");
         form.replaceChildren();
         form.method = "post";
-        form.action = query.get("turkSubmitTo").replace(/\/+$/, "") + "/mturk/externalSubmit";
+        form.action = submitTo() + "/mturk/externalSubmit";
         for (const [name, value] of Object.entries({ assignmentId: assignment, result: JSON.stringify(result) })) {
           form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
         }
@@ -321,9 +321,19 @@
     },
   };
 
+  // Whoever writes a link to this page must not be able to send answers elsewhere, or to run a program in it.
+  function submitTo() {
+    try {
+      const to = new URL(query.get("turkSubmitTo"));
+      return to.protocol === "https:" && /(^|\.)mturk\.com$/.test(to.hostname) ? to.origin : "";
+    } catch {
+      return "";
+    }
+  }
+
   function place() {
     if (study.mode === "server") return places.server;
-    if (query.get("turkSubmitTo")) return places.frame;
+    if (submitTo()) return places.frame;
     if (element("result") && element("result").form) return places.task;
     return places.file;
   }
@@ -363,7 +373,11 @@
     stage.style.height = study.height + "px";
     for (const form of forms) element("form").add(new Option(String(form.form + 1), String(form.form)));
     if (query.has("form")) element("form").value = String(Number(query.get("form")) - 1);
-    if (!element("form").value) element("form").selectedIndex = 0;
+    if (query.has("form") && !element("form").value) {
+      step("none");
+      say("This page has no form " + query.get("form") + ". Please tell the people who asked you.");
+      return;
+    }
     element("rater").value = query.get("rater") || query.get("workerId") || "";
     element("who").hidden = study.mode !== "static" || place() !== places.file;
     element("which").hidden = forms.length < 2;

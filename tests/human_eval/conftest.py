@@ -32,6 +32,7 @@ def make_study(
         side=2,
         made_from=made_from,
         sources={"truth": "truth", "models": {"colorized": "colorized"}, "images": ""},
+        planned=len(planned),
         forms=tuple(planned),
     )
     (folder / "public" / "images").mkdir(parents=True)

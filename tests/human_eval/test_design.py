@@ -107,7 +107,10 @@ def test_the_same_seed_and_secret_give_the_same_bytes(arguments, designed, tmp_p
     assert study.main([*arguments, f"--out={tmp_path / 'other'}"]) == 0  # a secret of its own
     assert not public_files(tmp_path / "other").keys() & public_files(designed).keys()
     first, second = (study_folder.load_design(folder) for folder in (designed, tmp_path / "other"))
-    assert first == second
+    # The same images; but trial numbers are public, and must not tell the order to whoever guesses the seed.
+    assert {form.keys for form in first.forms} == {form.keys for form in second.forms}
+    assert first.forms != second.forms
+    assert first.study != second.study
 
 
 def test_an_interrupted_design_starts_again_with_the_same_names(arguments, designed, tmp_path):
@@ -218,6 +221,48 @@ def test_the_audit_finds_metadata_even_where_lengths_agree(designed, tmp_path):
     assert f"{path.name}: holds metadata (tEXt)" in leaks
 
 
+def test_a_folder_of_somebody_else_is_left_alone(arguments, tmp_path, capsys):
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public" / "important.txt").write_text("mine")
+    assert study.main([*arguments, f"--out={tmp_path}"]) == 2
+    assert "is not empty and is no study" in capsys.readouterr().err
+    assert (tmp_path / "public" / "important.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["{:04d}", "image{}", "=1+{}"])
+def test_short_keys_words_and_formulas_are_no_leaks(name, new_folders, tmp_path):
+    truth, fakes = new_folders(20)
+    for folder in (truth, fakes):
+        for path in sorted(folder.iterdir()):
+            path.rename(path.with_name(name.format(int(path.stem)) + path.suffix))
+    out = tmp_path / "study"
+    sizes = ["--images=12", "--block=6", "--practice=2", "--catch=0.2"]
+    assert study.main(["design", f"--truth={truth}", f"--colorized={fakes}", "--seed=1", *sizes, f"--out={out}"]) == 0
+    for kind in ("static", "mturk", "turkle"):
+        assert study.main(["export", f"--study={out}", f"--format={kind}", "--image_url=https://x.example.org/"]) == 0
+    cells = {row["key"] for row in read_key(out)}
+    assert not any(cell.startswith("=") for cell in cells)
+    assert {pair.key for pair in answer_key.load(out).pairs.values()} <= {name.format(n) for n in range(20)}
+    (out / "public" / "index.html").write_text(
+        f"<p>{sorted(pair.key for pair in answer_key.load(out).pairs.values())[0]}</p>"
+    )
+    if name != "image{}":
+        assert any("source name" in leak for leak in leak_audit.find_leaks(out, study_folder.load_design(out)))
+
+
+def test_keys_that_end_in_numbers(tmp_path):
+    for number in range(14):
+        for name in ("truth", "fakes"):
+            path = tmp_path / name / "val" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
+    sources = [f"--truth={tmp_path / 'truth'}", f"--colorized={tmp_path / 'fakes'}", "--seed=1"]
+    sizes = ["--images=10", "--samples=1", "--practice=2", "--catch=0.1"]
+    assert study.main(["design", *sources, *sizes, f"--out={tmp_path / 'study'}"]) == 0
+    keys = {pair.key for pair in answer_key.load(tmp_path / "study").pairs.values()}
+    assert all(key.startswith("val/") for key in keys)
+
+
 def test_practice_and_catch_trials_are_of_other_images(designed):
     forms = study_folder.load_design(designed).forms
     by_kind = {kind: {t.key for f in forms for t in f.trials if t.kind == kind} for kind in (TEST, CATCH, PRACTICE)}
@@ -229,7 +274,7 @@ def test_practice_and_catch_trials_are_of_other_images(designed):
     ("change", "message"),
     [
         ({"--images": "13"}, "only 12 images have a truth and all 3 samples"),
-        ({"--samples": "4"}, "only 0 images"),
+        ({"--samples": "4"}, "(the folders have at most 3: --samples)"),
         ({"--images": "11"}, "but only 1 are left; lower --images, --practice or --catch"),
         ({"--truth": "/nowhere"}, "/nowhere: no such folder"),
         ({"--colorized": "TRUTH"}, "expected colorized records, got truth records"),
@@ -240,6 +285,7 @@ def test_practice_and_catch_trials_are_of_other_images(designed):
         ({"--seed": "one"}, "--seed: invalid int value"),
         ({"--seed": "-1"}, "--seed -1: must not be negative"),
         ({"--secret": "/nowhere"}, "/nowhere: no such file"),
+        ({"--secret": "KEY", "--out": "STUDY"}, "has a secret of its own"),
         ({"--top_up": "/nowhere"}, "--study and --top_up go together"),
     ],
 )
@@ -247,6 +293,7 @@ def test_mistakes_get_one_line(change, message, designed, truth_folder, colorize
     options = {"--truth": "TRUTH", "--colorized": "COLORIZED", "--out": tmp_path / "o", "--seed": 2} | change
     options = {"--images": 6, "--practice": 2, "--catch": 0.3, "--block": 3} | options
     places = {"TRUTH": str(truth_folder), "COLORIZED": str(colorized_folder), "STUDY": str(designed)}
+    places["KEY"] = str(designed / "private" / "key.csv")
     arguments = []
     for flag, value in options.items():
         for word, place in places.items():

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import shutil
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -166,10 +165,11 @@ def test_an_unfinished_design_is_not_exported(designed, capsys):
 
 def test_only_the_format_asked_for_is_written_anew(designed):
     exported(designed, "--format=turkle", IMAGES)
-    (designed / "turkle" / "old.html").write_text("of an earlier version")
+    (designed / "turkle" / "results.csv").write_text("kept here by somebody")
+    (designed / "turkle" / "batch.csv").write_text("old")
     exported(designed)
-    assert (designed / "turkle" / "old.html").exists()
+    assert (designed / "turkle" / "batch.csv").read_text() == "old"
     exported(designed, "--format=turkle", IMAGES)
-    assert not (designed / "turkle" / "old.html").exists()
-    shutil.rmtree(designed / "turkle")
+    assert (designed / "turkle" / "batch.csv").read_text() != "old"
+    assert (designed / "turkle" / "results.csv").read_text() == "kept here by somebody"
     assert export.FORMATS == ("static", "mturk", "turkle")

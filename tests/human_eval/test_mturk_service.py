@@ -39,6 +39,7 @@ def folder(tmp_path):
         side=2,
         made_from=made_from,
         sources={"images": ""},
+        planned=0,
         forms=tuple(forms.plan(pool, variants, block=4, catch=0.1, raters=2, seed=1)),
     )
     study_folder.private_file(tmp_path / study_folder.DESIGN, design.to_json())

@@ -95,6 +95,24 @@ def test_who_does_not_see_colors_is_sent_home(new_browser, browser_rater, export
     assert "needs raters with normal color vision" in rater.find("#problem").text
 
 
+def test_links_that_are_wrong_or_hostile(new_browser, browser_rater, exported):
+    """A form that is not there is said; answers go nowhere but to Mechanical Turk, whatever the link says."""
+    page = (exported() / "public" / "index.html").as_uri()
+    browser = new_browser()
+    rater = browser_rater(browser)
+    browser.get(page + "?form=99")
+    assert "This page has no form 99" in rater.find("#problem").text
+    for address in ("javascript:document.title='run'//", "https://evil.example.org", "http://www.mturk.com"):
+        query = urllib.parse.urlencode({"assignmentId": "A1", "turkSubmitTo": address})
+        browser.get(f"{page}?{query}")
+        rater.find("#agree").click()
+        assert rater.find("#rater").is_displayed()  # as without the parameter: the rater saves a file
+    query = urllib.parse.urlencode({"assignmentId": "A1", "turkSubmitTo": "https://www.mturk.com"})
+    browser.get(f"{page}?{query}")
+    rater.find("#agree").click()
+    assert not rater.find("#rater").is_displayed()
+
+
 def test_a_pair_that_was_hidden_is_shown_once_more(new_browser, browser_rater, exported):
     folder = exported()
     browser = new_browser()

@@ -35,6 +35,9 @@ def play(folder, out, *, seed) -> None:
     arguments = [f"--study={folder}", f"--out={out}", f"--seed={seed}", "--raters=3", "--lapse=0"]
     assert study.main(["simulate", *arguments]) == 0
     assert study.main(["ingest", f"--study={folder}", str(out / "mturk.csv")]) == 0
+    # From here on as if people had answered: what was made up tops up nothing.
+    table = ratings.read(folder / "private" / "ratings.csv")
+    ratings.write(folder / "private" / "ratings.csv", [dataclasses.replace(row, source="mturk-csv") for row in table])
 
 
 def score(folder, out) -> list[dict]:
@@ -66,6 +69,10 @@ def test_what_exclusions_took_is_asked_for_again(shown, tmp_path, capsys):
     images = {path.name: path.read_bytes() for path in (shown / "public" / "images").iterdir()}
     assert {name: images[name] for name in files} == files
     assert len(images) == 2 * sum(len(form.trials) for form in after.forms)
+    # The same list again, as after a terminal that died: those ratings are on their way.
+    assert study.main(arguments) == 0
+    assert "6 of 6 missing ratings are still to come" in capsys.readouterr().out
+    assert study_folder.load_design(shown) == after
     # The old ratings still count, and the new forms can be shown and answered.
     assert study.main(["export", f"--study={shown}"]) == 0
     assert len(score(shown, tmp_path / "again")) == 6
@@ -82,11 +89,11 @@ def test_every_missing_rating_once_no_image_twice(data):
     planned = forms.plan(pool, variants, block=4, catch=0.25, raters=5, seed=0)
     made_from = {"seed": 0, "catch": 0.25, "block": 4, "raters": 5, "samples": 2, "models": {"a": "", "b": ""}}
     design = study_folder.StudyDesign(
-        study="s", title="t", side=2, made_from=made_from, sources={}, forms=tuple(planned)
+        study="s", title="t", side=2, made_from=made_from, sources={}, planned=len(planned), forms=tuple(planned)
     )
     pairs = [(v.model, key, v.sample) for v in variants for key in pool.test]
     needed = data.draw(st.dictionaries(st.sampled_from(pairs), st.integers(1, 5), min_size=1))
-    new = top_up.plan(design, needed, block=4)
+    new = top_up.plan(design, needed, block=4, seeds=[1])
     shown = collections.Counter((t.model, t.key, t.sample) for form in new for t in form.trials if t.kind == TEST)
     assert shown == needed
     for form in new:
@@ -104,21 +111,55 @@ def test_every_missing_rating_once_no_image_twice(data):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model,key,sample,missing\ncolorized,nobody,0,1\n", "line 2: the study has no such pair"),
-        ("model,key,sample,missing\ncolorized,x,zero,1\n", "line 2: sample and missing must be whole numbers"),
-        ("a,b\n", "expected the columns model, key, sample and missing"),
+        ("study,model,key,sample,missing\nSTUDY,colorized,nobody,0,1\n", "line 2: the study has no such pair"),
+        ("study,model,key,sample,missing\nSTUDY,colorized,x,zero,1\n", "sample and missing must be whole numbers"),
+        (
+            "study,model,key,sample,missing\nSTUDY pilot,colorized,x,0,1\n",
+            "line 2: is of 'STUDY pilot', not of the study",
+        ),
+        ("a,b\n", "expected the columns study, model, key, sample and missing"),
     ],
 )
 def test_other_lists_are_refused(text, message, shown, tmp_path, capsys):
-    (tmp_path / "top_up.csv").write_text(text)
+    name = study_folder.load_design(shown).study
+    (tmp_path / "top_up.csv").write_text(text.replace("STUDY", name))
     assert study.main(["design", f"--study={shown}", f"--top_up={tmp_path / 'top_up.csv'}"]) == 2
     err = capsys.readouterr().err
-    assert message in err
+    assert message.replace("STUDY", name) in err
     assert err.count("\n") == 1
 
 
+def test_places_that_are_still_open_are_not_asked_for_again(shown, tmp_path, capsys):
+    """Scored while raters are at work: what open places will bring is not missing."""
+    play(shown, tmp_path / "played", seed=5)
+    table = ratings.read(shown / "private" / "ratings.csv")
+    first = sorted({row.assignment for row in table})[:2]
+    ratings.write(shown / "private" / "ratings.csv", [row for row in table if row.assignment in first])
+    assert len(score(shown, tmp_path / "score")) == 18
+    before = study_folder.load_design(shown)
+    assert study.main(["design", f"--study={shown}", f"--top_up={tmp_path / 'score' / 'top_up.csv'}"]) == 0
+    assert "nothing to add" in capsys.readouterr().out
+    assert study_folder.load_design(shown) == before
+
+
+def test_an_interrupted_top_up_can_be_followed_by_another(shown, tmp_path):
+    """Killed after its images and the answer key: neither is in the way of a newer list."""
+    (shown / "public" / "images" / ("0" * 24 + ".png")).write_bytes(b"of a killed top-up")
+    play(shown, tmp_path / "played", seed=5)
+    table = ratings.read(shown / "private" / "ratings.csv")
+    hasty = table[0].assignment
+    ratings.write(
+        shown / "private" / "ratings.csv",
+        [dataclasses.replace(r, response_ms=1.0) if r.assignment == hasty else r for r in table],
+    )
+    score(shown, tmp_path / "score")
+    assert study.main(["design", f"--study={shown}", f"--top_up={tmp_path / 'score' / 'top_up.csv'}"]) == 0
+    assert study.main(["export", f"--study={shown}"]) == 0
+
+
 def test_nothing_missing_adds_nothing(shown, tmp_path, capsys):
-    (tmp_path / "top_up.csv").write_text("model,key,sample,missing\n")
+    play(shown, tmp_path / "played", seed=5)
+    (tmp_path / "top_up.csv").write_text("study,model,key,sample,missing\n")
     before = (shown / "private" / "design.json").read_bytes()
     assert study.main(["design", f"--study={shown}", f"--top_up={tmp_path / 'top_up.csv'}"]) == 0
     assert "nothing to add" in capsys.readouterr().out

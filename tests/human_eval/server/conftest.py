@@ -34,6 +34,7 @@ def make_design(*, images=8, block=4, samples=3, raters=2, seed=5) -> study_fold
         side=2,
         made_from=made_from,
         sources={},
+        planned=0,
         forms=tuple(forms.plan(pool, variants, block=block, catch=0.1, raters=raters, seed=seed)),
     )
 
