@@ -131,13 +131,22 @@ class AxialAttention(nnx.Module):
 
 def _attend(query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array) -> jax.Array:
     """softmax(q k^T + bias) v over the fourth axis: [B,O,N,Q,K], [B,O,N,L,K] twice, [N,Q,L] -> [B,O,N,Q,K]."""
-    scores = jnp.einsum("bonqk,bonlk->bonql", query, key, preferred_element_type=jnp.float32) + bias[None, None]
+    scores = (
+        jnp.einsum("bonqk,bonlk->bonql", query, key, preferred_element_type=_precise_dtype(query)) + bias[None, None]
+    )
     weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
     return jnp.einsum("bonql,bonlk->bonqk", weights, value)
 
 
 def _attend_once(query_XK: jax.Array, cache: KeyValueCache, bias_XL: jax.Array) -> jax.Array:
     """`_attend` of one query each, on a cache: [X,K]."""
-    scores_XL = jnp.einsum("xk,xlk->xl", query_XK, cache.key_XLK, preferred_element_type=jnp.float32) + bias_XL
+    scores_XL = (
+        jnp.einsum("xk,xlk->xl", query_XK, cache.key_XLK, preferred_element_type=_precise_dtype(query_XK)) + bias_XL
+    )
     weights_XL = jax.nn.softmax(scores_XL, axis=-1).astype(cache.value_XLK.dtype)
     return jnp.einsum("xl,xlk->xk", weights_XL, cache.value_XLK)
+
+
+def _precise_dtype(x: jax.Array) -> jnp.dtype:
+    """Of scores and softmax: float32, or float64 where `x` is that."""
+    return jnp.promote_types(x.dtype, jnp.float32)

@@ -3,6 +3,8 @@
 Encoder, outer and inner decoder and both upsamplers are lists of this layer (paper, section 4; appendix H).
 """
 
+from collections.abc import Callable
+
 import jax
 from flax import nnx, struct
 
@@ -53,6 +55,7 @@ class AxialLayer(nnx.Module):
         init: Initializer,
     ):
         self.mlp_modulation = conditioning.mlp_modulation
+        self.rematerialized = False
         self.attention = AxialAttention(
             hidden_size=hidden_size,
             num_heads=num_heads,
@@ -91,6 +94,22 @@ class AxialLayer(nnx.Module):
         attended = self.attention(x_BHWD, modulation.attention)
         return self._finish(x_BHWD, attended, modulation, norms)
 
+    def over(self, x_BHWD: jax.Array, modulating_BHWC: jax.Array, pooled_BHWD: jax.Array) -> jax.Array:
+        """The layer with what it is conditioned on: cAtt and cMLP see `modulating`, cLN pools `pooled`.
+
+        Where `rematerialized` is set, what lies between its inputs and its output is computed again in the backward
+        pass; so are the projections, which are up to 8 times as large as x.
+        """
+
+        def run(layer: "AxialLayer", x_BHWD, modulating_BHWC, pooled_BHWD) -> jax.Array:
+            return layer(x_BHWD, layer.project_context(modulating_BHWC), layer.project_norms(pooled_BHWD))
+
+        return _run(self, run, x_BHWD, modulating_BHWC, pooled_BHWD)
+
+    def alone(self, x_BHWD: jax.Array) -> jax.Array:
+        """An unconditional layer; `rematerialized` as in `over`."""
+        return _run(self, lambda layer, x_BHWD: layer(x_BHWD, Modulation(), NormModulation()), x_BHWD)
+
     def step(
         self,
         x: jax.Array,
@@ -109,6 +128,15 @@ class AxialLayer(nnx.Module):
         if modulation.mlp is not None:
             h = modulate(h, modulation.mlp, self.mlp_modulation, shift_first=True)
         return _normalize(self.mlp_norm, x + h, norms.mlp)
+
+
+def _run(layer: AxialLayer, function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array:
+    if not layer.rematerialized:
+        return function(layer, *arrays)
+    graph, parameters = nnx.split(layer)
+    return jax.checkpoint(lambda parameters, *arrays: function(nnx.merge(graph, parameters), *arrays))(
+        parameters, *arrays
+    )
 
 
 def _layer_norm(kind: str, height: int, width: int, size: int, init: Initializer) -> LayerNorm | ConditionalLayerNorm:

@@ -3,6 +3,8 @@
     <folder>/step_00000200/arrays/...     orbax: {"weights": ..., "ema": ..., "optimizer": ...}, flat names -> arrays
     <folder>/step_00000200/checkpoint.json  config, step, schema version, sha256 of EMA and raw weights; written last
 
+    <folder>/best                         a link to the step with the fewest validation bits; never removed for its age
+
 A folder `step_*` without checkpoint.json was being written when its program died; it is never read, and the next save
 of that step replaces it. `load` takes such a step folder, or its parent, of which it takes the newest finished
 step.
@@ -29,7 +31,12 @@ METADATA = "checkpoint.json"
 ARRAYS = "arrays"
 WEIGHTS = ("ema", "raw")
 _STEP = re.compile(r"^step_(\d{8,})$")
+BEST = "best"
 _FIELDS = ("schema_version", "step", "config", "ema_sha256")
+
+
+class DamagedError(UserError):
+    """A checkpoint that was finished once and cannot be read now; an older one may do."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +51,7 @@ class Checkpoint:
       optimizer: {name: array}, empty where there was none (imported weights).
       ema_sha256, raw_sha256: checksums of `ema` and `weights`, verified.
       training: JSON dict of how it was trained, empty where unknown.
+      validation: {metric: bits} of the moving average, empty where it was not measured at this step.
       path: the step folder it came from.
     """
 
@@ -56,6 +64,7 @@ class Checkpoint:
     ema_sha256: str
     raw_sha256: str
     training: dict[str, Any]
+    validation: dict[str, float]
     path: str
 
     def checksum(self, weights: str = "ema") -> str:
@@ -87,11 +96,13 @@ def save(
     weights: Mapping[str, Any],
     optimizer: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
+    validation: Mapping[str, float] | None = None,
     keep: int | None = None,
 ) -> Path:
     """Writes the checkpoint of `step` below `folder` and returns its step folder.
 
-    A reader sees it only when it is complete. With `keep`, older finished checkpoints beyond that number are removed.
+    A reader sees it only when it is complete. With `keep`, older finished checkpoints beyond that number are removed,
+    but for the best. One process alone may call it.
 
     Raises:
       UserError: parameters that do not fit `config`, or a folder that cannot be written.
@@ -111,16 +122,26 @@ def save(
         "ema_sha256": parameters.checksum(arrays["ema"]),
         "raw_sha256": parameters.checksum(arrays["weights"]),
         "training": dict(training or {}),
+        "validation": dict(validation or {}),
     }
     try:
         _write(target, arrays, metadata)
-    except OSError as error:
-        raise UserError(f"{target}: the checkpoint cannot be written: {error}.") from error
+    except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
+        shutil.rmtree(target, ignore_errors=True)  # half of one helps nobody, least of all on a full disk
+        raise UserError(f"{target}: the checkpoint cannot be written: {_first_line(error)}.") from error
     if keep is not None:
-        for old in finished_steps(folder)[:-keep]:
-            (step_folder(folder, old) / METADATA).unlink()
-            shutil.rmtree(step_folder(folder, old), ignore_errors=True)
+        remove_old(folder, keep)
     return target
+
+
+def remove_old(folder: str | Path, keep: int) -> None:
+    """Removes finished checkpoints but for the newest `keep` and the best."""
+    spared = (Path(folder) / BEST).resolve()
+    for old in finished_steps(folder)[:-keep]:
+        path = step_folder(folder, old)
+        if path.resolve() != spared:
+            (path / METADATA).unlink()
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(target: Path, arrays: Mapping[str, Mapping[str, np.ndarray]], metadata: Mapping[str, Any]) -> None:
@@ -154,11 +175,11 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
         try:
             parameters.check_names(shapes, {name: tuple(array.shape) for name, array in group.items()})
         except UserError as error:
-            raise UserError(f"{path} does not fit its own config: {error}") from None
+            raise DamagedError(f"{path} does not fit its own config: {error}") from None
     ema_sha256, raw_sha256 = parameters.checksum(ema), parameters.checksum(weights)
     # Checkpoints of earlier versions do not say what their raw weights should be.
     if (ema_sha256, raw_sha256) != (metadata["ema_sha256"], metadata.get("raw_sha256", raw_sha256)):
-        raise UserError(f"{path}: the weights are not the ones that were saved (sha256 differs); use another one.")
+        raise DamagedError(f"{path}: the weights are not the ones that were saved (sha256 differs); use another one.")
     return Checkpoint(
         stage=found_stage,
         config=found,
@@ -169,6 +190,7 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
         ema_sha256=ema_sha256,
         raw_sha256=raw_sha256,
         training=metadata.get("training", {}),
+        validation=metadata.get("validation", {}),
         path=str(path),
     )
 
@@ -213,10 +235,10 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         metadata = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read: {error}.") from None
+        raise DamagedError(f"{file} cannot be read: {error}.") from None
     missing = [name for name in _FIELDS if name not in metadata] if isinstance(metadata, dict) else _FIELDS
     if missing:
-        raise UserError(f"{file} lacks {', '.join(missing)}: it is no checkpoint of this project.")
+        raise DamagedError(f"{file} lacks {', '.join(missing)}: it is no checkpoint of this project.")
     version = metadata["schema_version"]
     if version != SCHEMA_VERSION:
         raise UserError(f"{file} has schema version {version}, this program reads {SCHEMA_VERSION}.")
@@ -241,7 +263,14 @@ def _locate(folder: Path) -> Path:
 def _checkpointer() -> Any:
     import orbax.checkpoint as ocp
 
-    return ocp.Checkpointer(ocp.StandardCheckpointHandler())
+    # The process that calls is alone: arrays are whole in its memory, and no other one waits for it.
+    this = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
+    return ocp.Checkpointer(ocp.StandardCheckpointHandler(multiprocessing_options=alone), multiprocessing_options=alone)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
 
 
 def _read_arrays(path: Path) -> dict[str, dict[str, np.ndarray]]:
@@ -249,6 +278,6 @@ def _read_arrays(path: Path) -> dict[str, dict[str, np.ndarray]]:
         with _checkpointer() as checkpointer:
             restored = checkpointer.restore((path / ARRAYS).absolute())
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: its arrays cannot be read ({reason}); use another checkpoint.") from None
+        reason = _first_line(error)
+        raise DamagedError(f"{path}: its arrays cannot be read ({reason}); use another checkpoint.") from None
     return jax.tree.map(np.asarray, restored)

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from flax import nnx, struct
 
 from coltran.attention import KeyValueCache
-from coltran.axial_layer import AxialLayer, Conditioning, Modulation, NormModulation
+from coltran.axial_layer import AxialLayer, Conditioning
 from coltran.config import ColorizerConfig
 from coltran.initializers import Initializer
-from coltran.layers import Dense, LayerNorm, PositionEmbedding
+from coltran.layers import Dense, LayerNorm, PositionEmbedding, precise
 
 
 class ColorizerLogits(struct.PyTreeNode):
@@ -63,7 +63,7 @@ class GrayscaleEncoder(nnx.Module):
     def __call__(self, gray_BHW: jax.Array) -> jax.Array:
         x_BHWD = (self.embedding.embed(gray_BHW) + self.positions()).astype(self.dtype)
         for layer in self.layers:
-            x_BHWD = layer(x_BHWD, Modulation(), NormModulation())
+            x_BHWD = layer.alone(x_BHWD)
         return x_BHWD
 
 
@@ -83,8 +83,7 @@ class OuterDecoder(nnx.Module):
         """Row i of the result depends on rows 0..i-1 of the symbols' embeddings; row 0 is zero."""
         x_BHWD = (embedded_BHWD + self.positions() + context.pixel_BHWD).astype(context.pixel_BHWD.dtype)
         for layer in self.layers:
-            modulation = layer.project_context(context.modulating_BHWD)
-            x_BHWD = layer(x_BHWD, modulation, layer.project_norms(context.pixel_BHWD))
+            x_BHWD = layer.over(x_BHWD, context.modulating_BHWD, context.pixel_BHWD)
         return jnp.pad(x_BHWD, ((0, 0), (1, 0), (0, 0), (0, 0)))[:, :-1]
 
 
@@ -105,9 +104,8 @@ class InnerDecoder(nnx.Module):
         x_BHWD = x_BHWD.astype(context.pixel_BHWD.dtype)
         modulating_BHWC = jnp.concatenate([context.modulating_BHWD, outer_BHWD], axis=-1)
         for layer in self.layers:
-            modulation = layer.project_context(modulating_BHWC)
             # The outer context must not be pooled over the image: that would show later rows to earlier ones.
-            x_BHWD = layer(x_BHWD, modulation, layer.project_norms(context.pixel_BHWD))
+            x_BHWD = layer.over(x_BHWD, modulating_BHWC, context.pixel_BHWD)
         return x_BHWD
 
     def empty_caches(self, batch: int, dtype: jnp.dtype) -> list[KeyValueCache]:
@@ -161,8 +159,8 @@ class Colorizer(nnx.Module):
 
     def predict(self, x: jax.Array) -> jax.Array:
         """Float32 logits [..., V] from the inner decoder's output [..., D]."""
-        return self.head(self.norm(x.astype(jnp.float32)))
+        return self.head(self.norm(precise(x)))
 
     def parallel_logits(self, context: Context) -> jax.Array:
         """The parallel head's logits [B,H,W,V] (paper, section 4.2): every pixel from gray alone."""
-        return self.parallel_head(context.pixel_BHWD.astype(jnp.float32))
+        return self.parallel_head(precise(context.pixel_BHWD))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from coltran.initializers import Initializer
-from coltran.layers import Dense, normalize
+from coltran.layers import Dense, normalize, precise
 
 
 def modulate(z: jax.Array, modulation: jax.Array, kind: str, *, shift_first: bool) -> jax.Array:
@@ -59,14 +59,14 @@ class ConditionalLayerNorm(nnx.Module):
 
     def project(self, context_BHWD: jax.Array) -> jax.Array:
         """[scale, shift] of each image, float32 [B,1,1,2D]."""
-        weighted = context_BHWD.astype(jnp.float32)
+        weighted = precise(context_BHWD)
         if self.pooling is not None:
             weighted = self.pooling[...][None, :, :, None] * weighted
         return self.dense(weighted.mean(axis=(1, 2), keepdims=True))
 
     def project_row(self, context_B1WD: jax.Array) -> jax.Array:
         """The release's [B,1,1,2D] while it samples: it sees one row, and spreads it over all rows' weights."""
-        weighted = context_B1WD.astype(jnp.float32)
+        weighted = precise(context_B1WD)
         if self.pooling is not None:
             weighted = self.pooling[...].mean(axis=0)[None, None, :, None] * weighted
         return self.dense(weighted.mean(axis=(1, 2), keepdims=True))

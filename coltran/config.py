@@ -16,7 +16,7 @@ MODULATIONS = ("affine", "shift", "scale", "gated", "none")
 LAYER_NORMS = ("learned", "mean", "none")
 CONTEXTS = ("pointwise", "global")
 ATTENTION_INPUTS = ("query", "key", "value")
-COMPUTE_DTYPES = ("float32", "bfloat16")
+COMPUTE_DTYPES = ("float32", "bfloat16", "float64")
 
 
 def refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
@@ -48,7 +48,8 @@ class ColorizerConfig:
     of query, key and value it touches. `conditional_layer_norm` (cLN) pools the context with `learned` weights or a
     fixed `mean`, or is off (`none`, a plain layer norm). `context` is what cAtt and cMLP see of the encoder: the value
     at each pixel, or its spatial mean (figure 7). `compute_dtype` is that of activations; parameters, softmax,
-    statistics of layer norms, logits and losses are float32 always.
+    statistics of layer norms, logits and losses are float32 always. float64 makes all of them float64 in training, for
+    comparing programs; it needs JAX_ENABLE_X64=1.
     """
 
     height: int = 64

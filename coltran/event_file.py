@@ -1,6 +1,6 @@
-"""Scalars for TensorBoard, written without TensorFlow: a TFRecord file of `tensorflow.Event` messages.
+"""Scalars and pictures for TensorBoard, written without TensorFlow: a TFRecord file of `tensorflow.Event` messages.
 
-The few fields that scalars need are encoded here by hand (protocol buffers: varint tag, then value), because importing
+The few fields that they need are encoded here by hand (protocol buffers: varint tag, then value), because importing
 TensorFlow takes longer than a small training run.
 """
 
@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from coltran import tfrecord
 
 # tensorflow.Event: wall_time = 1 (double), step = 2 (int64), file_version = 3 (string), summary = 5 (message).
-# tensorflow.Summary: value = 1 (message), of which tag = 1 (string) and simple_value = 2 (float).
+# tensorflow.Summary: value = 1 (message), of which tag = 1 (string), simple_value = 2 (float), image = 4 (message).
+# tensorflow.Summary.Image: height = 1, width = 2, colorspace = 3 (int32), encoded_image_string = 4 (bytes).
+_RGB = 3
 
 
 class EventFile:
@@ -28,6 +30,13 @@ class EventFile:
         """Writes scalars of one step and makes them visible to readers."""
         values = b"".join(_text(1, _text(1, tag.encode()) + _float(2, value)) for tag, value in scalars.items())
         self._write(_varint(2 << 3) + _varint(step) + _text(5, values))
+
+    def write_picture(self, step: int, tag: str, png: bytes) -> None:
+        """Writes one PNG of a step."""
+        width, height = struct.unpack(">II", png[16:24])  # of the header chunk, which comes first
+        numbers = ((1, height), (2, width), (3, _RGB))
+        image = b"".join(_varint(field << 3) + _varint(number) for field, number in numbers) + _text(4, png)
+        self._write(_varint(2 << 3) + _varint(step) + _text(5, _text(1, _text(1, tag.encode()) + _text(4, image))))
 
     def close(self) -> None:
         self._file.close()

@@ -50,3 +50,14 @@ def upsampler_image(config: UpsamplerConfig) -> int:
     size = config.hidden_size
     pixel = config.num_layers * (_layer(config, config.width) + _layer(config, config.height))
     return NUM_CHANNELS * config.height * config.width * (pixel + 2 * size * config.num_output_levels)
+
+
+def training_example(config: ColorizerConfig | UpsamplerConfig) -> int:
+    """One example of a training step: forward, and backward at twice that. An upsampler sees one of three channels.
+
+    What rematerialization computes again is not counted: it is not the model's work.
+    """
+    if isinstance(config, UpsamplerConfig):
+        return 3 * upsampler_image(config) // NUM_CHANNELS
+    parallel_head = 2 * config.hidden_size * config.num_symbols * config.height * config.width
+    return 3 * (colorizer_sample(config) + parallel_head)

@@ -4,9 +4,10 @@ Each epoch is one permutation of the whole folder, drawn from (seed, epoch): eve
 batches run on across epochs.
 """
 
+import collections
 import functools
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from coltran.errors import UserError
 from coltran.record_folder import RecordFolder
 
 Batch = dict[str, np.ndarray]
+BATCHES_AHEAD = 2  # that are read, each in a thread, while a step is computed
 _CLOUD_READERS = 16  # threads
 
 # What a network reads (the names of a Batch) is made of these features.
@@ -120,25 +122,64 @@ def batch_indices(count: int, batch_size: int, seed: int, step: int) -> np.ndarr
     return np.array([_permutation(count, seed, int(p) // count)[int(p) % count] for p in positions])
 
 
-def training_batches(examples: Examples, batch_size: int, seed: int, first_step: int, steps: int) -> Iterator[Batch]:
-    """The batches of steps first_step..steps-1; the next one is read while the caller computes."""
+def flips(batch_size: int, seed: int, step: int) -> np.ndarray:
+    """Which examples of the batch of `step` are mirrored where flipping is on: bool [batch_size]."""
+    return np.random.default_rng([seed, step, 1]).random(batch_size) < 0.5
+
+
+def mirrored(batch: Batch, flip_B: np.ndarray) -> Batch:
+    """A batch in which the images of `flip_B` (bool [B]) have left and right exchanged."""
+    return {
+        name: np.where(flip_B.reshape(-1, *(1,) * (array.ndim - 1)), array[:, :, ::-1], array)
+        for name, array in batch.items()
+    }
+
+
+def training_batches(
+    examples: Examples,
+    batch_size: int,
+    seed: int,
+    first_step: int,
+    steps: int,
+    *,
+    rows: np.ndarray | None = None,
+    flip: bool = False,
+) -> Iterator[Batch]:
+    """The batches of steps first_step..steps-1; the next ones are read while the caller computes.
+
+    With `rows` (int64), only these rows of each batch are read: a process's share. Since every process takes other
+    rows of the same global batch, they read every example once per epoch together, however many they are.
+    """
+    share = np.arange(batch_size) if rows is None else rows
 
     def make(step: int) -> Batch:
-        return examples.batch(batch_indices(len(examples), batch_size, seed, step))
+        batch = examples.batch(batch_indices(len(examples), batch_size, seed, step)[share])
+        return mirrored(batch, flips(batch_size, seed, step)[share]) if flip else batch
 
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        waiting = reader.submit(make, first_step) if first_step < steps else None
-        for step in range(first_step, steps):
-            batch = waiting.result()
-            waiting = reader.submit(make, step + 1) if step + 1 < steps else None
-            yield batch
+    with ThreadPoolExecutor(max_workers=BATCHES_AHEAD) as readers:
+        waiting: collections.deque[Future] = collections.deque()
+        try:
+            for step in range(first_step, steps):
+                while len(waiting) < BATCHES_AHEAD and step + len(waiting) < steps:
+                    waiting.append(readers.submit(make, step + len(waiting)))
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
-def evaluation_batches(examples: Examples, batch_size: int) -> Iterator[tuple[Batch, np.ndarray]]:
-    """All examples once, in order, with a mask float32 [B]: 0 marks the padding of the last batch."""
+def evaluation_batches(
+    examples: Examples, batch_size: int, rows: np.ndarray | None = None
+) -> Iterator[tuple[Batch, np.ndarray]]:
+    """All examples once, in order, with a mask float32 [B]: 0 marks the padding of the last batch.
+
+    With `rows`, only these rows of each batch are read; the mask is the whole batch's.
+    """
+    share = np.arange(batch_size) if rows is None else rows
     for start in range(0, len(examples), batch_size):
         indices = np.arange(start, start + batch_size)
-        yield examples.batch(np.minimum(indices, len(examples) - 1)), (indices < len(examples)).astype(np.float32)
+        mask = (indices < len(examples)).astype(np.float32)
+        yield examples.batch(np.minimum(indices[share], len(examples) - 1)), mask
 
 
 def coarse_entropy(examples: Examples, seed: int, limit: int = 20_000) -> tuple[float, int]:

@@ -8,7 +8,8 @@ Shape suffixes, here and in every network file:
     L  length of attended axis    K  features of one head       O  the axis that attention leaves alone
 
 Parameters are float32. Activations are of the config's compute_dtype, float32 or bfloat16: a layer computes in the
-dtype of its input, but the statistics of a layer norm and the softmax of attention are float32 always.
+dtype of its input, but the statistics of a layer norm and the softmax of attention are float32 always (`precise`).
+With the compute_dtype float64, parameters and all of these are float64: for exact comparisons of programs.
 """
 
 import math
@@ -69,6 +70,11 @@ class PositionEmbedding(nnx.Module):
         return (self.rows[...] + self.columns[...][None])[None]
 
 
+def precise(x: jax.Array) -> jax.Array:
+    """`x` as float32, or float64 where it is that: statistics, logits and losses are never of fewer bits."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 def look_up(table: jax.Array, index: jax.Array) -> jax.Array:
     """Rows of a table [in, out] by their index, int32 [...] -> [..., out]; indices must lie in 0..in-1."""
     return jnp.take(table, index, axis=0, mode="clip")
@@ -97,8 +103,8 @@ def map_slices(function: Callable[..., jax.Array], *arrays: jax.Array, axis: int
 
 
 def normalize(x: jax.Array) -> jax.Array:
-    """x [..., D] with mean 0 and variance 1 over the last axis, float32 (epsilon 1e-3 inside the root)."""
-    x = x.astype(jnp.float32)
+    """x [..., D] with mean 0 and variance 1 over the last axis, at least float32 (epsilon 1e-3 inside the root)."""
+    x = precise(x)
     centered = x - x.mean(axis=-1, keepdims=True)
     variance = jnp.square(centered).mean(axis=-1, keepdims=True)
     return centered * jax.lax.rsqrt(variance + LAYER_NORM_EPSILON)

@@ -5,12 +5,14 @@ import math
 import jax
 import jax.numpy as jnp
 
+from coltran.layers import precise
+
 PARALLEL_WEIGHT = 0.01  # the paper's lambda, best by figure 4
 
 
 def bits(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """-log2 p(label) of each element: logits float32 [..., V], labels int32 [...] in 0..V-1 -> float32 [...]."""
-    logits = logits.astype(jnp.float32)
+    logits = precise(logits)
     # A masked sum, not a gather: its gradient is elementwise and fuses with the softmax's.
     symbols = jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
     is_label = jnp.asarray(labels, jnp.int32)[..., None] == symbols

@@ -1,4 +1,7 @@
-"""RMSprop as Keras' legacy optimizer has it, and the moving average of the weights (paper, section 5.1, appendix B)."""
+"""Optimizers and learning rates, and the moving average of the weights (paper, section 5.1, appendix B).
+
+The paper's is RMSprop as Keras' legacy optimizer has it, at a fixed learning rate.
+"""
 
 from typing import Any
 
@@ -6,10 +9,32 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from coltran.train_options import TrainOptions
+
 LEARNING_RATE = 3e-4
 DECAY = 0.9  # Keras' rho
 EPSILON = 1e-7
 EMA_DECAY = 0.999
+
+
+def build(options: TrainOptions) -> optax.GradientTransformation:
+    """The optimizer that `options` ask for."""
+    rate = schedule(options)
+    rule = optax.adam(rate) if options.optimizer == "adam" else rmsprop(rate)
+    if options.clip_norm == 0:
+        return rule
+    return optax.chain(optax.clip_by_global_norm(options.clip_norm), rule)
+
+
+def schedule(options: TrainOptions) -> optax.ScalarOrSchedule:
+    """The learning rate: a number, or a function of how many updates were made before.
+
+    Warm-up rises in a line from 0 at the first update; `cosine` then falls to 0 at `options.steps`.
+    """
+    rate, warmup = options.learning_rate, options.warmup_steps
+    if options.schedule == "cosine":
+        return optax.warmup_cosine_decay_schedule(0.0 if warmup else rate, rate, warmup, decay_steps=options.steps)
+    return optax.warmup_constant_schedule(0.0, rate, warmup) if warmup else rate
 
 
 def rmsprop(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:

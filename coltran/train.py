@@ -1,90 +1,38 @@
-"""Trains one of the three networks, or prints the likelihood of a record folder.
+"""Trains one of the three networks, prints the likelihood of a record folder, or draws curves.
 
     coltran-train --stage colorizer --config smoke --data records/train --validation records/holdout --workdir runs/c
     coltran-train --evaluate --data records/holdout --checkpoint runs/c
+    coltran-train --plot runs/c --out curves.png
 
 The first prints validation bits per pixel before and after, next to the entropy of the folder's coarse colors; about
 a minute on 2 CPU cores. Run the same command again to go on after an interruption. The second prints bits and ends.
+The third draws training loss and validation bits of one or several runs. On several machines the same command runs on
+each: docs/training.md.
 """
 
-import argparse
-import dataclasses
 import sys
 from collections.abc import Sequence
 
-from coltran import cli
+from coltran import cli, train_flags
 from coltran.errors import UserError
+from coltran.train_flags import PROG, Options
 
-PROG = "coltran-train"
-STAGES = ("colorizer", "color_upsampler", "spatial_upsampler")
 TERMINATED_STATUS = 143  # 128 + SIGTERM, as shells report it
-_TRAIN_OPTIONS = ("steps", "batch_size", "learning_rate", "ema_decay", "parallel_weight", "seed")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """The command line, typed; None where a preset's value is taken."""
-
-    data: str
-    evaluate: bool
-    checkpoint: str | None
-    weights: str
-    stage: str | None
-    config: str
-    validation: str | None
-    workdir: str | None
-    steps: int | None
-    batch_size: int | None
-    learning_rate: float | None
-    ema_decay: float | None
-    parallel_weight: float | None
-    seed: int
-    checkpoint_every: int
-    evaluate_every: int
-    set: tuple[str, ...]
+_TRAIN_OPTIONS = (
+    *("steps", "batch_size", "optimizer", "learning_rate", "schedule", "warmup_steps", "clip_norm", "ema_decay"),
+    *("parallel_weight", "flip", "seed"),
+)
 
 
 def parse(argv: Sequence[str]) -> Options:
     """Raises UserError for flags that are unknown, missing or contradictory."""
-    parser = cli.Parser(PROG, __doc__)
-    add = parser.add_argument
-    add("--data", required=True, metavar="FOLDER", help="record folder to train on, or to evaluate")
-    add("--stage", choices=STAGES, help="which network")
-    add("--config", default="coltran", help="named config: coltran (paper size), smoke, no_cln, ... (default coltran)")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="change one field of the config; repeatable (with --evaluate: compute_dtype alone)",
-    )
-    add("--workdir", metavar="FOLDER", help="checkpoints and logs; a run that is in it goes on")
-    add("--validation", metavar="FOLDER", help="record folder whose bits are measured")
-    add("--steps", type=cli.positive, help="train up to this step (default: the config's)")
-    add("--batch_size", type=cli.positive, help="examples a step (default: the config's)")
-    add("--learning_rate", type=_number, help="of RMSprop (default 3e-4; smoke 3e-3)")
-    add("--ema_decay", type=_number, help="of the averaged weights (default 0.999; smoke 0.98)")
-    add("--parallel_weight", type=cli.fraction, help="lambda of the parallel head's loss (default 0.01)")
-    add("--seed", type=int, default=0, help="of weights, order and channels (default 0)")
-    add("--checkpoint_every", type=cli.positive, default=1000, metavar="STEPS", help="default 1000")
-    add("--evaluate_every", type=cli.positive, default=1000, metavar="STEPS", help="default 1000")
-    add("--evaluate", action="store_true", help="print the bits of --data under --checkpoint, and end")
-    add("--checkpoint", metavar="FOLDER", help="with --evaluate: a --workdir, or a checkpoint folder")
-    add("--weights", choices=("ema", "raw"), default="ema", help="with --evaluate: which weights (default ema)")
-    given = vars(parser.parse_args(argv))
-    options = Options(**{**given, "set": tuple(given["set"])})
-    needed = ("checkpoint",) if options.evaluate else ("stage", "workdir")
-    missing = [f"--{name}" for name in needed if getattr(options, name) is None]
-    if missing:
-        mode = "with --evaluate" if options.evaluate else "to train"
-        raise UserError(f"{' and '.join(missing)} must be given {mode} (see {PROG} --help)")
-    if options.checkpoint and not options.evaluate:
-        raise UserError("--checkpoint goes with --evaluate; training finds its checkpoints in --workdir")
-    return options
+    return train_flags.parse(argv, __doc__)
 
 
 def run(options: Options) -> int:
-    """Trains or evaluates; returns the exit status. Raises UserError."""
+    """Trains, evaluates or draws; returns the exit status. Raises UserError."""
+    if options.plot:
+        return _plot(options)
     return _evaluate(options) if options.evaluate else _train(options)
 
 
@@ -94,41 +42,84 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(options: Options) -> int:
-    from coltran import inputs, training
+    import jax
+
+    from coltran import inputs, mesh
     from coltran.train_options import train_options
 
+    hosts = mesh.Hosts(
+        coordinator=options.coordinator,
+        processes=options.processes,
+        process=options.process,
+        detect=options.distributed,
+    )
+    hosts.join()
     changes = {name: getattr(options, name) for name in _TRAIN_OPTIONS}
     training_options = train_options(options.stage, options.config, changes)
     config = _network_config(options, inputs.network_side(options.data, options.stage))
     with inputs.Examples(options.data, options.stage, config) as examples:
-        validation = inputs.Examples(options.validation, options.stage, config) if options.validation else None
-        if validation is not None:
-            validation.check_size(config)
-        trainer = training.Trainer(
-            stage=options.stage,
-            config=config,
-            options=training_options,
-            run=training.RunOptions(
-                checkpoint_every=options.checkpoint_every,
-                evaluate_every=options.evaluate_every,
-                evaluation_batch_size=training_options.batch_size,
-            ),
-            workdir=options.workdir,
-            training=examples,
-            validation=validation,
-        )
-        print(f"{options.stage} ({options.config}): {training.describe(config)}, {len(examples):,} examples")
+        trainer = _trainer(options, training_options, config, examples)
+        say = print if mesh.is_primary() else _say_nothing
+        say(f"{options.stage} ({options.config}): {_size(config)}, {len(examples):,} examples")
+        if trainer.placement.mesh.size > 1 or jax.default_backend() != "cpu":
+            say(trainer.placement.describe())
         if trainer.step:
-            print(f"going on from step {trainer.step} of {options.workdir}")
-        entropy = _entropy_line(options.stage, examples, training_options.seed)
-        _print_bits(f"step {trainer.step}", trainer.evaluate(), entropy)
-        if trainer.step < training_options.steps and not trainer.train():
-            print(
-                f"{PROG}: stopped by SIGTERM at step {trainer.step}, saved; the same command goes on", file=sys.stderr
-            )
-            return TERMINATED_STATUS
-        _print_bits(f"step {trainer.step}", trainer.last_bits, entropy)
-        print(f"checkpoint: {options.workdir}")
+            say(f"going on from step {trainer.step} of {options.workdir}")
+        entropy = _entropy_line(options.stage, examples, training_options.seed) if mesh.is_primary() else ""
+        bits = trainer.evaluate()
+        say(_bits_line(trainer.step, bits, entropy), flush=True)
+        if trainer.step < training_options.steps:
+            if not trainer.train():
+                reached = f"stopped by SIGTERM at step {trainer.step}, saved; the same command goes on"
+                print(f"{PROG}: {reached}", file=sys.stderr)
+                return TERMINATED_STATUS
+            bits = trainer.last_bits
+        say(_bits_line(trainer.step, bits, entropy))
+        say(f"checkpoint: {options.workdir}")
+    return 0
+
+
+def _trainer(options: Options, training_options, config, examples):
+    from coltran import inputs, training
+    from coltran.mesh import Placement
+    from coltran.train_options import StepOptions
+
+    validation = inputs.Examples(options.validation, options.stage, config) if options.validation else None
+    if validation is not None:
+        validation.check_size(config)
+    return training.Trainer(
+        stage=options.stage,
+        config=config,
+        options=training_options,
+        run=training.RunOptions(
+            checkpoint_every=options.checkpoint_every,
+            evaluate_every=options.evaluate_every,
+            keep=options.keep,
+            samples=options.samples,
+        ),
+        how=StepOptions(accumulate=options.accumulate, remat=options.remat, max_skipped=options.max_skipped),
+        workdir=options.workdir,
+        training=examples,
+        validation=validation,
+        placement=Placement(shard_parameters=options.shard_parameters),
+    )
+
+
+def _say_nothing(*_: object, **__: object) -> None:
+    """In all processes but the first."""
+
+
+def _size(config) -> str:
+    from coltran import training
+
+    return training.describe(config)
+
+
+def _plot(options: Options) -> int:
+    from coltran import curves, storage
+
+    storage.write_bytes(options.out, curves.draw(options.plot))
+    print(f"curves: {options.out}")
     return 0
 
 
@@ -162,9 +153,9 @@ def _entropy_line(stage: str, examples, seed: int) -> str:
     return f"; entropy of the coarse-color histogram of {count:,} training images: {entropy:.4f} bits"
 
 
-def _print_bits(when: str, bits: dict[str, float], note: str = "") -> None:
+def _bits_line(step: int, bits: dict[str, float], note: str = "") -> str:
     text = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in bits.items())
-    print(f"{when}: validation {text or 'not asked for (--validation)'}{note}", flush=True)
+    return f"step {step}: validation {text or 'not asked for (--validation)'}{note}"
 
 
 def _evaluate(options: Options) -> int:
@@ -186,13 +177,6 @@ def _evaluate(options: Options) -> int:
         print(f"{loaded.stage}, step {loaded.step}, {options.weights} weights, {len(examples):,} examples")
         print(cli.table([(name.replace("_", " "), f"{value:.6f}") for name, value in bits.items()]))
     return 0
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number, got '{text}'") from None
 
 
 if __name__ == "__main__":

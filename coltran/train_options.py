@@ -8,38 +8,83 @@ from typing import Any
 from coltran.config import STAGES, refuse_unknown
 from coltran.errors import UserError
 
+OPTIMIZERS = ("rmsprop", "adam")
+SCHEDULES = ("constant", "cosine")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """What decides on the trained weights, besides the network's config and the data.
 
     Attributes:
-      steps: training ends after this many; the only one of these that a resumed run may change.
-      batch_size: examples a step.
-      learning_rate: of RMSprop, constant.
+      steps: training ends after this many. A resumed run may change it, unless `schedule` is cosine.
+      batch_size: examples a step, over all devices.
+      optimizer: rmsprop (the paper's) or adam.
+      learning_rate: at its highest.
+      schedule: constant (the paper's), or cosine: down to 0 at `steps`.
+      warmup_steps: the learning rate rises from 0 to its highest in these.
+      clip_norm: longer gradients (Euclidean norm over all parameters) are shortened to this; 0 is off.
       ema_decay: of the moving average that is evaluated and sampled from.
       parallel_weight: lambda of equation 13 (the colorizer only).
-      seed: of first weights, order of examples and choice of channels.
+      flip: mirror every second example at random (left and right).
+      seed: of first weights, order of examples, choice of channels and flips.
     """
 
     steps: int
     batch_size: int
+    optimizer: str = "rmsprop"
     learning_rate: float = 3e-4
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    clip_norm: float = 0.0
     ema_decay: float = 0.999
     parallel_weight: float = 0.01
+    flip: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
+        refuse_unknown("optimizer", self.optimizer, OPTIMIZERS)
+        refuse_unknown("schedule", self.schedule, SCHEDULES)
         for name, ok, wanted in (
             ("steps", self.steps >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("learning_rate", 0 < self.learning_rate < math.inf, "above 0"),
+            ("warmup_steps", 0 <= self.warmup_steps < self.steps, f"at least 0 and below steps ({self.steps})"),
+            ("clip_norm", 0 <= self.clip_norm < math.inf, "at least 0"),
             ("ema_decay", 0 <= self.ema_decay < 1, "at least 0 and below 1"),
             ("parallel_weight", 0 <= self.parallel_weight <= 1, "from 0 to 1"),
             ("seed", 0 <= self.seed < 2**32, "from 0 to 2^32 - 1"),
         ):
             if not ok:
                 raise UserError(f"{name} must be {wanted}, got {getattr(self, name)}.")
+
+    def difference(self, saved: Mapping[str, Any]) -> str | None:
+        """'seed is 1, asked for 0' for the first option that a saved run had otherwise; None where it can go on.
+
+        Options that the run's version did not have were at their defaults.
+        """
+        for field in dataclasses.fields(self):
+            wanted = getattr(self, field.name)
+            old = saved.get(field.name, wanted if field.default is dataclasses.MISSING else field.default)
+            may_change = field.name == "steps" and self.schedule == "constant"
+            if old != wanted and not may_change:
+                return f"{field.name} is {old!r}, asked for {wanted!r}"
+        return None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepOptions:
+    """How a step is computed: the same numbers up to rounding, in other time and memory.
+
+    Attributes:
+      accumulate: a batch is computed in so many parts, one after the other.
+      remat: activations inside a layer are computed again in the backward pass, not kept.
+      max_skipped: more steps than this in a row without finite loss and gradient end the run.
+    """
+
+    accumulate: int = 1
+    remat: bool = False
+    max_skipped: int = 10
 
 
 _PAPER = {

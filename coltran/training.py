@@ -1,31 +1,31 @@
 """The training loop: steps, evaluation, logs and checkpoints in one work folder.
 
     <workdir>/checkpoints/step_*   see coltran/checkpoint.py
-    <workdir>/metrics.jsonl        one JSON object a line: step, and training or validation bits
-    <workdir>/tensorboard/         the same scalars
+    <workdir>/metrics.jsonl, tensorboard/, samples/   see coltran/training_log.py
 
 A run that finds checkpoints in its work folder goes on from the newest; its steps are exactly those of a run that was
-never interrupted, because the state holds all that changes and batches depend on the step number alone.
+never interrupted, because the state holds all that changes and batches depend on the step number alone. With several
+processes, all run this loop in step, and process 0 alone has a work folder.
 """
 
 import contextlib
 import dataclasses
-import json
-import math
-import signal
-import time
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from coltran import checkpoint, cli, inputs, parameters, storage, train_step
-from coltran.config import NetworkConfig, first_difference
+from coltran import checkpoint_writer, cli, device_rate, flops, inputs, mesh, parameters, resume, train_step
+from coltran.checkpoint_writer import CheckpointWriter
+from coltran.config import NetworkConfig, to_json
 from coltran.errors import UserError
 from coltran.evaluate import evaluate, make_evaluator
-from coltran.event_file import EventFile
-from coltran.train_options import TrainOptions
+from coltran.mesh import Placement
+from coltran.preemption import Preemption
+from coltran.sample_grid import SampleGrid
+from coltran.train_options import StepOptions, TrainOptions
+from coltran.training_log import Meter, TrainingLog
 
 LOG_EVERY = 10
 KEEP_CHECKPOINTS = 3
@@ -33,11 +33,18 @@ KEEP_CHECKPOINTS = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What does not change the weights: how often to save and evaluate, in steps, and on how many examples at once."""
+    """What does not change the weights.
+
+    Attributes:
+      checkpoint_every, evaluate_every: steps.
+      keep: newest checkpoints; the best is kept besides.
+      samples: examples that are drawn at each evaluation; 0 for none.
+    """
 
     checkpoint_every: int
     evaluate_every: int
-    evaluation_batch_size: int
+    keep: int = KEEP_CHECKPOINTS
+    samples: int = 0
 
 
 class Trainer:
@@ -53,141 +60,154 @@ class Trainer:
         workdir: str,
         training: inputs.Examples,
         validation: inputs.Examples | None,
+        placement: Placement | None = None,
+        how: StepOptions | None = None,
     ):
         self.stage, self.config, self.options, self.run = stage, config, options, run
-        self.last_bits: dict[str, float] = {}
+        self.placement, self.how = placement or Placement(), how or StepOptions()
         self.workdir, self.training, self.validation = Path(workdir), training, validation
-        self._checkpoints = self.workdir / "checkpoints"
-        self._identity = {**dataclasses.asdict(options), "data_fingerprint": training.fingerprint}
-        self.state = self._resume() or train_step.initial_state(config, options)
-        self._evaluator = make_evaluator(config)
-        self._saved = int(self.state.step) if checkpoint.finished_steps(self._checkpoints) else -1
+        self.placement.check_batch(options.batch_size, self.how.accumulate)
+        self._identity = {**dataclasses.asdict(options), resume.FINGERPRINT: training.fingerprint}
+        self._agree()
+        start = resume.start(
+            self.workdir, stage=stage, config=config, options=options, data_fingerprint=training.fingerprint
+        )
+        self.state = self.placement.put(start.state)
+        self.last_bits: dict[str, float] = {}
+        self._best, self._saved = start.best, self.step if start.resumed else -1
+        self._evaluator = make_evaluator(config, self.placement)
+        drawn = validation is not None and run.samples > 0 and mesh.is_primary()
+        self._grid = SampleGrid(stage, config, validation, run.samples, options.seed) if drawn else None
 
     @property
     def step(self) -> int:
         return int(self.state.step)
 
     def train(self) -> bool:
-        """Runs up to options.steps. False where SIGTERM ended it early; a checkpoint was saved either way."""
-        self.workdir.mkdir(parents=True, exist_ok=True)
-        self._forget_later_metrics()
-        step_function = train_step.make_train_step(self.config, self.options)
-        first, steps = self.step, self.options.steps
-        batches = inputs.training_batches(self.training, self.options.batch_size, self.options.seed, first, steps)
-        with _Stop() as stop, contextlib.closing(EventFile(str(self.workdir / "tensorboard"))) as events:
-            bar = cli.progress_bar(steps, f"training {self.stage}", "steps", initial=first)
-            with bar, contextlib.closing(batches):
-                started, logged = time.monotonic(), first
-                for step, batch in enumerate(batches, start=first + 1):
-                    self.state, metrics = step_function(self.state, batch)
-                    if step % LOG_EVERY == 0 or step == steps:
-                        values = self._finite(step, metrics)
-                        rate = (step - logged) / (time.monotonic() - started)
-                        values["images_per_second"] = rate * self.options.batch_size
-                        started, logged = time.monotonic(), step
-                        self._log(events, step, {f"train/{name}": value for name, value in values.items()})
-                        bar.set_postfix_str(f"{values['loss']:.3f} bits", refresh=False)
-                    bar.update()
-                    if stop.requested:
-                        self.save()
-                        return False
-                    if step % self.run.checkpoint_every == 0:
-                        self.save()
-                    if step % self.run.evaluate_every == 0 and step < steps:
-                        self.evaluate(events)
-            self.save()
-            self.evaluate(events)
+        """Runs up to options.steps. False where SIGTERM ended it early; a checkpoint was saved either way.
+
+        Raises:
+          UserError: a checkpoint cannot be written, a record is damaged, or training diverged.
+        """
+        with contextlib.ExitStack() as stack:
+            log = writer = None
+            if mesh.is_primary():
+                self.workdir.mkdir(parents=True, exist_ok=True)
+                log = stack.enter_context(contextlib.closing(TrainingLog(self.workdir, self.step)))
+                writer = stack.enter_context(CheckpointWriter(self.workdir / "checkpoints", keep=self.run.keep))
+            finished = self._loop(log, writer)
+            self.save(writer, self._evaluate_and_log(log) if finished else {})
+        return finished
+
+    def _loop(self, log: TrainingLog | None, writer: CheckpointWriter | None) -> bool:
+        """All steps but for what follows the last one. False after SIGTERM."""
+        first, steps, size = self.step, self.options.steps, self.options.batch_size
+        step_function = train_step.make_train_step(self.config, self.options, self.placement, self.how)
+        rows = self.placement.rows(size)
+        batches = inputs.training_batches(
+            self.training, size, self.options.seed, first, steps, rows=rows, flip=self.options.flip
+        )
+        limit = device_rate.matmul_rate(self.config.compute_dtype) * self.placement.mesh.size if log else 0
+        meter = Meter(size, flops.training_example(self.config), limit)
+        with Preemption() as preemption, contextlib.closing(batches), self._bar(first) as bar:
+            for step, batch in enumerate(meter.batches(batches), start=first + 1):
+                self.state, metrics = step_function(self.state, self.placement.put_batch(batch, size))
+                meter.dispatched(metrics["loss"])
+                if step % LOG_EVERY == 0 or step == steps:
+                    self._report(step, metrics, meter, log, writer, bar)
+                bar.update()
+                if preemption.requested(step):
+                    return False
+                evaluated = step % self.run.evaluate_every == 0 and step < steps
+                bits = self._evaluate_and_log(log) if evaluated else {}
+                improved = checkpoint_writer.score(bits) < self._best
+                if step < steps and (improved or step % self.run.checkpoint_every == 0):
+                    self.save(writer, bits)
+                if evaluated:
+                    meter.pause()
         return True
 
-    def evaluate(self, events: EventFile | None = None) -> dict[str, float]:
-        """Bits of the validation folder with the moving average; empty without such a folder."""
+    def evaluate(self, weights: str = "ema") -> dict[str, float]:
+        """Bits of the validation folder with the moving average or the `raw` weights; empty without such a folder."""
         if self.validation is None:
             return {}
-        bits = evaluate(self._evaluator, self.state.ema, self.validation, self.run.evaluation_batch_size)
-        if events is not None:
-            self._log(events, self.step, {f"validation/{name}": value for name, value in bits.items()})
-        self.last_bits = bits
-        return bits
+        flat = self.state.ema if weights == "ema" else self.state.weights
+        # Exactly as the training batch is split: a multiple of the number of devices.
+        return evaluate(self._evaluator, flat, self.validation, self.options.batch_size, self.placement)
 
-    def save(self) -> None:
-        """Writes a checkpoint of the state, unless this step has one."""
+    def _evaluate_and_log(self, log: TrainingLog | None) -> dict[str, float]:
+        """Bits of the moving average; those and the raw weights' are logged, and the samples drawn."""
+        self.last_bits, raw = self.evaluate(), self.evaluate("raw")
+        if not self.last_bits:
+            return {}
+        # Sharded weights are gathered by all processes, or by none.
+        ema = self.placement.fetch(self.state.ema) if self.run.samples else None
+        if log is not None:
+            named = {"validation": self.last_bits, "validation_raw": raw}
+            log.scalars(self.step, {f"{tag}/{k}": value for tag, bits in named.items() for k, value in bits.items()})
+            if self._grid is not None:
+                log.picture(self.step, self._grid.draw(ema))
+        return self.last_bits
+
+    def save(self, writer: CheckpointWriter | None, bits: dict[str, float], **changes: Any) -> None:
+        """Begins to write a checkpoint of the state, unless this step has one; all processes must call it.
+
+        `bits` are the moving average's; `changes` go to the checkpoint's description.
+        """
         if self._saved == self.step:
             return
-        checkpoint.save(
-            self._checkpoints,
-            stage=self.stage,
-            config=self.config,
-            step=self.step,
-            ema=train_step.as_numpy(self.state.ema),
-            weights=train_step.as_numpy(self.state.weights),
-            optimizer=train_step.as_numpy(train_step.flatten_optimizer(self.state.optimizer)),
-            training=self._identity,
-            keep=KEEP_CHECKPOINTS,
-        )
-        self._saved = self.step
-
-    def _resume(self) -> train_step.TrainState | None:
-        if not checkpoint.finished_steps(self._checkpoints):
-            return None
-        saved = checkpoint.load(self._checkpoints, stage=self.stage)
-        difference = first_difference(saved.config, self.config)
-        for name, value in self._identity.items():
-            old = saved.training.get(name)
-            if difference is None and name != "steps" and old != value:
-                difference = f"{name} is {old!r}, asked for {value!r}"
-        if difference:
-            raise UserError(
-                f"{self.workdir} was trained with other options: {difference}. "
-                "Give the old ones to go on, or another --workdir to start anew."
+        state, step = self.state, self.step
+        optimizer = self.placement.fetch(train_step.flatten_optimizer(state.optimizer))
+        ema, weights = self.placement.fetch(state.ema), self.placement.fetch(state.weights)
+        counts = {"skipped": int(state.skipped), "skipped_in_a_row": int(state.skipped_in_a_row)}
+        self._saved, self._best = step, min(self._best, checkpoint_writer.score(bits))
+        if writer is not None:
+            writer.save(
+                stage=self.stage,
+                config=self.config,
+                step=step,
+                ema=ema,
+                weights=weights,
+                optimizer=optimizer,
+                training={**self._identity, **counts, **changes},
+                validation=bits,
             )
-        if saved.step > self.options.steps:
-            raise UserError(f"{self.workdir} is at step {saved.step} already; --steps {self.options.steps} is behind.")
-        return train_step.restore_state(saved, self.options)
 
-    def _finite(self, step: int, metrics: dict[str, jax.Array]) -> dict[str, float]:
+    def _report(self, step, metrics, meter: Meter, log: TrainingLog | None, writer, bar) -> None:
+        """Logs a step's numbers; ends the run where too many steps were skipped."""
         values = {name: float(value) for name, value in metrics.items()}
-        if not all(math.isfinite(value) for value in values.values()):
-            good = checkpoint.finished_steps(self._checkpoints)
-            where = f"the last checkpoint is of step {good[-1]}" if good else "there is no checkpoint yet"
-            raise UserError(f"training diverged before step {step} ({values}); {where}. Try a lower --learning_rate.")
-        return values
+        in_a_row = int(values.pop("skipped_in_a_row"))
+        rates = meter.rates()
+        if log is not None:
+            named = {f"train/{name}": value for name, value in {**values, **rates}.items()}
+            log.scalars(step, named)
+        skipped = f", {values['skipped_steps']:.0f} skipped" if values["skipped_steps"] else ""
+        bar.set_postfix_str(f"{values['loss']:.3f} bits{skipped}", refresh=False)
+        if in_a_row and mesh.is_primary():
+            print(f"step {step}: the last {in_a_row} steps had no finite loss or gradient: skipped", file=sys.stderr)
+        if in_a_row <= self.how.max_skipped:
+            return
+        self.save(writer, {}, skipped_in_a_row=0)  # 0: the next run may try again
+        if writer is not None:
+            writer.wait()
+        raise UserError(
+            f"the loss or gradient of the {in_a_row} steps before step {step} was not finite. The weights from before "
+            f"them are saved in {self.workdir}; try a lower --learning_rate, --warmup_steps or --clip_norm."
+        )
 
-    def _log(self, events: EventFile, step: int, scalars: dict[str, float]) -> None:
-        events.write(step, scalars)
-        with open(self.workdir / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **scalars}) + "\n")
+    def _bar(self, first: int) -> Any:
+        if mesh.is_primary():
+            return cli.progress_bar(self.options.steps, f"training {self.stage}", "steps", initial=first)
+        from tqdm import tqdm
 
-    def _forget_later_metrics(self) -> None:
-        """Drops lines of steps after the checkpoint: they are about to be run, and logged, again."""
-        path = self.workdir / "metrics.jsonl"
-        if path.exists():
-            kept = [line for line in _complete_lines(path) if line["step"] <= self.step]
-            storage.write_bytes(str(path), "".join(json.dumps(line) + "\n" for line in kept).encode())
+        return tqdm(disable=True)
 
-
-def _complete_lines(path: Path) -> Iterator[dict[str, Any]]:
-    for text in path.read_text(encoding="utf-8").splitlines():
-        with contextlib.suppress(ValueError):  # the last line of a killed run may be cut
-            yield json.loads(text)
-
-
-class _Stop:
-    """Notes SIGTERM while it is active, so that the loop can save before it ends."""
-
-    requested = False
-
-    def __enter__(self) -> "_Stop":
-        self._previous = None
-        with contextlib.suppress(ValueError):  # not in the main thread: then nobody sends us signals
-            self._previous = signal.signal(signal.SIGTERM, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGTERM, self._previous)
-
-    def _note(self, *_: object) -> None:
-        self.requested = True
+    def _agree(self) -> None:
+        """All processes must have been started alike."""
+        validation = self.validation.fingerprint if self.validation else None
+        shared = {**self._identity, "config": to_json(self.stage, self.config), "validation": validation}
+        how = {**dataclasses.asdict(self.how), **dataclasses.asdict(self.run), "mesh": str(self.placement.mesh.shape)}
+        mesh.agree({**shared, **how, "jax": jax.__version__})
 
 
 def describe(config: NetworkConfig) -> str:

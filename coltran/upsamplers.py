@@ -4,16 +4,14 @@ Color: 3-bit channels at low resolution -> 8-bit channels. Spatial: an 8-bit ima
 8-bit image at high resolution. Both see the gray image. Shape suffixes: coltran/layers.py.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from coltran.axial_layer import AxialLayer, Conditioning, Modulation, NormModulation
+from coltran.axial_layer import AxialLayer, Conditioning
 from coltran.config import UpsamplerConfig
 from coltran.initializers import Initializer
-from coltran.layers import Dense, PositionEmbedding, look_up, map_slices
+from coltran.layers import Dense, PositionEmbedding, look_up, map_slices, precise
 
 NUM_CHANNELS = 3
 
@@ -78,7 +76,7 @@ class Upsampler(nnx.Module):
         x_BHWD = self._embed(levels_BHW, channel_B, gray_BHW)
         for layer in self.layers:
             axis = 2 if layer.attention.along_columns else 1
-            x_BHWD = map_slices(functools.partial(_apply, layer), x_BHWD, axis=axis)
+            x_BHWD = map_slices(layer.alone, x_BHWD, axis=axis)
         return x_BHWD
 
     def _embed(self, levels_BHW: jax.Array, channel_B: jax.Array, gray_BHW: jax.Array) -> jax.Array:
@@ -105,8 +103,4 @@ class Upsampler(nnx.Module):
 
     def _predict(self, x_BHWD: jax.Array) -> jax.Array:
         """Logits, float32 [B,H,W,V]."""
-        return self.head(x_BHWD.astype(jnp.float32))
-
-
-def _apply(layer: AxialLayer, x_BHWD: jax.Array) -> jax.Array:
-    return layer(x_BHWD, Modulation(), NormModulation())
+        return self.head(precise(x_BHWD))

@@ -1,0 +1,211 @@
+"""Processes and devices: one program for a CPU, several GPUs and a pod.
+
+A mesh has two axes. The examples of a batch are split over both; along `fsdp` weights, moving average and optimizer
+state are split too (fully sharded parameters), along `data` every device holds a copy of them. What a step computes is
+written once, for the whole batch: XLA adds the sums over devices.
+
+Every process runs the same command. Process 0 alone writes the work folder, prints and draws.
+"""
+
+import dataclasses
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from coltran.errors import UserError
+
+DATA, FSDP = "data", "fsdp"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hosts:
+    """How processes find each other: by all three of the first fields, by the environment, or not at all.
+
+    Attributes:
+      coordinator: HOST:PORT on which process 0 listens.
+      processes, process: how many there are, and which of them this is, from 0.
+      detect: let jax.distributed find all that in the environment (Slurm, Open MPI, Cloud TPU, Kubernetes).
+    """
+
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
+    detect: bool = False
+
+    def __post_init__(self) -> None:
+        given = (self.coordinator, self.processes, self.process)
+        if self.detect and given != (None,) * 3:
+            raise UserError("--distributed finds coordinator and processes itself: give it alone, or the other three.")
+        if None in given and given != (None,) * 3:
+            raise UserError("--coordinator, --processes and --process go together: give all three.")
+        if self.coordinator is None:
+            return
+        host, _, port = self.coordinator.rpartition(":")
+        if not host or not port.isdecimal():
+            raise UserError(f"--coordinator must be HOST:PORT, got {self.coordinator!r}.")
+        if not 0 <= self.process < self.processes:
+            raise UserError(f"--process must be from 0 to {self.processes - 1}, got {self.process}.")
+
+    def join(self) -> None:
+        """Waits until all processes are there; must come before any other use of JAX. Raises UserError."""
+        if not self.detect and self.coordinator is None:
+            return
+        try:
+            jax.distributed.initialize(self.coordinator, self.processes, self.process)
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            hint = "give --coordinator, --processes and --process instead" if self.detect else "are all processes up?"
+            raise UserError(f"the processes did not find each other ({reason}); {hint}") from error
+
+
+def is_primary() -> bool:
+    """Whether this is process 0, which alone writes and prints."""
+    return jax.process_index() == 0
+
+
+class Placement:
+    """Where arrays lie: the mesh of all devices of all processes.
+
+    Attributes:
+      mesh: axes `data` and `fsdp`.
+      replicated: the sharding of what every device has whole.
+    """
+
+    def __init__(self, *, shard_parameters: int = 1):
+        """`shard_parameters`: over how many devices parameters are split; it must divide their number."""
+        devices = jax.device_count()
+        if devices % shard_parameters:
+            raise UserError(f"--shard_parameters must divide the number of devices, {devices}; got {shard_parameters}.")
+        shape = (devices // shard_parameters, shard_parameters)
+        self.mesh = jax.make_mesh(shape, (DATA, FSDP), axis_types=(AxisType.Auto, AxisType.Auto))
+        self.replicated = NamedSharding(self.mesh, PartitionSpec())
+        self._batch = NamedSharding(self.mesh, PartitionSpec((DATA, FSDP)))
+        self._gather = jax.jit(lambda tree: tree, out_shardings=self.replicated)
+
+    @property
+    def sharded(self) -> bool:
+        """Whether parameters are split."""
+        return self.mesh.shape[FSDP] > 1
+
+    def describe(self) -> str:
+        """`8 devices (TPU v4) in 2 processes, parameters over 4`, for people."""
+        count, processes = self.mesh.size, jax.process_count()
+        text = f"{count} device{'s' * (count > 1)} ({jax.devices()[0].device_kind})"
+        text += f" in {processes} processes" if processes > 1 else ""
+        return text + (f", parameters over {self.mesh.shape[FSDP]}" if self.sharded else "")
+
+    def check_batch(self, batch_size: int, accumulate: int) -> None:
+        """Raise UserError unless a batch can be split into `accumulate` parts, and each over all devices."""
+        if batch_size % (accumulate * self.mesh.size):
+            parts = f"{accumulate} parts for " if accumulate > 1 else ""
+            raise UserError(
+                f"batch_size {batch_size} cannot be split evenly over {parts}{self.mesh.size} devices: "
+                f"the nearest that can is {self.round_up(batch_size, accumulate)}."
+            )
+
+    def round_up(self, batch_size: int, accumulate: int = 1) -> int:
+        """The smallest batch of at least `batch_size` that can be split."""
+        parts = accumulate * self.mesh.size
+        return -(-batch_size // parts) * parts
+
+    def of(self, shape: tuple[int, ...]) -> NamedSharding:
+        """Of one parameter: along its largest axis that can be split evenly, whole where there is none."""
+        size = self.mesh.shape[FSDP]
+        axes = [axis for axis, length in enumerate(shape) if length % size == 0]
+        if size == 1 or not axes:
+            return self.replicated
+        largest = max(axes, key=lambda axis: shape[axis])
+        return NamedSharding(
+            self.mesh, PartitionSpec(*(FSDP if axis == largest else None for axis in range(len(shape))))
+        )
+
+    def put(self, tree: Any) -> Any:
+        """Arrays that every process has, laid out by `of`."""
+
+        def one(array: Any) -> jax.Array:
+            array = np.asarray(array)
+            return jax.make_array_from_callback(array.shape, self.of(array.shape), lambda index: array[index])
+
+        return jax.tree.map(one, tree)
+
+    def constrain(self, tree: Any) -> Any:
+        """In a compiled function: the same layout for what it returns."""
+        return jax.tree.map(lambda array: jax.lax.with_sharding_constraint(array, self.of(array.shape)), tree)
+
+    def whole(self, tree: Any) -> Any:
+        """In a compiled function: parameters gathered for use. Without this XLA might split activations instead."""
+        return jax.lax.with_sharding_constraint(tree, self.replicated) if self.sharded else tree
+
+    def split_parts(self, tree: Any, parts: int) -> Any:
+        """In a compiled function: batches [B,...] as [parts,B/parts,...], every part over all devices.
+
+        Part i is made of examples i, i + parts, ...: so no example moves to another device.
+        """
+        sharding = NamedSharding(self.mesh, PartitionSpec(None, (DATA, FSDP)))
+
+        def one(array: jax.Array) -> jax.Array:
+            split = array.reshape(array.shape[0] // parts, parts, *array.shape[1:]).swapaxes(0, 1)
+            return jax.lax.with_sharding_constraint(split, sharding)
+
+        return jax.tree.map(one, tree)
+
+    def rows(self, batch_size: int) -> np.ndarray:
+        """Which rows of a global batch this process holds, in rising order: int64 [rows]."""
+        indices = self._batch.addressable_devices_indices_map((batch_size,)).values()
+        parts = {index[0].indices(batch_size)[:2] for index in indices}
+        return np.concatenate([np.arange(start, stop) for start, stop in sorted(parts)])
+
+    def put_batch(self, batch: Mapping[str, np.ndarray], batch_size: int) -> dict[str, jax.Array]:
+        """A global batch from this process's rows of it."""
+        rows = self.rows(batch_size)
+
+        def one(local: np.ndarray) -> jax.Array:
+            def part(index: tuple[slice, ...]) -> np.ndarray:
+                start, stop, _ = index[0].indices(batch_size)
+                first = int(np.searchsorted(rows, start))
+                return local[first : first + stop - start]
+
+            return jax.make_array_from_callback((batch_size, *local.shape[1:]), self._batch, part)
+
+        return {name: one(local) for name, local in batch.items()}
+
+    def fetch(self, tree: Any) -> Any:
+        """Copies in this host's memory; all processes must call it together."""
+        if not all(array.is_fully_addressable or array.is_fully_replicated for array in jax.tree.leaves(tree)):
+            tree = self._gather(tree)
+        return jax.tree.map(lambda array: np.array(array, copy=True), tree)
+
+
+def broadcast(tree: Any) -> Any:
+    """Process 0's arrays for all processes, which must call it with arrays of the same shapes."""
+    if jax.process_count() == 1:
+        return tree
+    from jax.experimental import multihost_utils
+
+    return jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(tree))
+
+
+def agree(what: Mapping[str, Any]) -> None:
+    """Raise UserError in all processes unless all were given the same `what` (JSON values)."""
+    if jax.process_count() == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    sums = [zlib.crc32(json.dumps(value, sort_keys=True, default=str).encode()) for value in what.values()]
+    table = np.asarray(multihost_utils.process_allgather(np.array(sums, np.uint32)))
+    different = [name for name, column in zip(what, table.T, strict=True) if len(set(column.tolist())) > 1]
+    if different:
+        raise UserError(
+            f"the processes were started with different options: {', '.join(different)}; give all the same."
+        )
+
+
+def largest_shard(tree: Any) -> int:
+    """Bytes of the tree on one device."""
+    return sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
