@@ -1,7 +1,7 @@
 """Checkpoint folders: weights, their moving average, the optimizer's state, and what they belong to.
 
     <folder>/step_00000200/arrays/...     orbax: {"weights": ..., "ema": ..., "optimizer": ...}, flat names -> arrays
-    <folder>/step_00000200/checkpoint.json  config, step, schema version, sha256 of EMA and raw weights; written last
+    <folder>/step_00000200/checkpoint.json  config, step, schema version, sha256 of each group of arrays; written last
 
     <folder>/best                         a link to the step with the fewest validation bits; never removed for its age
 
@@ -121,6 +121,7 @@ def save(
         "config": configs.to_json(stage, config),
         "ema_sha256": parameters.checksum(arrays["ema"]),
         "raw_sha256": parameters.checksum(arrays["weights"]),
+        "optimizer_sha256": parameters.checksum(arrays["optimizer"]),
         "training": dict(training or {}),
         "validation": dict(validation or {}),
     }
@@ -176,19 +177,26 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
             parameters.check_names(shapes, {name: tuple(array.shape) for name, array in group.items()})
         except UserError as error:
             raise DamagedError(f"{path} does not fit its own config: {error}") from None
-    ema_sha256, raw_sha256 = parameters.checksum(ema), parameters.checksum(weights)
-    # Checkpoints of earlier versions do not say what their raw weights should be.
-    if (ema_sha256, raw_sha256) != (metadata["ema_sha256"], metadata.get("raw_sha256", raw_sha256)):
-        raise DamagedError(f"{path}: the weights are not the ones that were saved (sha256 differs); use another one.")
+    optimizer = arrays.get("optimizer", {})
+    sums = {
+        "ema_sha256": parameters.checksum(ema),
+        "raw_sha256": parameters.checksum(weights),
+        "optimizer_sha256": parameters.checksum(optimizer),
+    }
+    for name, found_sum in sums.items():
+        # Checkpoints of earlier versions do not say what all of their arrays should be.
+        if metadata.get(name, found_sum) != found_sum:
+            what = "the optimizer's state is" if name == "optimizer_sha256" else "the weights are"
+            raise DamagedError(f"{path}: {what} not what was saved (sha256 differs); use another one.")
     return Checkpoint(
         stage=found_stage,
         config=found,
         step=metadata["step"],
         ema=ema,
         weights=weights,
-        optimizer=arrays.get("optimizer", {}),
-        ema_sha256=ema_sha256,
-        raw_sha256=raw_sha256,
+        optimizer=optimizer,
+        ema_sha256=sums["ema_sha256"],
+        raw_sha256=sums["raw_sha256"],
         training=metadata.get("training", {}),
         validation=metadata.get("validation", {}),
         path=str(path),

@@ -36,3 +36,26 @@ def test_an_upsampler():
     image, channel = jax.ShapeDtypeStruct((3, 16, 16), jnp.int32), jax.ShapeDtypeStruct((3,), jnp.int32)
     counted = compiler_s_count(lambda state, *args: nnx.merge(graphdef, state)(*args), state, image, channel, image)
     assert flops.upsampler_image(config) == pytest.approx(counted, rel=0.06)
+
+
+@pytest.mark.parametrize("stage", ["colorizer", "color_upsampler"])
+def test_a_training_step(stage):
+    """The step's own gradient program; the backward pass also has elementwise work, hence the wider margin."""
+    from coltran import train_step
+
+    config = presets.network_config(stage, "coltran", height=16, width=16)
+    config = replace_fields(config, {"hidden_size": 256})
+    weights = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in parameters.shapes(config).items()}
+    image = jax.ShapeDtypeStruct((1, 16, 16), jnp.int32)
+    rgb, channel = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.int32), jax.ShapeDtypeStruct((1,), jnp.int32)
+
+    def loss(weights, batch):
+        network = parameters.restore(config, weights)
+        if stage == "colorizer":
+            decoder, parallel = train_step.colorizer_bits(network, batch)
+            return decoder.mean() + parallel.mean()
+        return train_step.channel_bits(network, batch, batch["channel"]).mean()
+
+    batch = {"gray": image, "symbols": image, "levels": rgb, "target": rgb, "channel": channel}
+    counted = compiler_s_count(jax.grad(loss), weights, batch)
+    assert flops.training_example(config) == pytest.approx(counted, rel=0.1)

@@ -49,6 +49,24 @@ def test_prefetched_batches_start_anywhere(truth_folder):
         np.testing.assert_array_equal(one["symbols"], other["symbols"])
 
 
+def test_flips_mirror_half_of_the_images_wherever_training_begins(truth_folder):
+    with inputs.Examples(str(truth_folder), "color_upsampler") as examples:
+        plain = list(inputs.training_batches(examples, 6, 1, 0, 20))
+        mirrored = list(inputs.training_batches(examples, 6, 1, 0, 20, flip=True))
+        rows = np.array([1, 4])
+        part = list(inputs.training_batches(examples, 6, 1, 7, 20, flip=True, rows=rows))
+    count = 0
+    for one, other in zip(plain, mirrored, strict=True):
+        for name in one:
+            for image, seen in zip(one[name], other[name], strict=True):
+                same, turned = np.array_equal(image, seen), np.array_equal(image[:, ::-1], seen)
+                assert same or turned
+                count += turned
+    assert 0.35 < count / (20 * 6 * 3) < 0.65
+    for one, other in zip(mirrored[7:], part, strict=True):
+        np.testing.assert_array_equal(one["target"][rows], other["target"])
+
+
 def test_evaluation_masks_the_padding_of_the_last_batch(truth_folder):
     with inputs.Examples(str(truth_folder), "colorizer") as examples:
         masks = [mask for _, mask in inputs.evaluation_batches(examples, 5)]

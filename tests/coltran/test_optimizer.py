@@ -1,12 +1,14 @@
-"""RMSprop and the moving average against tf_keras' legacy optimizer and TensorFlow's moving average."""
+"""RMSprop and moving average against tf_keras' and TensorFlow's; schedules, clipping and Adam by their properties."""
 
 import os
 
 import jax
 import numpy as np
 import optax
+import pytest
 
 from coltran import optimizer
+from coltran.train_options import TrainOptions
 
 STEPS = 5
 
@@ -41,3 +43,33 @@ def test_five_steps_equal_tf_keras():
         assert np.abs(ours[name] - start[name]).max() > 1e-4
         np.testing.assert_allclose(ours[name], variables[name].numpy(), rtol=0, atol=1e-6)
         np.testing.assert_allclose(ema[name], average.average(variables[name]).numpy(), rtol=0, atol=1e-6)
+
+
+def options(**changes):
+    return TrainOptions(**{"steps": 100, "batch_size": 1, "learning_rate": 0.5, **changes})
+
+
+def test_schedules_pass_through_their_corners():
+    assert optimizer.schedule(options()) == 0.5
+    warm = optimizer.schedule(options(warmup_steps=10))
+    assert [float(warm(step)) for step in (0, 5, 10, 99)] == pytest.approx([0, 0.25, 0.5, 0.5])
+    cosine = optimizer.schedule(options(schedule="cosine"))
+    assert [float(cosine(step)) for step in (0, 50, 100)] == pytest.approx([0.5, 0.25, 0], abs=1e-7)
+    both = optimizer.schedule(options(schedule="cosine", warmup_steps=20))
+    assert [float(both(step)) for step in (0, 20, 60, 100)] == pytest.approx([0, 0.5, 0.25, 0], abs=1e-7)
+
+
+def test_clipping_shortens_long_gradients_alone():
+    gradient = {"a": np.array([3.0, 0.0], np.float32), "b": np.array([4.0], np.float32)}
+    for clip_norm, wanted in ((0.0, 5.0), (10.0, 5.0), (1.5, 1.5)):
+        rule = optimizer.build(options(clip_norm=clip_norm))
+        _, state = rule.update(gradient, rule.init(gradient), gradient)
+        squares = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+        assert np.sqrt(sum(square.sum() for square in squares) / (1 - optimizer.DECAY)) == pytest.approx(wanted)
+
+
+def test_adams_first_step_has_the_learning_rates_size():
+    rule = optimizer.build(options(optimizer="adam"))
+    gradient = {"a": np.array([1e-3, -7.0], np.float32)}
+    updates, _ = rule.update(gradient, rule.init(gradient), gradient)
+    np.testing.assert_allclose(updates["a"], [-0.5, 0.5], rtol=1e-4)

@@ -1,8 +1,10 @@
 """coltran-train: learning, exact resume after SIGKILL and SIGTERM, evaluation, logs, and refusals."""
 
+import io
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,11 +12,12 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from coltran import checkpoint, losses, train
+from coltran import checkpoint, curves, losses, record_folder, records, train
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-TINY = ["--config=smoke", "--set=hidden_size=8", "--set=ff_size=8", "--batch_size=4", "--ema_decay=0.9"]
+TINY = ["--config=smoke", "--set=hidden_size=8", "--set=ff_size=8", "--batch_size=4", "--ema_decay=0.9", "--samples=0"]
 
 
 def arguments(stage, data, workdir, *more):
@@ -140,6 +143,13 @@ def test_bits_equal_minus_log2_of_the_softmax():
         (["--config=smok"], "Did you mean 'smoke'"),
         (["--batch_size=none"], "expected a whole number above 0"),
         (["--checkpoint=x"], "goes with --evaluate"),
+        (["--out=x"], "--out goes with --plot"),
+        (["--optimizer=adam"], "optimizer is 'rmsprop', asked for 'adam'"),
+        (["--flip"], "flip is False, asked for True"),
+        (["--schedule=cosine"], "schedule is 'constant', asked for 'cosine'"),
+        (["--warmup_steps=60"], "warmup_steps must be at least 0 and below steps (60)"),
+        (["--accumulate=3"], "batch_size 4 cannot be split evenly"),
+        (["--process=0"], "--process go together"),
     ],
 )
 def test_mistakes_get_one_line_and_a_status(truth_folder, undisturbed, capsys, more, said):
@@ -149,6 +159,66 @@ def test_mistakes_get_one_line_and_a_status(truth_folder, undisturbed, capsys, m
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_old_runs_go_on_where_new_options_are_at_their_defaults(truth_folder, undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    file = checkpoint.step_folder(tmp_path / "checkpoints", 60) / checkpoint.METADATA
+    metadata = json.loads(file.read_text())
+    for name in ("optimizer", "schedule", "warmup_steps", "clip_norm", "flip", "skipped", "skipped_in_a_row"):
+        del metadata["training"][name]
+    file.write_text(json.dumps(metadata))
+    assert train.main(arguments("colorizer", truth_folder, tmp_path, "--steps=60")) == 0
+
+
+def test_too_many_bad_steps_end_the_run_with_a_good_checkpoint(truth_folder, tmp_path, capsys):
+    given = arguments("color_upsampler", truth_folder, tmp_path, "--steps=60", "--learning_rate=1e36")
+    assert train.main(given) == 2
+    error = capsys.readouterr().err
+    assert "not finite. The weights from before them are saved" in error
+    assert "skipped" in error
+    saved = checkpoint.load(tmp_path)
+    assert saved.training["skipped"] > 10
+    assert all(np.isfinite(array).all() for array in saved.weights.values())
+    assert train.main(given) == 2  # the same command goes on, and meets the same end
+    assert checkpoint.load(tmp_path).step > saved.step
+    for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
+        assert "NaN" not in line
+        assert "Infinity" not in line
+
+
+def test_curves_are_drawn_from_the_logs_of_runs(truth_folder, undisturbed, tmp_path, capsys):
+    out = tmp_path / "curves.png"
+    assert train.main(["--plot", str(undisturbed), str(undisturbed), "--out", str(out)]) == 0
+    picture = np.asarray(Image.open(out))
+    assert picture.shape[1] > picture.shape[0] > 300
+    assert len(np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)) > 20
+    both = [curves.validation(undisturbed, weights) for weights in ("ema", "raw")]
+    assert [[step for step, _ in curve] for curve in both] == [[20, 40, 60]] * 2
+    assert both[0] != both[1]
+    assert [step for step, _ in curves.read(undisturbed, "train/loss")] == list(range(10, 70, 10))
+    capsys.readouterr()
+    assert train.main(["--plot", str(tmp_path), "--out", str(out)]) == 2
+    assert "metrics.jsonl is not there" in capsys.readouterr().err
+
+
+def test_samples_are_drawn_beside_the_truth(truth_folder, tmp_path):
+    from tensorflow.python.summary.summary_iterator import summary_iterator
+
+    more = ["--steps=2", "--samples=3", f"--validation={truth_folder}"]
+    assert train.main(arguments("color_upsampler", truth_folder, tmp_path, *more)) == 0
+    png = (tmp_path / "samples" / "samples_00000002.png").read_bytes()
+    picture = np.asarray(Image.open(io.BytesIO(png)))
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    (seen,) = [v.image for e in summary_iterator(str(events)) for v in e.summary.value if v.tag == "samples"]
+    assert (seen.height, seen.width, seen.encoded_image_string) == (*picture.shape[:2], png)
+    # The last column is the truth: the first three records, enlarged.
+    rows = list(record_folder.open_folder(str(truth_folder)).read([records.RGB_LO]))[:3]
+    step = 128 + 6
+    for index, row in enumerate(rows):
+        top, left = 28 + index * step, 6 + 3 * step
+        shown = picture[top : top + 128, left : left + 128]
+        np.testing.assert_array_equal(shown[::8, ::8], row[records.RGB_LO])
 
 
 def test_evaluating_without_weights_is_refused(truth_folder, tmp_path, capsys):
