@@ -26,6 +26,15 @@ class Parser(argparse.ArgumentParser):
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(prog=prog, description=description, **kwargs)
 
+    def parse_args(self, args=None, namespace=None):
+        """As argparse does; an unknown flag gets the nearest good one."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flag = unknown[0].partition("=")[0]
+            flags = [name for action in self._actions for name in action.option_strings]
+            self.error(f"unrecognized arguments: {' '.join(unknown)}.{nearest(flag, flags)}")
+        return parsed
+
     def error(self, message: str) -> None:
         raise UserError(f"{message} (see {self.prog} --help)")
 

@@ -142,6 +142,7 @@ def test_bits_equal_minus_log2_of_the_softmax():
         (["--set=height=8"], "size follows the records"),
         (["--config=smok"], "Did you mean 'smoke'"),
         (["--batch_size=none"], "expected a whole number above 0"),
+        (["--lerning_rate=1"], "Did you mean '--learning_rate'?"),
         (["--checkpoint=x"], "goes with --evaluate"),
         (["--out=x"], "--out goes with --plot"),
         (["--optimizer=adam"], "optimizer is 'rmsprop', asked for 'adam'"),
