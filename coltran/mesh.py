@@ -9,7 +9,8 @@ Every process runs the same command. Process 0 alone writes the work folder, pri
 
 import dataclasses
 import json
-import math
+import socket
+import time
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from coltran.errors import UserError
 
 DATA, FSDP = "data", "fsdp"
+CONNECT_SECONDS = 300  # until when process 0 must listen; as long as JAX waits for all others
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,12 +58,30 @@ class Hosts:
         """Waits until all processes are there; must come before any other use of JAX. Raises UserError."""
         if not self.detect and self.coordinator is None:
             return
+        if self.process:
+            self._wait_for_coordinator()
         try:
             jax.distributed.initialize(self.coordinator, self.processes, self.process)
         except (ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0].rstrip(".")
             hint = "give --coordinator, --processes and --process instead" if self.detect else "are all processes up?"
             raise UserError(f"the processes did not find each other ({reason}); {hint}") from error
+
+    def _wait_for_coordinator(self) -> None:
+        """JAX would end the program with a stack trace where nobody listens."""
+        host, _, port = self.coordinator.rpartition(":")
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while True:
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+                return
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise UserError(
+                        f"nobody listens at --coordinator {self.coordinator} after {CONNECT_SECONDS} seconds "
+                        f"({error}): is process 0 running there, and is the port open between the machines?"
+                    ) from None
+                time.sleep(0.5)
 
 
 def is_primary() -> bool:
@@ -204,8 +224,3 @@ def agree(what: Mapping[str, Any]) -> None:
         raise UserError(
             f"the processes were started with different options: {', '.join(different)}; give all the same."
         )
-
-
-def largest_shard(tree: Any) -> int:
-    """Bytes of the tree on one device."""
-    return sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -159,6 +160,25 @@ def test_sigterm_to_one_process_saves_and_ends_all(folder, tmp_path):
     said = (out[0] / "output.txt").read_text()
     saved = checkpoint.finished_steps(out[0] / "checkpoints")[-1]
     assert f"stopped by SIGTERM at step {saved}, saved" in said
+
+
+def test_a_coordinator_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(mesh, "CONNECT_SECONDS", 0)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"nobody listens at --coordinator {address}"):
+            mesh.Hosts(coordinator=address, processes=2, process=1).join()
+
+
+def test_parameters_are_split_along_their_largest_even_axis():
+    class Four(mesh.Placement):  # the layout of a mesh that this process does not have
+        def __init__(self):
+            self.mesh = jax.sharding.AbstractMesh((2, 4), (mesh.DATA, mesh.FSDP))
+            self.replicated = jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec())
+
+    split = {shape: tuple(Four().of(shape).spec) for shape in ((512, 4, 128), (3, 8), (6, 10), ())}
+    assert split == {(512, 4, 128): ("fsdp", None, None), (3, 8): (None, "fsdp"), (6, 10): (), (): ()}
 
 
 def test_what_a_process_is_told_wrong():
