@@ -87,6 +87,7 @@ class StepOptions:
     max_skipped: int = 10
 
 
+# Paper, section 5.1: 16 TPUv2 chips, RMSprop at a fixed 3e-4.
 _PAPER = {
     "colorizer": {"steps": 600_000, "batch_size": 224},
     "color_upsampler": {"steps": 450_000, "batch_size": 768},
@@ -109,7 +110,22 @@ _SMOKE = {
 
 
 def train_options(stage: str, config_name: str, changes: Mapping[str, Any]) -> TrainOptions:
-    """The options that go with a named config, with `changes` (None values are left out)."""
+    """The options that go with a named config, with `changes` (None values are left out).
+
+    What a whole run costs, by counted operations (coltran/flops.py). Divided by what the devices reach together in
+    training (benchmarks/training.py, TFLOP/s), it is the run's seconds:
+
+        coltran, on 16 TPUv2 chips (section 5.1)       steps    batch   TFLOP a step   FLOP in all
+          colorizer                                    600,000    224            222       1.33e20
+          color_upsampler                              450,000    768            250       1.12e20
+          spatial_upsampler                            300,000     32            140       4.21e19
+        low_compute, on 4 TPUv2 chips (appendix D)
+          colorizer                                    600,000     56             55       3.32e19
+          color_upsampler                              450,000    192             62       2.81e19
+          spatial_upsampler, 2 layers                  300,000     16             47       1.41e19
+
+    `smoke` is for tiny networks on a CPU. All variants of the colorizer train as `coltran`.
+    """
     refuse_unknown("stage", stage, STAGES)
     base = {"smoke": _SMOKE, "low_compute": _LOW_COMPUTE}.get(config_name, _PAPER)[stage]
     return TrainOptions(**{**base, **{name: value for name, value in changes.items() if value is not None}})
