@@ -7,12 +7,16 @@ written once, for the whole batch: XLA adds the sums over devices.
 Every process runs the same command. Process 0 alone writes the work folder, prints and draws.
 """
 
+import contextlib
 import dataclasses
 import json
+import os
 import socket
+import sys
 import time
+import traceback
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -87,6 +91,26 @@ class Hosts:
 def is_primary() -> bool:
     """Whether this is process 0, which alone writes and prints."""
     return jax.process_index() == 0
+
+
+@contextlib.contextmanager
+def leaving_together(prog: str) -> Iterator[None]:
+    """With several processes, an error in one ends that process at once, so that the others learn of it.
+
+    Python's own way out would wait for processes that wait for this one.
+    """
+    try:
+        yield
+    except Exception as error:
+        if jax.process_count() == 1:
+            raise
+        if isinstance(error, jax.errors.JaxRuntimeError):
+            reason = str(error).splitlines()[0]
+            error = UserError(f"a step failed, most likely because another process ended ({reason}); start all again")
+        if not isinstance(error, UserError):
+            traceback.print_exc()
+        print(f"{prog}: process {jax.process_index()}: {error}", file=sys.stderr, flush=True)
+        os._exit(2 if isinstance(error, UserError) else 1)
 
 
 class Placement:

@@ -36,23 +36,23 @@ def start(workdir: Path, *, stage: str, config: NetworkConfig, options: TrainOpt
     Raises:
       UserError: the work folder was trained with other options, or none of its checkpoints is good.
     """
-    saved, refusal, best = None, None, math.inf
+    state, refusal, best = None, None, math.inf
     if mesh.is_primary():
         try:
             saved = _last_good(workdir / "checkpoints", stage)
             if saved is not None:
                 _check_same(workdir, saved, config, options, data_fingerprint)
-                best = best_score(workdir / "checkpoints")
+                state, best = train_step.restore_state(saved, options), best_score(workdir / "checkpoints")
         except UserError as error:
             refusal = error
-    outcome = _REFUSED if refusal else _NEW if saved is None else _GO_ON
+    outcome = _REFUSED if refusal else _NEW if state is None else _GO_ON
     outcome, best = (array.item() for array in mesh.broadcast((np.int32(outcome), np.float32(best))))
     if refusal is not None:
         raise refusal
     if outcome == _REFUSED:
         raise UserError("process 0 cannot go on from its --workdir; its own message says why.")
-    state = train_step.initial_state(config, options) if saved is None else train_step.restore_state(saved, options)
-    state = jax.tree.map(np.asarray, state)
+    # Where another process has the state, a fresh one says what its arrays look like.
+    state = jax.tree.map(np.asarray, state or train_step.initial_state(config, options))
     return Start(state=mesh.broadcast(state) if outcome == _GO_ON else state, best=best, resumed=outcome == _GO_ON)
 
 

@@ -69,7 +69,9 @@ def _train(options: Options) -> int:
         bits = trainer.evaluate()
         say(_bits_line(trainer.step, bits, entropy), flush=True)
         if trainer.step < training_options.steps:
-            if not trainer.train():
+            with mesh.leaving_together(PROG):
+                finished = trainer.train()
+            if not finished:
                 reached = f"stopped by SIGTERM at step {trainer.step}, saved; the same command goes on"
                 print(f"{PROG}: {reached}", file=sys.stderr)
                 return TERMINATED_STATUS

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -57,8 +58,11 @@ def folder(tmp_path_factory):
     return write_records(out, records.TRUTH, records.Sizes(lo=8, hi=8), rows)
 
 
-def start(folder, out, *more, processes=1, devices=1, dtype="float32"):
-    """Starts all processes of a run; each has a work folder of its own, of which only the first's is used."""
+def start(folder, out, *more, processes=1, devices=1, dtype="float32", data=None, seeds=(0, 0)):
+    """Starts all processes of a run; each has a work folder of its own, of which only the first's is used.
+
+    `data` and `seeds` are for processes that differ.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -71,7 +75,8 @@ def start(folder, out, *more, processes=1, devices=1, dtype="float32"):
     for index in range(processes):
         out[index].mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-c", WORKER, str(out[index] / "read.jsonl"), "--stage=colorizer", *TINY]
-        command += [f"--data={folder}", f"--workdir={out[index]}", f"--set=compute_dtype={dtype}", *more]
+        command += [f"--data={(data or [folder] * processes)[index]}", f"--seed={seeds[index]}"]
+        command += [f"--workdir={out[index]}", f"--set=compute_dtype={dtype}", *more]
         if processes > 1:
             command += [f"--coordinator=127.0.0.1:{port}", f"--processes={processes}", f"--process={index}"]
         with open(out[index] / "output.txt", "w") as output:
@@ -153,13 +158,47 @@ def test_sigterm_to_one_process_saves_and_ends_all(folder, tmp_path):
     children = start(folder, out, "--steps=100000", "--checkpoint_every=5", processes=2, devices=1)
     while not checkpoint.finished_steps(out[0] / "checkpoints"):
         assert all(child.poll() is None for child in children), (out[0] / "output.txt").read_text()
-        with pytest.raises(subprocess.TimeoutExpired):
-            children[0].wait(timeout=0.1)
+        time.sleep(0.05)
     os.kill(children[1].pid, signal.SIGTERM)
     assert [child.wait(timeout=300) for child in children] == [train.TERMINATED_STATUS] * 2
     said = (out[0] / "output.txt").read_text()
     saved = checkpoint.finished_steps(out[0] / "checkpoints")[-1]
     assert f"stopped by SIGTERM at step {saved}, saved" in said
+
+
+@pytest.mark.slow
+def test_a_dead_process_ends_the_others_and_all_go_on(folder, tmp_path):
+    out = [tmp_path / "0", tmp_path / "1"]
+    children = start(folder, out, "--steps=100000", "--checkpoint_every=5", processes=2)
+    while len(checkpoint.finished_steps(out[0] / "checkpoints")) < 2:
+        assert all(child.poll() is None for child in children), (out[0] / "output.txt").read_text()
+        time.sleep(0.05)
+    children[1].kill()
+    assert children[0].wait(timeout=300) != 0
+    assert "most likely because another process ended" in (out[0] / "output.txt").read_text()
+    reached = checkpoint.finished_steps(out[0] / "checkpoints")[-1]
+    run(folder, out, f"--steps={reached + 10}", processes=2)
+    assert f"going on from step {reached}" in (out[0] / "output.txt").read_text()
+
+
+@pytest.mark.slow
+def test_what_one_process_finds_wrong_ends_all(folder, tmp_path):
+    bad = shutil.copytree(folder, tmp_path / "bad")
+    for shard in bad.glob("*.tfrecord-*"):
+        data = bytearray(shard.read_bytes())
+        data[-20] ^= 255  # in the last record's data
+        shard.write_bytes(data)
+    out = [tmp_path / "0", tmp_path / "1"]
+    children = start(folder, out, "--steps=100000", processes=2, data=[folder, bad])
+    assert [child.wait(timeout=300) for child in children] == [2, 2]
+    assert "process 1: " in (out[1] / "output.txt").read_text()
+    assert "checksum mismatch" in (out[1] / "output.txt").read_text()
+
+    run_alike = start(folder, out, "--steps=100000", processes=2, seeds=[0, 1])
+    assert [child.wait(timeout=300) for child in run_alike] == [2, 2]
+    for path in out:
+        said = (path / "output.txt").read_text()
+        assert "the processes were started with different options: seed" in said
 
 
 def test_a_coordinator_that_is_not_there_is_named(monkeypatch):
