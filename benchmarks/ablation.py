@@ -25,8 +25,8 @@ PAPER = {
     "coltran": "best",
     "no_cln": "worse than coltran",
     "no_cmlp": "worse than coltran",
-    "no_catt": "worse than no_cln and no_cmlp",
-    "coltran_b": "worst",
+    "no_catt": "worse than coltran, the most of these three",
+    "coltran_b": "worse than coltran",
 }
 
 

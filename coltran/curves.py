@@ -59,7 +59,8 @@ def draw(workdirs: Sequence[str | Path]) -> bytes:
 
 def _line(axes, curve: Curve, **style) -> None:
     if curve:
-        axes.plot(*zip(*curve, strict=True), **style)
+        single = {"marker": "o"} if len(curve) == 1 else {}  # a line of one point is invisible
+        axes.plot(*zip(*curve, strict=True), **{**single, **style})
 
 
 def _averaged(curve: Curve) -> Curve:

@@ -90,16 +90,17 @@ class Trainer:
           UserError: a checkpoint cannot be written, a record is damaged, or training diverged.
         """
         with contextlib.ExitStack() as stack:
+            preemption = stack.enter_context(Preemption())  # until the last checkpoint is written
             log = writer = None
             if mesh.is_primary():
                 self.workdir.mkdir(parents=True, exist_ok=True)
                 log = stack.enter_context(contextlib.closing(TrainingLog(self.workdir, self.step)))
                 writer = stack.enter_context(CheckpointWriter(self.workdir / "checkpoints", keep=self.run.keep))
-            finished = self._loop(log, writer)
+            finished = self._loop(log, writer, preemption)
             self.save(writer, self._evaluate_and_log(log) if finished else {})
         return finished
 
-    def _loop(self, log: TrainingLog | None, writer: CheckpointWriter | None) -> bool:
+    def _loop(self, log: TrainingLog | None, writer: CheckpointWriter | None, preemption: Preemption) -> bool:
         """All steps but for what follows the last one. False after SIGTERM."""
         first, steps, size = self.step, self.options.steps, self.options.batch_size
         step_function = train_step.make_train_step(self.config, self.options, self.placement, self.how)
@@ -109,7 +110,7 @@ class Trainer:
         )
         limit = device_rate.matmul_rate(self.config.compute_dtype) * self.placement.mesh.size if log else 0
         meter = Meter(size, flops.training_example(self.config), limit)
-        with Preemption() as preemption, contextlib.closing(batches), self._bar(first) as bar:
+        with contextlib.closing(batches), self._bar(first) as bar:
             for step, batch in enumerate(meter.batches(batches), start=first + 1):
                 self.state, metrics = step_function(self.state, self.placement.put_batch(batch, size))
                 meter.dispatched(metrics["loss"])
@@ -118,6 +119,7 @@ class Trainer:
                 bar.update()
                 if preemption.requested(step):
                     return False
+                # Evaluated first, so that a checkpoint knows its bits; the last step's come after the loop.
                 evaluated = step % self.run.evaluate_every == 0 and step < steps
                 bits = self._evaluate_and_log(log) if evaluated else {}
                 improved = checkpoint_writer.score(bits) < self._best
