@@ -39,7 +39,8 @@ def numpy_tree(tree):
     return jax.tree.map(lambda array: np.array(array, copy=True), tree)
 
 
-@pytest.mark.parametrize("stage", [pytest.param("colorizer", marks=pytest.mark.slow), "color_upsampler"])
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["colorizer", "color_upsampler"])
 def test_accumulation_and_rematerialization_change_rounding_alone(stage):
     results = []
     for how in ({}, {"accumulate": 4, "remat": True}):
