@@ -95,7 +95,7 @@ def make_app(server: Server) -> flask.Flask:
             return flask.Response(status=204)  # a look at the link is no visit: it must not take a place
         query = flask.request.args.to_dict()
         name = server.access.name(query)
-        visit = server.sittings.enter(name, another="another" in query)
+        visit = server.sittings.enter(name, another=query.get("another", ""))
         if visit.sitting is None:
             return _html(server_pages.visit(visit, query))
         log.info("sitting %s: form %d handed out", visit.sitting.sitting, visit.sitting.form)

@@ -36,6 +36,17 @@ def test_after_the_end_the_next_form_is_offered_not_forced(rig):
     assert len(rig.rows("SELECT * FROM sittings")) == 1
 
 
+def test_a_reload_after_the_end_takes_no_further_form(new_rig):
+    rig = new_rig("--access=open", images=12, block=4)  # three blocks, so that a third form is left
+    rig.enter("ann").do_all()
+    rig.enter("ann", another="1").do_all()
+    for number in ("1", "0", "3", "", "x", "02"):
+        assert outcome(rig, "ann", another=number) == "Thank you!"
+    assert '<a href="/?rater=ann&amp;another=2">' in rig.visit("ann", another="1").text
+    assert len(rig.rows("SELECT * FROM sittings")) == 2
+    assert rig.enter("ann", another="2").trials
+
+
 def test_an_unfinished_practice_comes_again(rig):
     page = rig.enter("ann")
     page.answer(0)
