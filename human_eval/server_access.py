@@ -108,6 +108,12 @@ def invite(study: pathlib.Path, count: int, url: str) -> pathlib.Path:
     return path
 
 
+def has_invitations(study: pathlib.Path) -> bool:
+    """Whether anybody was invited; raises UserError for a damaged file."""
+    path = study / INVITATIONS
+    return path.exists() and bool(_rows(path))
+
+
 def _read_invitations(path: pathlib.Path):
     for row in _rows(path):
         # As a number: a spreadsheet saves 0007 as 7, and nobody must become somebody else by that.

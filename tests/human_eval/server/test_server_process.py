@@ -157,6 +157,22 @@ def test_no_token_begins_like_a_formula(tmp_path, monkeypatch):
     assert path.read_text().splitlines()[1] == "0001,good,https://x/?invitation=good"
 
 
+def test_no_server_without_invitations(kit, tmp_path, capsys):
+    folder = kit.write_study(tmp_path / "study", kit.make_design(images=2, block=2, samples=1))
+    for text in (None, "number,token,link\n"):
+        if text:
+            (folder / "private" / "invitations.csv").write_text(text)
+        assert study.main(["serve", f"--study={folder}", "--host=203.0.113.9"]) == 2
+        error = capsys.readouterr().err
+        assert error == "coltran-study: no invitations yet: run with --invitations N, or --access open\n"
+    warning = "warning: their links point to this machine only"
+    for more, warned in (([], True), (["--url=https://study.example.org"], False), (["--host=203.0.113.9"], False)):
+        assert study.main(["serve", f"--study={folder}", "--invitations=1", *more]) == 0
+        assert (warning in capsys.readouterr().out) is warned
+    assert study.main(["serve", f"--study={folder}", "--host=203.0.113.9"]) == 2
+    assert "cannot listen there" in capsys.readouterr().err
+
+
 class Browser:
     """A plain HTTP client of one rater: goes on where the server was away, and keeps what it was told."""
 
