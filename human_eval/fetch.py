@@ -26,13 +26,16 @@ _STATUSES = ["Submitted", "Approved", "Rejected"]
 def add_options(add) -> None:
     add("--study", required=True, metavar="FOLDER", help="study folder that was published")
     add("--live", action="store_true", help="the real service (the sandbox)")
+    add("--pilot", action="store_true", help="the HITs of the pilot, not those of the study")
     add("--out", metavar="FILE", help="where to write (FOLDER/private/mturk_answers_sandbox.json, _live.json)")
 
 
 def run(found: argparse.Namespace) -> None:
     study = pathlib.Path(found.study)
-    hits = mturk_hits.published(study, live=found.live)
-    out = pathlib.Path(found.out or study / "private" / f"mturk_answers_{mturk_service.site(found.live)}.json")
+    hits = mturk_hits.published(study, live=found.live, pilot=found.pilot)
+    out = pathlib.Path(
+        found.out or study / "private" / f"mturk_answers_{mturk_hits.place(live=found.live, pilot=found.pilot)}.json"
+    )
     # The assignments of all HITs before anything is written: a file is whole or the one before.
     found_all = list(assignments(mturk_service.client(found.live), hits))
     if not found_all:

@@ -95,18 +95,16 @@ def add_to_table(study: str, found: Sequence[tuple[str, Sequence[Submission]]], 
     before = ratings.read(out) if out.exists() else []
     if any(rating.study != key.study for rating in before):
         raise UserError(f"{out}: holds ratings of another study; give --out another file")
-    rows = []
-    for file, submissions in found:
-        new = [row for submission in submissions for row in rows_of(submission, key, salt)]
-        if new and all(row.excluded == UNKNOWN_TRIAL for row in new):
-            raise UserError(f"{file}: none of its {len(new)} answers belongs to {study}; give the study that was shown")
-        rows += new
     gone = rater_ids.forgotten(study)
-    table = settle(row for row in (*before, *rows) if row.rater not in gone)
-    if len({row.nature[0] for row in table}) > 1:
-        raise UserError(f"{out}: would mix made-up answers of `simulate` with real ones; give --out another file")
-    if len({row.nature[1] for row in table}) > 1:
-        raise UserError(f"{out}: would mix a pilot's answers with the study's; give --out another file")
+    before = [row for row in before if row.rater not in gone]
+    rows: list[tuple[str, Rating]] = []  # each with the place where it was read
+    for file, submissions in found:
+        new = [(one.where, row) for one in submissions for row in rows_of(one, key, salt)]
+        if new and all(row.excluded == UNKNOWN_TRIAL for _, row in new):
+            raise UserError(f"{file}: none of its {len(new)} answers belongs to {study}; give the study that was shown")
+        rows += [(where, row) for where, row in new if row.rater not in gone]
+    _refuse_mixture(out, before, rows)
+    table = settle([*before, *(row for _, row in rows)])
     ratings.write(out, table)
     exclusions.write_defaults(rules_path(study))
     everything = [submission for _, submissions in found for submission in submissions]
@@ -115,6 +113,19 @@ def add_to_table(study: str, found: Sequence[tuple[str, Sequence[Submission]]], 
     summary = summarize(table, everything, key)
     private_file(summary_path(out), json.dumps(summary, indent=1, sort_keys=True).encode() + b"\n")
     return summary
+
+
+def _refuse_mixture(out: pathlib.Path, before: Sequence[Rating], rows: Sequence[tuple[str, Rating]]) -> None:
+    mixtures = ("made-up answers of `simulate` with real ones", "a pilot's answers with the study's")
+    for number, mixture in enumerate(mixtures):
+        places = {row.nature[number]: where for where, row in reversed(rows)}  # the first of each
+        there = {row.nature[number] for row in before}
+        if len(there | set(places)) > 1:
+            odd = there != {True}
+            other = out if there else places[not odd]
+            raise UserError(
+                f"{places.get(odd, out)}: would mix {mixture} (of {other}); take it out, or give --out another file"
+            )
 
 
 def who_and_where(submission: Submission, salt: bytes) -> tuple[str, str]:
@@ -128,7 +139,7 @@ def who_and_where(submission: Submission, salt: bytes) -> tuple[str, str]:
 def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rating]:
     """The ratings of a submission, each with the reason why it cannot count, judged by itself."""
     who, assignment = who_and_where(submission, salt)
-    nature = f"{ratings.MADE_UP} " if submission.rater.startswith(rater_ids.MADE_UP_NAME) else ""
+    nature = f"{ratings.MADE_UP} " if submission.simulated else ""
     nature += f"{ratings.PILOT} " if submission.pilot else ""
     for answer in submission.answers:
         pair = _pair(answer, submission, key)

@@ -1,6 +1,7 @@
 """Which HITs a study has: private/mturk_hits.json, written after every single one, so that a kill loses none.
 
-{"sandbox": {"hit_type": ..., "hits": {"0": "HIT of form 0", ...}}, "live": {...}}
+{"sandbox": {"hit_type": ..., "hits": {"0": "HIT of form 0", ...}}, "live": {...}}; those of a pilot apart from them,
+under "sandbox-pilot" and "live-pilot".
 """
 
 from __future__ import annotations
@@ -18,34 +19,41 @@ HITS = pathlib.PurePath("private", "mturk_hits.json")
 
 @dataclasses.dataclass(kw_only=True)
 class Hits:
-    """The HITs of one of the service's worlds; `hits` by form number."""
+    """The HITs of the study or of its pilot in one of the service's worlds; `hits` by form number."""
 
     study: pathlib.Path
     live: bool
+    pilot: bool
     hits: dict[int, str]
 
     def add(self, form: int, hit: str, hit_type: str) -> None:
         """Notes one more, on the disk."""
         self.hits[form] = hit
         everything = _read(self.study)
-        everything[site(self.live)] = {
+        everything[place(live=self.live, pilot=self.pilot)] = {
             "hit_type": hit_type,
             "hits": {str(number): name for number, name in sorted(self.hits.items())},
         }
         private_file(self.study / HITS, json.dumps(everything, indent=1, sort_keys=True).encode() + b"\n")
 
 
-def load(study: pathlib.Path, *, live: bool) -> Hits:
+def place(*, live: bool, pilot: bool) -> str:
+    """What files call them."""
+    return site(live) + ("-pilot" if pilot else "")
+
+
+def load(study: pathlib.Path, *, live: bool, pilot: bool = False) -> Hits:
     """What is published so far; raises UserError for a damaged file."""
-    hits = _read(study).get(site(live), {}).get("hits", {})
-    return Hits(study=study, live=live, hits={int(form): hit for form, hit in hits.items()})
+    hits = _read(study).get(place(live=live, pilot=pilot), {}).get("hits", {})
+    return Hits(study=study, live=live, pilot=pilot, hits={int(form): hit for form, hit in hits.items()})
 
 
-def published(study: pathlib.Path, *, live: bool) -> Hits:
+def published(study: pathlib.Path, *, live: bool, pilot: bool = False) -> Hits:
     """As `load`; raises UserError where nothing is."""
-    found = load(study, live=live)
+    found = load(study, live=live, pilot=pilot)
     if not found.hits:
-        raise UserError(f"{study}: nothing is published in the {site(live)} yet; `coltran-study publish` does it")
+        what = "nothing of a pilot" if pilot else "nothing"
+        raise UserError(f"{study}: {what} is published in the {site(live)} yet; `coltran-study publish` does it")
     return found
 
 

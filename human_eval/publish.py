@@ -5,8 +5,8 @@
     coltran-study publish --study study --reward 1.25 --budget 250 --yes
 
 The second only says what it would do and cost. The third does it, in the sandbox, where nobody is paid; --live is the
-real thing. A killed run can be repeated: no form is published twice, and --budget is for what is left. Amazon closed
-Mechanical Turk on 30 September 2026; see docs/mturk.md.
+real thing. A killed run can be repeated: no form is published twice, and --budget is for what is left. What was
+exported with --pilot has HITs of its own. Amazon closed Mechanical Turk on 30 September 2026; see docs/mturk.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval import mturk_hits, mturk_service, study_folder
+from human_eval import mturk_hits, mturk_questions, mturk_service, study_folder
 from human_eval.forms import Form
 
 _CENT = decimal.Decimal("0.01")
@@ -77,12 +77,13 @@ def run(found: argparse.Namespace) -> None:
         raise UserError("--yes and --dry_run contradict each other")
     study = pathlib.Path(found.study)
     design = study_folder.load_design(study)
-    hits = mturk_hits.load(study, live=found.live)
+    pilot = exported_as_pilot(study, external=found.external)
+    hits = mturk_hits.load(study, live=found.live, pilot=pilot)
     plan = make_plan(study, design.forms, hits.hits, found.reward, "external" if found.external else "questions")
     qualifications = _qualifications(found.qualifications)
     print(
-        f"{len(plan.forms)} forms to publish in the {mturk_service.site(found.live)} ({len(hits.hits)} are there), "
-        f"{plan.assignments} assignments at {plan.reward} USD: {plan.cost} USD with fees"
+        f"{'pilot: ' if pilot else ''}{len(plan.forms)} forms to publish in the {mturk_service.site(found.live)} "
+        f"({len(hits.hits)} are there), {plan.assignments} assignments at {plan.reward} USD: {plan.cost} USD with fees"
     )
     if plan.cost > found.budget:
         raise UserError(
@@ -92,7 +93,34 @@ def run(found: argparse.Namespace) -> None:
         print("nothing was published; --yes does it")
     elif plan.forms:
         publish(mturk_service.client(found.live), design.study, plan, hits, found, qualifications)
-        print(cli.table([("HITs", study / mturk_hits.HITS), ("next", f"coltran-study status --study {study}")]))
+        print(
+            cli.table(
+                [
+                    ("HITs", study / mturk_hits.HITS),
+                    ("next", f"coltran-study status --study {study}{' --pilot' if pilot else ''}"),
+                ]
+            )
+        )
+
+
+def exported_as_pilot(study: pathlib.Path, *, external: bool) -> bool:
+    """Whether the exported questions are of a trial run, as they say themselves.
+
+    Args:
+      study: the study folder.
+      external: whether they open public/index.html, which must then say the same.
+    Raises:
+      UserError: a question or page that does not say it, or some that disagree.
+    """
+    pages = sorted((study / "mturk" / "questions").glob("form-*.xml"))
+    index = study / "public" / "index.html"
+    pages += [index] if external and index.is_file() else []
+    found = {mturk_questions.is_pilot(path.read_text("utf-8"), str(path)): path for path in pages}
+    if len(found) > 1:
+        raise UserError(
+            f"{found[True]} is of a pilot, {found[False]} is not; export both again, with or without --pilot"
+        )
+    return True in found
 
 
 def make_plan(
@@ -146,18 +174,21 @@ def publish(client, study: str, plan: Plan, hits: mturk_hits.Hits, found: argpar
             **more,
         )["HITTypeId"]
         for form, question in plan.forms:
-            hits.add(form.form, _make_hit(client, study, form, question, kind, found), kind)
+            hits.add(
+                form.form,
+                _make_hit(client, note(study, form.form, pilot=hits.pilot), form, question, kind, found),
+                kind,
+            )
 
 
-def note(study: str, form: int) -> str:
+def note(study: str, form: int, *, pilot: bool = False) -> str:
     """What a HIT carries to be found again: also its request token, so that it cannot be made twice."""
-    return f"coltran-study-{study}-form-{form + 1:04d}"
+    return f"coltran-study-{study}-form-{form + 1:04d}{'-pilot' if pilot else ''}"
 
 
-def _make_hit(client, study: str, form: Form, question: str, kind: str, found: argparse.Namespace) -> str:
+def _make_hit(client, name: str, form: Form, question: str, kind: str, found: argparse.Namespace) -> str:
     from botocore.exceptions import ClientError
 
-    name = note(study, form.form)
     try:
         made = client.create_hit_with_hit_type(
             HITTypeId=kind,

@@ -11,7 +11,6 @@ from human_eval.study_folder import load_secret, private_file
 _SALT = pathlib.PurePath("private", "rater_salt")
 _FORGOTTEN = pathlib.PurePath("private", "forgotten.txt")
 _HEX_DIGITS = 16
-MADE_UP_NAME = "simulated-rater-"  # how `simulate` names its raters, so that they never mix with real ones
 
 
 def salt(folder: str | pathlib.Path) -> bytes:

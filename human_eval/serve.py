@@ -28,6 +28,7 @@ from human_eval.server_database import PILOT_DATABASE, STUDY_DATABASE, Database
 ORGANIZER_TOKEN = pathlib.PurePath("private", "organizer_token")
 _PROLIFIC_URL = "https://app.prolific.com/submissions/complete?cc={code}"
 _MANY_FORMS = 10**9
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")  # what no other machine can open
 _THREADS = 8
 _CONNECTIONS = 2000
 _HEADER_BYTES = 16 << 10
@@ -61,7 +62,11 @@ def run(found: argparse.Namespace) -> None:
     if found.invitations:
         path = server_access.invite(study, found.invitations, url)
         print(f"{found.invitations} invitations added to {path}; now run it with --access invitation")
+        if not found.url and found.host in _THIS_MACHINE:
+            print("warning: their links point to this machine only; give --url with the address that raters see")
         return
+    if found.access == server_access.INVITATION and not server_access.has_invitations(study):
+        raise UserError("no invitations yet: run with --invitations N, or --access open")
     database = open_database(study, design, pilot=found.pilot)
     try:
         problems = server_log.start(study / server_log.SERVER_LOG)

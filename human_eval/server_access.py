@@ -39,7 +39,7 @@ class Access:
     study: pathlib.Path
     kind: str
     pilot: bool
-    _invitations: dict[str, str] = dataclasses.field(default_factory=dict)
+    _invitations: dict[str, int] = dataclasses.field(default_factory=dict)
     _read: object = None
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class Access:
         given = query.get("invitation", "")
         for token, number in self._invitations.items():
             if hmac.compare_digest(token.encode(), given.encode("utf-8", "replace")):
-                return f"invitation-{number}"
+                return f"invitation-{number:04d}"
         raise StrangerError("This link is not one of our invitations. Please use the whole link that you were sent.")
 
 
@@ -100,15 +100,24 @@ def invite(study: pathlib.Path, count: int, url: str) -> pathlib.Path:
     rows = _rows(path) if path.exists() else []
     first = 1 + max((int(row["number"]) for row in rows), default=0)
     for number in range(first, first + count):
-        token = secrets.token_urlsafe(16)
+        token = "-"
+        while token.startswith("-"):  # a spreadsheet would take it for a formula
+            token = secrets.token_urlsafe(16)
         rows.append({"number": f"{number:04d}", "token": token, "link": f"{url.rstrip('/')}/?invitation={token}"})
     private_file(path, table(_COLUMNS, ([row[column] for column in _COLUMNS] for row in rows)))
     return path
 
 
+def has_invitations(study: pathlib.Path) -> bool:
+    """Whether anybody was invited; raises UserError for a damaged file."""
+    path = study / INVITATIONS
+    return path.exists() and bool(_rows(path))
+
+
 def _read_invitations(path: pathlib.Path):
     for row in _rows(path):
-        yield row["token"], row["number"]
+        # As a number: a spreadsheet saves 0007 as 7, and nobody must become somebody else by that.
+        yield row["token"], int(row["number"])
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, str]]:

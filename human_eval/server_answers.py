@@ -38,7 +38,7 @@ def submissions(data: bytes, where: str) -> Iterator[Submission]:
     try:
         with _read_only(pathlib.Path(where)) as connection:
             yield from _submissions(connection, where)
-    except (sqlite3.Error, ValueError, TypeError) as error:
+    except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{where}: is no whole database of the study server ({error}); copy it again") from None
 
 
@@ -46,7 +46,8 @@ def _submissions(connection: sqlite3.Connection, where: str) -> Iterator[Submiss
     [fault] = connection.execute("PRAGMA quick_check(1)").fetchone()
     if fault != "ok":
         raise ValueError(fault)
-    [(pilot,)] = connection.execute("SELECT value FROM about WHERE name = 'pilot'").fetchall()
+    known = dict(connection.execute("SELECT name, value FROM about").fetchall())
+    marks = {"pilot": known["pilot"] == "1", "simulated": known.get("simulated") == "1"}
     answers: dict[str, list] = collections.defaultdict(list)
     for sitting, answer in connection.execute("SELECT sitting, answer FROM answers ORDER BY sitting, trial"):
         answers[sitting].append(json.loads(answer))
@@ -57,7 +58,7 @@ def _submissions(connection: sqlite3.Connection, where: str) -> Iterator[Submiss
         if done:
             about["submitted"] = datetime.datetime.fromtimestamp(int(finished), datetime.UTC).strftime("%FT%TZ")
         problem = "" if done else f"{about['where']}: {state}, {len(answers[sitting])} answers that do not count"
-        result = {"form": form, "pilot": pilot == "1", "trials": answers[sitting] if done else []}
+        result = {**marks, "form": form, "trials": answers[sitting] if done else []}
         result["comment"] = json.loads(page).get("comment") if page else ""
         yield from_result(result, unfinished=problem, **about)
 

@@ -95,10 +95,10 @@ def make_app(server: Server) -> flask.Flask:
             return flask.Response(status=204)  # a look at the link is no visit: it must not take a place
         query = flask.request.args.to_dict()
         name = server.access.name(query)
-        visit = server.sittings.enter(name, another="another" in query)
+        visit = server.sittings.enter(name, another=query.get("another", ""))
         if visit.sitting is None:
             return _html(server_pages.visit(visit, query))
-        log.info("sitting %s: form %d handed out", visit.sitting.sitting, visit.sitting.form)
+        log.info("sitting %s: form %d handed out", visit.sitting.sitting, visit.sitting.form + 1)
         return _html(_page(server, visit.sitting), ours=True)
 
     @app.get("/images/<name>")
@@ -131,7 +131,7 @@ def make_app(server: Server) -> flask.Flask:
         code = server.code or server_tokens.completion_code(server.secret, sitting)
         redirect = server.completion_url.replace("{code}", quote(code, safe="")) or None
         done = server.sittings.finish(sitting, turn, server_bodies.read_end(body), code, redirect)
-        log.info("sitting %s: form %d finished", done.sitting, done.form)
+        log.info("sitting %s: form %d finished", done.sitting, done.form + 1)
         return {"code": done.code, "redirect": done.redirect}
 
     @app.get("/organizer")

@@ -125,6 +125,8 @@ def raters(path: pathlib.Path) -> set[str]:
     if not path.is_file():
         return set()
     with opened(path) as connection:
+        if not _has_tables(connection):
+            return set()
         return {name for (name,) in connection.execute("SELECT DISTINCT rater FROM sittings")}
 
 
@@ -133,8 +135,15 @@ def has_rater(path: pathlib.Path, rater: str) -> bool:
     if not path.is_file():
         return False
     with opened(path) as connection:
+        if not _has_tables(connection):
+            return False
         found = connection.execute("SELECT 1 FROM sittings WHERE rater = ? LIMIT 1", [rater])
         return found.fetchone() is not None
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    # A server that is killed at its very start leaves a file without any.
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'sittings'").fetchone() is not None
 
 
 def delete_rater(path: pathlib.Path, rater: str) -> int:

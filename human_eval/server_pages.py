@@ -53,7 +53,7 @@ def visit(found: Visit, query: dict[str, str]) -> bytes:
         return message(*_TEXTS[found.why])
     body = "".join(map(_code, found.finished))
     if found.more:
-        link = html.escape("/?" + urlencode({**query, "another": "1"}), quote=True)
+        link = html.escape("/?" + urlencode({**query, "another": str(len(found.finished))}), quote=True)
         body += f'<p>If you like, you can <a href="{link}">do another set of photos</a>.</p>'
     return page("Thank you!", body)
 

@@ -12,16 +12,16 @@ from human_eval.server_database import ABANDONED, FINISHED, RUNNING, Database
 from human_eval.server_pages import page, progress_rows
 
 _COMMENTS = 20
-_COLUMNS = ("form", "sittings needed", "finished", "running", "expired", "free", "abandoned")
+_COLUMNS = ("form*", "sittings needed", "finished", "running", "expired", "free", "abandoned")
 
 
 def counts(database: Database, forms: Sequence[Form], *, lease: float, now: float) -> dict[str, object]:
     """The numbers of the progress page.
 
     Returns:
-      `forms` (rows of form, needed, finished, running, expired, free, abandoned), `total` (their sums), `ratings` (the
-      fewest and most of a pair, by finished sittings), `answers` saved, `times` (when the finished sittings started and
-      ended, by the end), and the newest `comments`.
+      `forms` (rows of form from 1, needed, finished, running, expired, free, abandoned), `total` (their sums),
+      `ratings` (the fewest and most of a pair, by finished sittings), `answers` saved, `times` (when the finished
+      sittings started and ended, by the end), and the newest `comments`.
     """
     with database.transaction() as connection:
         sittings = connection.execute("SELECT form, state, seen, started, finished, page FROM sittings").fetchall()
@@ -35,7 +35,7 @@ def counts(database: Database, forms: Sequence[Form], *, lease: float, now: floa
     for form in forms:
         has = found[form.form]
         held = [has[state] for state in (FINISHED, RUNNING, "expired")]
-        rows.append((form.form, form.raters, *held, form.raters - sum(held), has[ABANDONED]))
+        rows.append((form.form + 1, form.raters, *held, form.raters - sum(held), has[ABANDONED]))
         for trial in form.trials:
             if trial.kind == TEST:
                 ratings[trial.model, trial.key, trial.sample] += has[FINISHED]
@@ -79,4 +79,5 @@ def render(title: str, found: dict[str, object], problems: Sequence[str], *, pil
     for name, texts in (("Recent errors", problems), ("Newest comments", found["comments"])):
         entries = "".join(f"<li>{html.escape(text)}</li>" for text in texts) or "<li>none</li>"
         body += f"<h2>{name}</h2><ul>{entries}</ul>"
-    return page(f"Progress: {title}", body + "<h2>Forms</h2>" + progress_rows(_COLUMNS, found["forms"]))
+    body += "<h2>Forms</h2><p>* counted from 1, as in file names and ?form=; tables of ratings count from 0</p>"
+    return page(f"Progress: {title}", body + progress_rows(_COLUMNS, found["forms"]))

@@ -94,12 +94,13 @@ class Sittings:
         self._most = most
         self._now = now
 
-    def enter(self, rater: str, *, another: bool = False) -> Visit:
+    def enter(self, rater: str, *, another: str = "") -> Visit:
         """A rater comes, or comes again.
 
         Args:
           rater: the name.
-          another: whether to hand out another form to somebody who has finished one.
+          another: how many sittings this rater has finished, to get another form; with any other number, as of a page
+            that is loaded again after its end, there is none.
         Returns:
           The running sitting where there is one (with its next turn), what was finished, or a new sitting.
         """
@@ -112,7 +113,7 @@ class Sittings:
                     return Visit(sitting=dataclasses.replace(sitting, turn=sitting.turn + 1))
             finished = [sitting for sitting in mine if sitting.state == FINISHED]
             place, why = self._place(connection, mine) if len(finished) < self._most else (None, NOTHING_LEFT)
-            if place is None or (finished and not another):
+            if place is None or (finished and another != str(len(finished))):
                 return Visit(sitting=None, finished=finished, more=place is not None, why=why)
             return Visit(sitting=self._seat(connection, rater, *place, mine))
 

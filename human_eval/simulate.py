@@ -140,7 +140,7 @@ def simulate(key: AnswerKey, effects, *, raters: int, seed: int) -> list[dict[st
 
 def rater_name(number: int) -> str:
     """The name of a simulated rater, from 0."""
-    return f"{rater_ids.MADE_UP_NAME}{number + 1:04d}"
+    return f"simulated-rater-{number + 1:04d}"
 
 
 def _listed_forms(key: AnswerKey) -> list[tuple[int, Sequence[tuple]]]:
@@ -170,6 +170,7 @@ def _sitting(rater: int, form: int) -> dict[str, object]:
 
     finished = datetime.datetime.fromtimestamp(_START + _FORM_SECONDS * rater, datetime.UTC)
     return {
+        "simulated": True,  # by this, and by no name, are made-up answers known
         "form": form,
         "rater": rater_name(rater),
         "assignment": f"A{rater + 1:06d}",

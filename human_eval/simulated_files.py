@@ -58,12 +58,14 @@ def static_file(result: Mapping) -> str:
 def mturk_csv(results: Sequence[Mapping]) -> bytes:
     """The requester site's CSV: a column a trial, sorted as text; Pacific time; rows without Approve and Reject."""
     longest = max(len(result["trials"]) for result in results)
-    answers = sorted(f"Answer.{name}" for name in ("form", *(f"trial{place + 1}" for place in range(longest))))
+    trials = [f"trial{place + 1}" for place in range(longest)]
+    answers = sorted(f"Answer.{name}" for name in ("form", "simulated", *trials))
     header = [*_BEFORE, "SubmitTime", *answers, "Approve", "Reject"]
     rows = []
     for result in results:
         fields = {f"Answer.trial{place + 1}": json.dumps(trial) for place, trial in enumerate(result["trials"])}
         fields["Answer.form"] = str(result["form"])
+        fields["Answer.simulated"] = json.dumps(result["simulated"])
         time = _finished(result).astimezone(_PACIFIC).strftime("%a %b %d %H:%M:%S PDT %Y")
         before = _columns(result, time, worker=result["rater"])
         rows.append([*before.values(), time, *(fields.get(name, "") for name in answers)])
@@ -106,7 +108,7 @@ def mturk_api(results: Sequence[Mapping]) -> str:
 
 def write_database(path: pathlib.Path, results: Sequence[Mapping], study: str) -> None:
     """The study server's database, with every sitting finished."""
-    database = server_database.Database(path, {"study": study, "pilot": "0"})
+    database = server_database.Database(path, {"study": study, "pilot": "0", "simulated": "1"})
     places: collections.Counter = collections.Counter()
     with database.transaction() as connection:
         for result in results:

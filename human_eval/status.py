@@ -32,10 +32,11 @@ class Count:
 def add_options(add) -> None:
     add("--study", required=True, metavar="FOLDER", help="study folder that was published")
     add("--live", action="store_true", help="the real service (the sandbox)")
+    add("--pilot", action="store_true", help="the HITs of the pilot, not those of the study")
 
 
 def run(found: argparse.Namespace) -> None:
-    hits = mturk_hits.published(pathlib.Path(found.study), live=found.live)
+    hits = mturk_hits.published(pathlib.Path(found.study), live=found.live, pilot=found.pilot)
     total: collections.Counter = collections.Counter()
     rows = []
     for count in counts(mturk_service.client(found.live), hits):

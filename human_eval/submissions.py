@@ -59,6 +59,7 @@ class Submission:
       problem: why nothing could be read of it; empty where something was.
       unfinished: what is known of a sitting that was not finished; empty where it was.
       pilot: whether it belongs to a trial run, whose answers never count.
+      simulated: whether `simulate` made it up.
       comment: what the rater wrote at the end.
     """
 
@@ -72,6 +73,7 @@ class Submission:
     problem: str = ""
     unfinished: str = ""
     pilot: bool = False
+    simulated: bool = False
     comment: str = ""
 
 
@@ -79,7 +81,7 @@ def from_result(result: object, **about: str) -> Submission:
     """A submission from the JSON object that the rater page makes.
 
     Args:
-      result: with `trials`, `form`, `rater`, `finished`, `pilot`, `comment`.
+      result: with `trials`, `form`, `rater`, `finished`, `pilot`, `simulated`, `comment`.
       about: `source` and `where`, and `assignment`, `rater`, `submitted` where the service says them: its word counts
         before the page's; also `unfinished`.
     Raises:
@@ -97,6 +99,7 @@ def from_result(result: object, **about: str) -> Submission:
         answers=tuple(_answer(place, trial) for place, trial in enumerate(result["trials"])),
         unfinished=about.get("unfinished", ""),
         pilot=result.get("pilot") is True,
+        simulated=result.get("simulated") is True,
         comment=_text(result.get("comment")).strip()[:_MAX_COMMENT],
     )
 
@@ -124,7 +127,8 @@ def from_fields(fields: Mapping[str, str], **about: str) -> Submission:
     texts = [places.get(at, "").strip() for at in range(1, max(places) + 1)]
     trials = [None if text in UNSET else parse_json(text, about["where"]) for text in texts]
     named = {name: fields.get(name, "") for name in ("form", "rater", "finished", "assignment")}
-    return from_result({**named, "trials": trials}, **about)
+    made_up = fields.get("simulated") == "true"
+    return from_result({**named, "simulated": made_up, "trials": trials}, **about)
 
 
 def from_rater(fields: Mapping[str, str], **about: str) -> Submission:

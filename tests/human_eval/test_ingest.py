@@ -171,8 +171,21 @@ def test_made_up_answers_never_mix_with_real_ones(study_path, rehearsal, tmp_pat
     assert study.main(["ingest", f"--study={study_path}", str(tmp_path / "real.json")]) == 0
     before = (study_path / "private" / "ratings.csv").read_bytes()
     assert study.main(["ingest", f"--study={study_path}", str(rehearsal / "mturk.csv")]) == 2
-    assert "would mix made-up answers" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{rehearsal / 'mturk.csv'}, line 2: would mix made-up answers of `simulate` with real ones" in said
     assert (study_path / "private" / "ratings.csv").read_bytes() == before
+    both = [f"--out={tmp_path / 'new.csv'}", str(rehearsal / "server.sqlite"), str(tmp_path / "real.json")]
+    assert study.main(["ingest", f"--study={study_path}", *both]) == 2
+    said = capsys.readouterr().err
+    assert f"{rehearsal / 'server.sqlite'}, sitting A000001: would mix" in said
+    assert f"(of {tmp_path / 'real.json'})" in said
+
+
+@pytest.mark.parametrize("rater", ["simulated-rater-0001", "simulated", "simulated-rater-"])
+def test_no_name_makes_a_rater_a_made_up_one(rater, study_path, ingested):
+    table, _ = ingested(answers(study_path), answers(study_path, 1, rater))
+    assert {row.source for row in table} == {"static"}
+    assert len({row.rater for row in table}) == 2
 
 
 def test_half_a_surrogate_pair_harms_nothing(study_path, tmp_path, capsys):

@@ -47,9 +47,15 @@ def folder(tmp_path):
     (tmp_path / study_folder.COMPLETED).touch()
     (tmp_path / "mturk" / "questions").mkdir(parents=True)
     for form in design.forms:
-        path = tmp_path / "mturk" / "questions" / f"form-{form.form + 1:04d}.xml"
-        path.write_bytes(mturk_questions.html_question(f"<html>form {form.form}</html>"))
+        write_question(tmp_path, form.form)
     return tmp_path
+
+
+def write_question(folder: pathlib.Path, form: int, *, pilot: bool = False) -> None:
+    about = json.dumps({"pilot": pilot})
+    html = f'<html>form {form}<script type="application/json" id="study">{about}</script></html>'
+    path = folder / "mturk" / "questions" / f"form-{form + 1:04d}.xml"
+    path.write_bytes(mturk_questions.html_question(html))
 
 
 @pytest.fixture
@@ -69,8 +75,8 @@ def run(command: str, folder: pathlib.Path, *options: str) -> int:
     return study.main([command, f"--study={folder}", *paid, *options])
 
 
-def expect_hit(stub, folder, form: int, *, raters: int = 2) -> None:
-    name = f"coltran-study-{study_folder.load_design(folder).study}-form-{form + 1:04d}"
+def expect_hit(stub, folder, form: int, *, raters: int = 2, more: str = "") -> None:
+    name = f"coltran-study-{study_folder.load_design(folder).study}-form-{form + 1:04d}{more}"
     stub.add_response(
         "create_hit_with_hit_type", {"HIT": {"HITId": f"H{form}"}}, hit_parameters(folder, form, name, raters)
     )
@@ -133,6 +139,55 @@ def test_each_form_becomes_one_hit_and_a_second_run_adds_nothing(folder, stub, c
     assert run("publish", folder, "--yes", "--live") == 2  # the live world has HITs of its own
     assert state(folder)["live"]["hits"] == {"0": "H0"}
     assert len(state(folder)["sandbox"]["hits"]) == 3
+
+
+def test_a_pilot_neither_stands_for_the_study_nor_mixes_with_it(folder, stub, capsys):
+    for pilot, more in ((True, "-pilot"), (False, "")):
+        for form in range(3):
+            write_question(folder, form, pilot=pilot)
+        expect_type(stub)
+        for form in range(3):
+            expect_hit(stub, folder, form, more=more)
+        assert run("publish", folder, "--yes") == 0
+        out = capsys.readouterr().out
+        assert out.startswith("pilot: 3 forms" if pilot else "3 forms to publish")
+        assert (f"status --study {folder} --pilot" in out) is pilot
+        assert run("publish", folder, "--yes") == 0
+        assert "0 forms to publish" in capsys.readouterr().out
+    assert set(state(folder)) == {"sandbox", "sandbox-pilot"}
+    for form in range(3):
+        stub.add_response("list_assignments_for_hit", page(f"H{form}", [1]))
+    assert run("fetch", folder, "--pilot") == 0
+    assert (folder / "private" / "mturk_answers_sandbox-pilot.json").exists()
+    assert run("status", folder, "--pilot", "--live") == 2
+    assert "nothing of a pilot is published in the live yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--pilot"]])
+def test_an_export_says_itself_whether_it_is_of_a_pilot(study_path, options, capsys):
+    address = "https://images.example.org/study/"
+    command = ["export", f"--study={study_path}", *options]
+    assert study.main([*command, "--format=mturk", f"--image_url={address}", f"--page_url={address}x.html"]) == 0
+    assert study.main(command) == 0
+    for external in (False, True):
+        assert publish.exported_as_pilot(study_path, external=external) is bool(options)
+    capsys.readouterr()
+    assert run("publish", study_path, "--budget=99", "--external") == 0
+    assert capsys.readouterr().out.startswith("pilot: 3 forms" if options else "3 forms")
+
+
+def test_pages_that_disagree_about_a_pilot_are_not_published(folder, stub, capsys):
+    (folder / "public").mkdir(exist_ok=True)
+    page = '<script type="application/json" id="study">{"pilot":true}</script>'
+    (folder / "public" / "index.html").write_text(page)
+    assert run("publish", folder, "--external") == 2
+    assert "index.html is of a pilot" in capsys.readouterr().err
+    write_question(folder, 1, pilot=True)
+    assert run("publish", folder) == 2
+    assert "form-0002.xml is of a pilot" in capsys.readouterr().err
+    (folder / "mturk" / "questions" / "form-0002.xml").write_text("<html></html>")
+    assert run("publish", folder) == 2
+    assert "form-0002.xml: is no page of `coltran-study export`" in capsys.readouterr().err
 
 
 def test_a_budget_is_kept_before_the_first_call(folder, stub, capsys):

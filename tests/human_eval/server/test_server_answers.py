@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from coltran.errors import UserError
-from human_eval import answer_files, ingest, rater_ids, ratings, server_database, study
+from human_eval import answer_files, ingest, rater_ids, ratings, serve, server_database, study
 
 
 def run(*arguments) -> int:
@@ -56,6 +56,23 @@ def test_finished_sittings_count_and_the_others_are_named(half, listed, capsys):
     before = (rig.folder / "private" / "ratings.csv").read_bytes()
     assert run("ingest", f"--study={rig.folder}", "--format=server", database(rig)) == 0
     assert (rig.folder / "private" / "ratings.csv").read_bytes() == before
+
+
+def test_a_rater_may_be_called_like_a_made_up_one(rig):
+    for name in ("ann", "simulated-rater-0001"):
+        assert rig.enter(name).do_all().status_code == 200
+    assert run("ingest", f"--study={rig.folder}", database(rig)) == 0
+    assert {row.source for row in ratings.read(rig.folder / "private" / "ratings.csv")} == {"server"}
+
+
+def test_a_simulated_database_is_not_served(rig, tmp_path):
+    assert run("simulate", f"--study={rig.folder}", f"--out={tmp_path / 'new'}", "--seed=1", "--raters=2") == 0
+    rig.database.close()
+    shutil.copyfile(tmp_path / "new" / "server.sqlite", database(rig))
+    with pytest.raises(UserError, match="was made for another simulated"):
+        serve.open_database(rig.folder, rig.design, pilot=False)
+    database(rig).unlink()
+    rig.open()
 
 
 def test_turned_sittings_are_no_problem(new_rig, capsys):
@@ -113,9 +130,10 @@ def test_a_pilot_stays_apart(half, kit, capsys):
     assert (private / "pilot_ingest.json").exists()
     kept = [(private / name).read_bytes() for name in ("ratings.csv", "pilot_ratings.csv")]
     capsys.readouterr()
-    for files in ([file, f"--out={private / 'ratings.csv'}"], [database(rig), file]):
+    for odd, files in ((file, [file, f"--out={private / 'ratings.csv'}"]), (database(rig), [database(rig), file])):
         assert run("ingest", f"--study={rig.folder}", *files) == 2
-        assert "would mix a pilot's answers with the study's" in capsys.readouterr().err
+        assert f"{odd}, sitting" in (said := capsys.readouterr().err)
+        assert "would mix a pilot's answers with the study's" in said
     assert [(private / name).read_bytes() for name in ("ratings.csv", "pilot_ratings.csv")] == kept
     pilot.database.close()
 

@@ -287,6 +287,10 @@ def test_progress_page(rig):
     response = rig.client.get("/organizer", query_string={"token": rig.token})
     assert response.status_code == 200
     text = response.text
+    rows = re.findall(r"<tr><td>(.*?)</td><td>.*?</td><td>(.*?)</td>", text)
+    assert [int(number) for number, _ in rows] == list(range(1, 7))
+    assert [int(number) for number, done in rows if done == "1"] == [page.form + 1]
+    assert "* counted from 1, as in file names and ?form=" in text
     assert "1 of 12 sittings are finished, 1 are running, 0 have expired" in text
     assert "each pair has 0 to 1 ratings" in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; =1+1" in text
@@ -302,11 +306,12 @@ def test_progress_page(rig):
 
 
 def test_the_log_names_nobody(rig):
-    rig.enter("Ann Secret").do_all(comment="my mail is ann@example.org")
+    page = rig.enter("Ann Secret")
+    page.do_all(comment="my mail is ann@example.org")
     rig.visit("")
     log = (rig.folder / "private" / "server.log").read_text()
-    assert "handed out" in log
-    assert "finished" in log
+    assert f"form {page.form + 1} handed out" in log
+    assert f"form {page.form + 1} finished" in log
     for word in ("Ann", "Secret", "example.org", "127.0.0.1", rig.token):
         assert word not in log
     assert (rig.folder / "private" / "server.log").stat().st_mode & 0o777 == 0o600

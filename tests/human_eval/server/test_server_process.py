@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pytest
 
-from human_eval import ratings, server_database, server_tokens, study
+from human_eval import ratings, server_access, server_database, server_tokens, study
 
 PATIENCE = 120  # seconds until a test gives up; nothing else hangs on the clock
 
@@ -98,7 +98,7 @@ def test_start_refusals_and_end(new_process, kit, tmp_path):
 )
 def test_wrong_options_get_one_line(options, message, kit, tmp_path, capsys):
     folder = kit.write_study(tmp_path / "study", kit.make_design(images=2, block=2, samples=1))
-    assert study.main(["serve", f"--study={folder}", "--port=1", *options]) == 2
+    assert study.main(["serve", f"--study={folder}", "--port=1", "--access=open", *options]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -108,7 +108,7 @@ def test_no_framework_is_imported(kit, tmp_path):
     folder = kit.write_study(tmp_path / "study", kit.make_design(images=2, block=2, samples=1))
     code = (
         "import sys\nfrom human_eval import study\n"
-        f"study.main(['serve', '--study={folder}', '--host=203.0.113.9'])\n"
+        f"study.main(['serve', '--study={folder}', '--host=203.0.113.9', '--access=open'])\n"
         "print(*sorted({name.split('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -137,6 +137,40 @@ def test_invitations_are_added_and_let_in(new_rig, capsys):
     study.main(["serve", f"--study={rig.folder}", "--invitations=1"])
     newest = path.read_text().splitlines()[-1].split(",")[1]
     assert rig.enter("", invitation=newest).trials  # while the server runs
+
+
+def test_a_spreadsheets_zeros_make_nobody_new(new_rig):
+    rig = new_rig("--access=invitation")
+    path = server_access.invite(rig.folder, 2, "https://study.example.org")
+    token = path.read_text().splitlines()[2].split(",")[1]
+    first = rig.enter("", invitation=token)
+    path.write_text(path.read_text().replace("\n000", "\n"))
+    assert path.read_text().splitlines()[2].startswith("2,")
+    assert rig.enter("", invitation=token).form == first.form
+    assert rig.rows("SELECT rater FROM sittings") == [("invitation-0002",)]
+
+
+def test_no_token_begins_like_a_formula(tmp_path, monkeypatch):
+    drawn = iter(["-SUM(A1)", "--", "good"])
+    monkeypatch.setattr(server_access.secrets, "token_urlsafe", lambda _: next(drawn))
+    path = server_access.invite(tmp_path, 1, "https://x")
+    assert path.read_text().splitlines()[1] == "0001,good,https://x/?invitation=good"
+
+
+def test_no_server_without_invitations(kit, tmp_path, capsys):
+    folder = kit.write_study(tmp_path / "study", kit.make_design(images=2, block=2, samples=1))
+    for text in (None, "number,token,link\n"):
+        if text:
+            (folder / "private" / "invitations.csv").write_text(text)
+        assert study.main(["serve", f"--study={folder}", "--host=203.0.113.9"]) == 2
+        error = capsys.readouterr().err
+        assert error == "coltran-study: no invitations yet: run with --invitations N, or --access open\n"
+    warning = "warning: their links point to this machine only"
+    for more, warned in (([], True), (["--url=https://study.example.org"], False), (["--host=203.0.113.9"], False)):
+        assert study.main(["serve", f"--study={folder}", "--invitations=1", *more]) == 0
+        assert (warning in capsys.readouterr().out) is warned
+    assert study.main(["serve", f"--study={folder}", "--host=203.0.113.9"]) == 2
+    assert "cannot listen there" in capsys.readouterr().err
 
 
 class Browser:

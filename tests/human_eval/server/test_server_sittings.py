@@ -1,12 +1,14 @@
 """Who gets which form: leases, images met before, counts, and the balance of orders."""
 
 import collections
+import contextlib
 import random
+import sqlite3
 
 import pytest
 
 from coltran.errors import UserError
-from human_eval import forms, serve, server_sittings
+from human_eval import forms, serve, server_sittings, study
 
 
 def outcome(rig, rater: str, **more) -> str:
@@ -34,6 +36,17 @@ def test_after_the_end_the_next_form_is_offered_not_forced(rig):
     text = rig.visit("ann").text
     assert '<a href="/?rater=ann&amp;another=1">' in text
     assert len(rig.rows("SELECT * FROM sittings")) == 1
+
+
+def test_a_reload_after_the_end_takes_no_further_form(new_rig):
+    rig = new_rig("--access=open", images=12, block=4)  # three blocks, so that a third form is left
+    rig.enter("ann").do_all()
+    rig.enter("ann", another="1").do_all()
+    for number in ("1", "0", "3", "", "x", "02"):
+        assert outcome(rig, "ann", another=number) == "Thank you!"
+    assert '<a href="/?rater=ann&amp;another=2">' in rig.visit("ann", another="1").text
+    assert len(rig.rows("SELECT * FROM sittings")) == 2
+    assert rig.enter("ann", another="2").trials
 
 
 def test_an_unfinished_practice_comes_again(rig):
@@ -199,6 +212,20 @@ def test_whoever_was_in_the_pilot_is_refused_in_the_study(rig, kit):
     assert page.answer(0).status_code == 200
     assert rig.client.post("/api/answer", json=page.body(0)).status_code == 403  # a pilot's session is none here
     pilot.database.close()
+
+
+@pytest.mark.parametrize("begin", [b"", b"PRAGMA journal_mode = WAL"])
+def test_a_pilot_database_without_tables_is_an_empty_one(rig, begin):
+    path = rig.folder / "private" / "pilot.sqlite"
+    path.touch()
+    if begin:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute(begin.decode())
+    page = rig.enter("ann")
+    assert page.do_all().status_code == 200
+    assert study.main(["forget", f"--study={rig.folder}", "--rater=ann"]) == 0
+    assert rig.rows("SELECT * FROM sittings") == []
+    serve.open_database(rig.folder, rig.design, pilot=True).close()
 
 
 def test_forms_that_were_added_later_are_handed_out(rig, kit):
