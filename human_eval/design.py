@@ -274,7 +274,11 @@ def report(found: argparse.Namespace, design: StudyDesign) -> None:
     print(cost.describe(design, found))
     out = pathlib.Path(found.out or found.study)
     rows = [("images", design.sources["images"] or out / study_folder.IMAGES), ("answer key", out / study_folder.KEY)]
-    print(cli.table([*rows, ("next", f"coltran-study serve --study {out}, or coltran-study export --study {out}")]))
+    print(
+        cli.table(
+            [*rows, ("next", f"coltran-study export --study {out}, or coltran-study serve --study {out} --access open")]
+        )
+    )
 
 
 def _absolute(path: str) -> str:
