@@ -169,7 +169,8 @@ def test_a_broken_design_is_refused(designed):
 
     design = study_folder.load_design(designed)
     first, *others = design.forms
-    more = dataclasses.replace(first, trials=(*first.trials, first.trials[-1]))
+    rated = next(trial for trial in first.trials if trial.kind == TEST)
+    more = dataclasses.replace(first, trials=(*first.trials, rated))
     fewer = dataclasses.replace(first, raters=4)
     flipped = [
         dataclasses.replace(form, trials=tuple(dataclasses.replace(t, truth_first=True) for t in form.trials))
