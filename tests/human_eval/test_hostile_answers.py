@@ -1,4 +1,4 @@
-"""Files that no service hands out: hostile XML, cut JSON, other tables. One line each; nothing is expanded or guessed."""
+"""Files that no service hands out: hostile XML, cut JSON, other tables. One line each; nothing is expanded."""
 
 import json
 
