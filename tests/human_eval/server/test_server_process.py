@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import functools
 import http.client
 import json
 import os
@@ -37,7 +38,9 @@ class Process:
 
     def start(self, *more: str) -> str:
         """Starts it, waits until it says where it listens, and returns all that it says."""
-        self.process = subprocess.Popen(self.command(*more), stdout=subprocess.PIPE, text=True)
+        # Ctrl-C reaches it even where the tests run in the background of a shell, which ignores that signal.
+        unignore = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        self.process = subprocess.Popen(self.command(*more), stdout=subprocess.PIPE, text=True, preexec_fn=unignore)
         lines = []
         while "database" not in (lines or [""])[-1]:
             lines.append(self.process.stdout.readline())
