@@ -83,6 +83,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """argparse type: a whole number, at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, at least 0, got '{text}'")
+    return int(text)
+
+
 def fraction(text: str) -> float:
     """argparse type: a share from 0 to 1."""
     try:

@@ -84,7 +84,7 @@ def _add_main(parser: argparse.ArgumentParser) -> None:
     add(
         "--keep", type=cli.positive, default=3, metavar="N", help="newest checkpoints; the best is kept too (default 3)"
     )
-    add("--samples", type=_count, default=4, metavar="N", help="validation images drawn at an evaluation (default 4)")
+    add("--samples", type=cli.whole, default=4, metavar="N", help="validation images drawn at evaluations (default 4)")
 
 
 def _add_learning(group: argparse._ArgumentGroup) -> None:
@@ -93,7 +93,7 @@ def _add_learning(group: argparse._ArgumentGroup) -> None:
     add("--optimizer", choices=("rmsprop", "adam"), help="default rmsprop, the paper's")
     add("--learning_rate", type=_number, help="at its highest (default 3e-4; smoke 3e-3)")
     add("--schedule", choices=("constant", "cosine"), help="default constant; cosine ends at 0 at --steps")
-    add("--warmup_steps", type=_count, metavar="STEPS", help="the learning rate rises from 0 (default 0)")
+    add("--warmup_steps", type=cli.whole, metavar="STEPS", help="the learning rate rises from 0 (default 0)")
     add("--clip_norm", type=_number, metavar="NORM", help="shorten longer gradients to this (default 0: off)")
     add("--ema_decay", type=_number, help="of the averaged weights (default 0.999; smoke 0.98)")
     add("--parallel_weight", type=cli.fraction, help="lambda of the parallel head's loss (default 0.01)")
@@ -106,10 +106,16 @@ def _add_computing(group: argparse._ArgumentGroup) -> None:
     add("--accumulate", type=cli.positive, default=1, metavar="N", help="compute a batch in N parts, to save memory")
     add("--remat", action="store_true", help="compute activations again in the backward pass, to save memory")
     add("--shard_parameters", type=cli.positive, default=1, metavar="N", help="split parameters over N devices")
-    add("--max_skipped", type=_count, default=10, metavar="N", help="more bad steps in a row end the run (default 10)")
+    add(
+        "--max_skipped",
+        type=cli.whole,
+        default=10,
+        metavar="N",
+        help="more bad steps in a row end a run (default 10)",
+    )
     add("--coordinator", metavar="HOST:PORT", help="several processes: where process 0 listens")
     add("--processes", type=cli.positive, metavar="N", help="several processes: how many")
-    add("--process", type=_count, metavar="I", help="several processes: which one this is, from 0")
+    add("--process", type=cli.whole, metavar="I", help="several processes: which one this is, from 0")
     add("--distributed", action="store_true", help="several processes: find all that in the environment")
 
 
@@ -136,12 +142,6 @@ def _check(options: Options) -> None:
         raise UserError("--checkpoint goes with --evaluate; training finds its checkpoints in --workdir")
     if options.out and not options.plot:
         raise UserError("--out goes with --plot")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number, at least 0, got '{text}'")
-    return int(text)
 
 
 def _number(text: str) -> float:

@@ -111,7 +111,7 @@ def _pair(rows: list[dict[str, str]], where: str) -> Pair:
         numbers = {column: int(rows[0][column]) for column in ("trial", "form", "sample")}
     except (TypeError, ValueError):
         raise UserError(f"{name}: trial, form and sample must be whole numbers") from None
-    model = rows[0].get("model") or DEFAULT_MODEL
+    model = unescape_formula(rows[0].get("model") or DEFAULT_MODEL)
     return Pair(
         **numbers,
         kind=kind,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Set
 
 from coltran.errors import UserError
 from human_eval import ratings
+from human_eval.spreadsheet import csv_bytes, unescape_formula
 from human_eval.study_folder import private_file
 
 COLUMNS = ("rater", "assignment", "form", "submitted", "comment")
@@ -32,7 +33,7 @@ def read(path: pathlib.Path) -> set[Row]:
     rows = [cells for _, cells in ratings.read_rows(path.read_bytes(), str(path))]
     if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
         raise UserError(f"{path}: is no table of comments (expected the columns {', '.join(COLUMNS)})")
-    return {tuple(map(ratings.unescape_formula, row)) for row in rows[1:]}
+    return {tuple(map(unescape_formula, row)) for row in rows[1:]}
 
 
 def add(path: pathlib.Path, new: Iterable[Row], *, without: Set[str] = frozenset()) -> None:
@@ -40,4 +41,4 @@ def add(path: pathlib.Path, new: Iterable[Row], *, without: Set[str] = frozenset
     rows = read(path) | {row for row in new if row[-1]}
     rows = {row for row in rows if row[0] not in without}
     if rows or path.exists():
-        private_file(path, ratings.csv_bytes(COLUMNS, sorted(rows, key=lambda row: (row[3], row))))
+        private_file(path, csv_bytes(COLUMNS, sorted(rows, key=lambda row: (row[3], row))))

@@ -7,7 +7,7 @@
 The paper's study (section 5.5) is the default: 500 images, 3 samples of each, 5 ratings of every pair. Folders are
 record folders, or folders of PNGs (KEY.png for truths; KEY.png or KEY/SAMPLE.png for colorizations). Every form begins
 with practice and has catch trials (the truth against obviously wrong colors), both from images that are not rated. The
-same seed gives the same design; a self-check prints its counts, and refuses a design that breaks a promise.
+same seed and secret give the same design; a self-check prints its counts, and refuses one that breaks a promise.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def add_options(add) -> None:
         help="colorizations: record folder of coltran-sample, or PNGs; repeat it to compare models",
     )
     add("--out", metavar="FOLDER", help="new study folder, on the local disk")
-    add("--seed", type=int, help="decides on images, forms and orders; write it down")
+    add("--seed", type=int, help="decides on images, and with the secret on forms and orders; write it down")
     add("--images", type=cli.positive, default=500, help="how many images, chosen by hash (500)")
     add("--samples", type=cli.positive, default=3, help="colorizations of each by each model, from 0 up (3)")
     add("--raters", type=cli.positive, default=5, help="ratings of each pair (5)")
     add("--block", type=cli.positive, default=50, help="most rated images a form (50)")
-    add("--practice", type=_count, default=10, help="practice pairs a form, with feedback (10)")
+    add("--practice", type=cli.whole, default=10, help="practice pairs a form, with feedback (10)")
     add("--catch", type=cli.fraction, default=0.1, help="catch trials, as a share of a form's rated pairs (0.1)")
     add("--image", choices=("hi", "lo"), default="hi", help="which resolution of records to show (hi)")
     add("--title", default="Which photo has fake colors?", help="the page's title")
@@ -107,7 +107,6 @@ def plan_study(found: argparse.Namespace, secret: bytes) -> tuple[StudyDesign, o
     Args:
       found: the options.
       secret: of the study, without which orders cannot be guessed from trial numbers.
-
     Raises:
       UserError: folders that cannot be read or do not fit together, or too few images.
     """
@@ -284,9 +283,3 @@ def report(found: argparse.Namespace, design: StudyDesign) -> None:
 def _absolute(path: str) -> str:
     """A path that a later top-up finds from any folder."""
     return path if storage.is_gcs(path) else os.path.abspath(path)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number, got '{text}'")
-    return int(text)

@@ -6,7 +6,7 @@ import collections
 import dataclasses
 
 from coltran.errors import UserError
-from human_eval.forms import CATCH, PRACTICE, TEST, Form
+from human_eval.forms import CATCH, PRACTICE, TEST, Form, truth_ahead
 from human_eval.study_folder import StudyDesign
 
 
@@ -45,7 +45,6 @@ def count(design: StudyDesign) -> Counts:
     """Counts a design."""
     kinds = {kind: collections.defaultdict(list) for kind in (TEST, CATCH, PRACTICE)}
     ratings: collections.Counter = collections.Counter()
-    ahead: collections.Counter = collections.Counter()
     numbers: collections.Counter = collections.Counter()
     for form in design.forms:
         for trial in form.trials:
@@ -53,8 +52,6 @@ def count(design: StudyDesign) -> Counts:
             kinds[trial.kind][form.form].append(trial)
             if trial.kind == TEST:
                 ratings[trial.model, trial.key, trial.sample] += form.raters
-                # Flipped in every second sitting: an odd number of them leaves one that is as listed.
-                ahead[trial.model, trial.sample] += (form.raters % 2) * (1 if trial.truth_first else -1)
     rated = {trial.key for trials in kinds[TEST].values() for trial in trials}
     others = {t.key for kind in (CATCH, PRACTICE) for trials in kinds[kind].values() for t in trials}
 
@@ -70,7 +67,9 @@ def count(design: StudyDesign) -> Counts:
         form_sizes=span(TEST),
         twice=tuple((form.form, key) for form in design.forms for key in _shown_twice(form)),
         unbalanced=tuple(form.form for form in design.forms if not _is_balanced(form, design)),
-        truth_first=dict(ahead),
+        truth_first={
+            (model, sample): n for (kind, model, sample), n in truth_ahead(design.forms).items() if kind == TEST
+        },
         mixed=tuple(sorted(rated & others)),
         practice=span(PRACTICE),
         catch=span(CATCH),

@@ -21,6 +21,7 @@ from coltran import cli
 from coltran.errors import UserError
 from human_eval import leak_audit, mturk_questions, page, study_folder
 from human_eval.forms import Form
+from human_eval.spreadsheet import csv_bytes
 from human_eval.study_folder import StudyDesign
 
 FORMATS = ("static", "mturk", "turkle")
@@ -132,7 +133,7 @@ def _mturk(folder, design, secret, texts, images, found) -> list[tuple[str, obje
 def _batch(out: pathlib.Path, mode: str, design, secret, texts, images, found) -> list[tuple[str, object]]:
     """A batch CSV and its template, in Mechanical Turk's format."""
     rows = [(form.form, task_text(secret, form)) for form in design.forms]
-    _write(out / "batch.csv", study_folder.table(BATCH_COLUMNS, rows))
+    _write(out / "batch.csv", csv_bytes(BATCH_COLUMNS, rows))
     html = page.render(
         texts,
         mode=mode,

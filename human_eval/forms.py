@@ -13,7 +13,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -155,6 +155,18 @@ def make_form(
         for (kind, key, variant), truth_first in order.arrange(part)
     ]
     return Form(form=form, raters=raters, trials=tuple(trials))
+
+
+def truth_ahead(planned: Iterable[Form]) -> collections.Counter:
+    """By kind, model and sample: how many more ratings have the truth first than second.
+
+    Every second sitting of a form is flipped, so an odd number of them leaves one that is as listed.
+    """
+    ahead: collections.Counter = collections.Counter()
+    for form in planned:
+        for trial in form.trials:
+            ahead[trial.kind, trial.model, trial.sample] += form.raters % 2 * (1 if trial.truth_first else -1)
+    return ahead
 
 
 class Order:

@@ -63,12 +63,7 @@ def remove_strangers(folder: pathlib.Path, design: StudyDesign) -> None:
     if design.sources["images"] or not images.is_dir():
         return
     secret = (folder / study_folder.SECRET).read_bytes()
-    known = {
-        opaque_files.opaque_name(secret, trial.trial, role)
-        for form in design.forms
-        for trial in form.trials
-        for role in opaque_files.ROLES
-    }
+    known = {name for _, pair in study_folder.image_pairs(secret, design.forms) for name in pair}
     for path in images.iterdir():
         if path.name not in known and _OPAQUE.fullmatch(path.name):
             path.unlink()
@@ -98,8 +93,7 @@ def _unequal_files(folder: pathlib.Path, design: StudyDesign, secret: bytes) -> 
     images = str(design.sources["images"] or folder / study_folder.IMAGES)
     sizes = dict(storage.list_files(images)) if storage.is_folder(images) else {}
     known: set[str] = set()
-    for trial in (trial for form in design.forms for trial in form.trials):
-        pair = [opaque_files.opaque_name(secret, trial.trial, role) for role in opaque_files.ROLES]
+    for trial, pair in study_folder.image_pairs(secret, design.forms):
         known.update(pair)
         missing = [name for name in pair if name not in sizes]
         if missing:

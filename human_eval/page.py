@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from coltran.errors import UserError
 
-MODES = ("static", "mturk", "turkle", "server")
 _MARK = re.compile(r"/\*STYLE\*/|/\*PROGRAM\*/|/\*STUDY\*/|<!--(?:TITLE|CONSENT|INSTRUCTIONS|SERVICE)-->")
 _MAX_TEXT = 20_000  # bytes; a question of Mechanical Turk holds 65,535 in all
 

@@ -54,17 +54,21 @@ def write_images(
             for number, source in enumerate((truth, *models))
             if wanted[source.model]
         ]
-        means = (
+        by_image = (
             read
             | "All" >> beam.Flatten()
             | "Encode" >> beam.FlatMap(_encoded, wanted[WRONG_COLORS])
             | "By image" >> beam.GroupByKey()
-            | "Write" >> beam.FlatMap(_write_trials, dict(trials), secret, images)
-            | "Mean by model" >> beam.combiners.Mean.PerKey()
-            | "As one" >> beam.combiners.ToDict()
         )
+        _ = by_image | "Write" >> beam.Map(_write_trials, dict(trials), secret, images)
         if luma:
-            _ = means | "Note" >> beam.Map(_note, luma)
+            _ = (
+                by_image
+                | "Luma" >> beam.FlatMap(_luma_differences)
+                | "Mean by model" >> beam.combiners.Mean.PerKey()
+                | "As one" >> beam.combiners.ToDict()
+                | "Note" >> beam.Map(_note, luma)
+            )
 
     total = 2 * sum(len(form.trials) for form in forms)
     if storage.is_gcs(images) or not beam_options.is_local(options):
@@ -86,7 +90,7 @@ def _encoded(read: tuple[str, Variant, np.ndarray], wrong: set[tuple[str, int]])
 
 def _write_trials(
     grouped: tuple[str, Iterable[tuple[Variant, bytes]]], trials: Mapping[str, list[Trial]], secret: bytes, images: str
-) -> Iterator[tuple[str, float]]:
+) -> None:
     key, found = grouped[0], dict(grouped[1])
     for trial in trials[key]:
         names = {"truth": _TRUTH, "colorized": Variant(model=trial.model, sample=trial.sample)}
@@ -97,7 +101,12 @@ def _write_trials(
         for role, data in zip(opaque_files.ROLES, pair, strict=True):
             name = opaque_files.opaque_name(secret, trial.trial, role)
             storage.write_bytes(storage.join(images, name), data, durable=False)
-    for variant in {Variant(model=t.model, sample=t.sample) for t in trials[key] if t.model != WRONG_COLORS}:
+
+
+def _luma_differences(grouped: tuple[str, Iterable[tuple[Variant, bytes]]]) -> Iterator[tuple[str, float]]:
+    """(model, mean absolute difference from the truth in luma) of each colorization of an image."""
+    found = dict(grouped[1])
+    for variant in found.keys() - {_TRUTH, _WRONG}:
         truth, colorized = (luma_of(opaque_files.decode(found[name])) for name in (_TRUTH, variant))
         yield variant.model, float(np.abs(truth - colorized).mean())
 

@@ -13,7 +13,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
 from coltran.errors import UserError
-from human_eval.spreadsheet import escape_formula, unescape_formula
+from human_eval.spreadsheet import csv_bytes, unescape_formula
 from human_eval.study_folder import private_file
 
 KINDS = ("test", "catch", "practice")
@@ -91,21 +91,6 @@ def to_csv(ratings: Iterable[Rating]) -> bytes:
     return csv_bytes(list(_READERS), ([getattr(rating, name) for name in _READERS] for rating in ratings))
 
 
-def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
-    """A CSV file whose texts no spreadsheet runs; None is an empty cell, a bool `true` or `false`."""
-    buffer = io.StringIO()
-    write, write_quoted = (
-        csv.writer(buffer, lineterminator="\n", quoting=quoting).writerow
-        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
-    )
-    write(columns)
-    for row in rows:
-        cells = [_cell(value) for value in row]
-        # The csv module reads a bare carriage return as a line's end, but does not quote it by itself.
-        (write_quoted if any("\r" in cell for cell in cells) else write)(cells)
-    return buffer.getvalue().encode("utf-8", "surrogatepass")
-
-
 def from_csv(data: bytes, where: str) -> list[Rating]:
     """The ratings of a CSV file that `to_csv` wrote, perhaps edited since.
 
@@ -145,16 +130,6 @@ def read(path: str | pathlib.Path) -> list[Rating]:
 def write(path: str | pathlib.Path, ratings: Iterable[Rating]) -> None:
     """Writes the table so that only its owner can read it: it says which images are real."""
     private_file(pathlib.Path(path), to_csv(ratings))
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return escape_formula(value)
-    return repr(value)
 
 
 def _optional(read: Callable[[str], object]) -> Callable[[str], object]:

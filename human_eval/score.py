@@ -23,6 +23,7 @@ from coltran.errors import UserError
 from human_eval import answer_key, exclusions, ratings
 from human_eval.answer_key import AnswerKey
 from human_eval.ratings import PLACES, Rating
+from human_eval.spreadsheet import csv_bytes
 
 TOP_UP_COLUMNS = ("study", "trial", "form", "model", "key", "sample", "ratings", "missing")
 
@@ -86,9 +87,9 @@ def write_all(found: argparse.Namespace, judged: Sequence[Rating], rules, key: A
     out.mkdir(parents=True, exist_ok=True)
     files = {
         "score.json": json.dumps(finite(results), indent=1, sort_keys=True, allow_nan=False).encode() + b"\n",
-        "scores.csv": ratings.csv_bytes(*score_rows(results)),
+        "scores.csv": csv_bytes(*score_rows(results)),
         "ratings_used.csv": ratings.to_csv(judged),
-        "top_up.csv": ratings.csv_bytes(TOP_UP_COLUMNS, short),
+        "top_up.csv": csv_bytes(TOP_UP_COLUMNS, short),
         "report.html": score_report.report(results, judged, key, found.study),
     }
     for name, data in files.items():

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 
 from coltran.errors import UserError
 from human_eval import rater_ids, server_database
-from human_eval.study_folder import private_file, table
+from human_eval.spreadsheet import csv_bytes
+from human_eval.study_folder import private_file
 
 PROLIFIC, INVITATION, OPEN = "prolific", "invitation", "open"
 INVITATIONS = pathlib.PurePath("private", "invitations.csv")
@@ -104,7 +105,7 @@ def invite(study: pathlib.Path, count: int, url: str) -> pathlib.Path:
         while token.startswith("-"):  # a spreadsheet would take it for a formula
             token = secrets.token_urlsafe(16)
         rows.append({"number": f"{number:04d}", "token": token, "link": f"{url.rstrip('/')}/?invitation={token}"})
-    private_file(path, table(_COLUMNS, ([row[column] for column in _COLUMNS] for row in rows)))
+    private_file(path, csv_bytes(_COLUMNS, ([row[column] for column in _COLUMNS] for row in rows)))
     return path
 
 

@@ -25,7 +25,7 @@ from human_eval.server_access import Access, StrangerError
 from human_eval.server_database import Database
 from human_eval.server_limits import Limit
 from human_eval.server_sittings import RefusedError, Sitting, Sittings, trials_of
-from human_eval.study_folder import IMAGES, StudyDesign, listed_pair, public_form
+from human_eval.study_folder import IMAGES, StudyDesign, image_pairs, public_form
 
 MAX_BODY = 64 << 10
 
@@ -74,9 +74,7 @@ def make_app(server: Server) -> flask.Flask:
     log = logging.getLogger(server_log.NAME)
     forms = {form.form: form for form in server.design.forms}
     folder = str(server.design.sources.get("images") or server.study / IMAGES)
-    images = frozenset(
-        name for form in forms.values() for trial in form.trials for name in listed_pair(server.secret, trial)
-    )
+    images = frozenset(name for _, pair in image_pairs(server.secret, server.design.forms) for name in pair)
 
     @functools.lru_cache(maxsize=256)
     def handed_out(form: int, flipped: bool) -> dict[int, list[str]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+from collections.abc import Iterable, Sequence
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")  # what a spreadsheet runs, behind any number of our apostrophes
 _ESCAPED = re.compile(r"'+[=+\-@\t\r\n]")
@@ -16,3 +19,28 @@ def escape_formula(text: str) -> str:
 def unescape_formula(cell: str) -> str:
     """The text of a cell that `escape_formula` made."""
     return cell[1:] if _ESCAPED.match(cell) else cell
+
+
+def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
+    """A CSV file whose texts no spreadsheet runs; None is an empty cell, a bool `true` or `false`."""
+    buffer = io.StringIO()
+    write, write_quoted = (
+        csv.writer(buffer, lineterminator="\n", quoting=quoting).writerow
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+    write(columns)
+    for row in rows:
+        cells = [_cell(value) for value in row]
+        # The csv module reads a bare carriage return as a line's end, but does not quote it by itself.
+        (write_quoted if any("\r" in cell for cell in cells) else write)(cells)
+    return buffer.getvalue().encode("utf-8", "surrogatepass")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return escape_formula(value)
+    return repr(value)

@@ -10,21 +10,19 @@ public/index.html, public/batch.csv, mturk/, turkle/     what `export` wrote
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
-import io
 import json
 import os
 import pathlib
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from coltran.errors import UserError
 from coltran.record_folder import COMPLETED
 from human_eval.forms import PRACTICE, Form, Trial
 from human_eval.opaque_files import ROLES, opaque_name
-from human_eval.spreadsheet import escape_formula
+from human_eval.spreadsheet import csv_bytes
 
 KEY_COLUMNS = ("file", "role", "form", "trial", "key", "sample", "model", "kind")
 DESIGN = pathlib.PurePath("private", "design.json")
@@ -131,6 +129,11 @@ def listed_pair(secret: bytes, trial: Trial) -> list[str]:
     return names if trial.truth_first else names[::-1]
 
 
+def image_pairs(secret: bytes, forms: Sequence[Form]) -> Iterator[tuple[Trial, list[str]]]:
+    """Every trial with its two file names, in the order of the design."""
+    return ((trial, listed_pair(secret, trial)) for form in forms for trial in form.trials)
+
+
 def public_form(secret: bytes, form: Form, *, flipped: bool = False) -> dict[str, object]:
     """What a page gets to know of a form.
 
@@ -154,24 +157,15 @@ def public_form(secret: bytes, form: Form, *, flipped: bool = False) -> dict[str
 def key_csv(secret: bytes, forms: Sequence[Form]) -> bytes:
     """The private answer key: one row an image file, by file name."""
     rows = [
-        (opaque_name(secret, t.trial, role), role, form.form, t.trial, escape_formula(t.key), t.sample, t.model, t.kind)
+        (opaque_name(secret, t.trial, role), role, form.form, t.trial, t.key, t.sample, t.model, t.kind)
         for form in forms
         for t in form.trials
         for role in ROLES
     ]
-    return table(KEY_COLUMNS, sorted(rows))
+    return csv_bytes(KEY_COLUMNS, sorted(rows))
 
 
 def level_times(folder: pathlib.Path) -> None:
     """Gives every file and folder below a folder one and the same time stamp."""
     for path in folder.rglob("*"):
         os.utime(path, (_SAME_TIME, _SAME_TIME))
-
-
-def table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
-    """A CSV file."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return buffer.getvalue().encode()

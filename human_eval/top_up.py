@@ -15,6 +15,7 @@ from coltran.errors import UserError
 from human_eval import forms, ratings, study_folder
 from human_eval.forms import CATCH, PRACTICE, TEST, WRONG_COLORS, Form, Variant
 from human_eval.ratings import Rating
+from human_eval.spreadsheet import unescape_formula
 from human_eval.study_folder import StudyDesign
 
 Need = Mapping[tuple[str, str, int], int]
@@ -73,7 +74,7 @@ def read_needs(path: str, design: StudyDesign) -> dict[tuple[str, str, int], int
         raise UserError(f"{path}: expected the columns study, model, key, sample and missing, as `score` writes them")
     needed: dict[tuple[str, str, int], int] = {}
     for line, cells in rows:
-        row = {name: ratings.unescape_formula(cell) for name, cell in zip(header, cells, strict=False)}
+        row = {name: unescape_formula(cell) for name, cell in zip(header, cells, strict=False)}
         try:
             pair, missing = (row["model"], row["key"], int(row["sample"])), int(row["missing"])
         except (KeyError, ValueError):
@@ -123,10 +124,7 @@ def plan(design: StudyDesign, needed: Need, *, block: int, seeds: Sequence[int])
         left[key] += [(model, sample)] * missing
     first = max(trial.trial for form in design.forms for trial in form.trials) + 1
     numbers = itertools.count(first)
-    ahead: collections.Counter = collections.Counter()
-    for trial, odd in ((trial, form.raters % 2) for form in design.forms for trial in form.trials):
-        ahead[trial.kind, trial.model, trial.sample] += odd * (1 if trial.truth_first else -1)
-    order = forms.Order(np.random.default_rng([*seeds, first]), ahead)
+    order = forms.Order(np.random.default_rng([*seeds, first]), forms.truth_ahead(design.forms))
     old = design.forms[0].trials
     practice = [(PRACTICE, t.key, Variant(model=t.model, sample=t.sample)) for t in old if t.kind == PRACTICE]
     catch = sorted({t.key for form in design.forms for t in form.trials if t.kind == CATCH})

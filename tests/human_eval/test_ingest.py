@@ -8,7 +8,7 @@ import json
 import pytest
 
 from coltran.errors import UserError
-from human_eval import answer_files, answer_key, ingest, rater_ids, ratings, study, submissions
+from human_eval import answer_files, answer_key, ingest, rater_ids, ratings, spreadsheet, study, submissions
 
 
 def answers(study_path, form=0, rater="ann", *, calls="colorized", finished="2026-06-01T10:00:00.000Z") -> dict:
@@ -82,7 +82,7 @@ def test_a_key_with_its_roles_swapped_turns_every_answer(study_path, ingested):
     swap = {"truth": "colorized", "colorized": "truth"}
     rows = list(csv.DictReader(io.StringIO(path.read_text())))
     path.write_bytes(
-        ratings.csv_bytes(list(rows[0]), [[swap.get(cell, cell) for cell in row.values()] for row in rows])
+        spreadsheet.csv_bytes(list(rows[0]), [[swap.get(cell, cell) for cell in row.values()] for row in rows])
     )
     assert {row.fooled for row in ingested(result)[0]} == {True}
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coltran.errors import UserError
-from human_eval import ratings
+from human_eval import ratings, spreadsheet
 from human_eval.ratings import Rating
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.from_regex(r"'*[=+\-@\t\r\n].*", fullmatch=True)
@@ -34,9 +34,9 @@ def test_what_is_written_is_read_and_no_cell_is_a_formula(table):
 
 
 def test_a_formula_stands_behind_an_apostrophe():
-    assert ratings.escape_formula('=HYPERLINK("x")') == '\'=HYPERLINK("x")'
-    assert ratings.escape_formula("'=1") == "''=1"  # so that reading it back does not lose the apostrophe
-    assert ratings.escape_formula("it's") == "it's"
+    assert spreadsheet.escape_formula('=HYPERLINK("x")') == '\'=HYPERLINK("x")'
+    assert spreadsheet.escape_formula("'=1") == "''=1"  # so that reading it back does not lose the apostrophe
+    assert spreadsheet.escape_formula("it's") == "it's"
 
 
 GOOD = Rating(
