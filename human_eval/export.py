@@ -13,6 +13,7 @@ audit runs at the end. Our own server (`coltran-study serve`) needs no export.
 from __future__ import annotations
 
 import argparse
+import functools
 import pathlib
 import shutil
 from urllib.parse import urlsplit
@@ -59,9 +60,15 @@ def run(found: argparse.Namespace) -> None:
         _check_url("--page_url", found.page_url)
     texts = page.read_texts(found.title or design.title, found.consent, found.instructions)
     secret = study_folder.load_secret(folder / study_folder.SECRET)
-    written = {"static": _static, "mturk": _mturk, "turkle": _turkle}[found.format](
-        folder, design, secret, texts, images, found
+    render = functools.partial(
+        page.render, texts, study=design.study, side=design.side, images=images, pilot=found.pilot
     )
+    if found.format == "static":
+        written = _static(folder, design, secret, render)
+    else:
+        written = _batch(_fresh(folder / found.format), found.format, design, secret, render)
+    if found.format == "mturk":
+        written += _questions(folder / found.format, design, secret, render, found.page_url)
     study_folder.level_times(folder / "public")
     leak_audit.refuse_leaks(folder, design)
     trials = sum(len(form.trials) for form in design.forms)
@@ -88,62 +95,35 @@ def _check_url(flag: str, url: str) -> None:
         raise UserError(f"{flag} {url}: expected an address such as https://images.example.org/study/")
 
 
-def _static(folder, design, secret, texts, images, found) -> list[tuple[str, object]]:
+def _static(folder: pathlib.Path, design: StudyDesign, secret: bytes, render) -> list[tuple[str, object]]:
     forms = [study_folder.public_form(secret, form) for form in design.forms]
-    html = page.render(
-        texts, mode="static", study=design.study, side=design.side, forms=forms, images=images, pilot=found.pilot
-    )
     path = folder / "public" / "index.html"
-    _write(path, html)
+    _write(path, render(mode="static", forms=forms))
     return [
         ("rater page", f"{path} (?form=2&rater=NAME opens a form)"),
         ("images", design.sources["images"] or folder / study_folder.IMAGES),
     ]
 
 
-def _turkle(folder, design, secret, texts, images, found) -> list[tuple[str, object]]:
-    return _batch(_fresh(folder / "turkle"), "turkle", design, secret, texts, images, found)
-
-
-def _mturk(folder, design, secret, texts, images, found) -> list[tuple[str, object]]:
-    out = _fresh(folder / "mturk")
-    written = _batch(out, "mturk", design, secret, texts, images, found)
+def _questions(
+    out: pathlib.Path, design: StudyDesign, secret: bytes, render, page_url: str | None
+) -> list[tuple[str, object]]:
+    """Mechanical Turk's question XML, one a form."""
     for form in design.forms:
-        shown = study_folder.public_form(secret, form)
-        html = page.render(
-            texts,
-            mode="mturk",
-            study=design.study,
-            side=design.side,
-            forms=[shown],
-            images=images,
-            pilot=found.pilot,
-            service=_QUESTION,
-        )
+        html = render(mode="mturk", forms=[study_folder.public_form(secret, form)], service=_QUESTION)
         _write(out / "questions" / f"form-{form.form + 1:04d}.xml", mturk_questions.html_question(html.decode()))
-        if found.page_url:
-            question = mturk_questions.external_question(found.page_url, form.form)
+        if page_url:
+            question = mturk_questions.external_question(page_url, form.form)
             _write(out / "external" / f"form-{form.form + 1:04d}.xml", question)
-    written.append(("questions", f"{out / 'questions'} (HTMLQuestion, one a form)"))
-    if found.page_url:
-        written.append(("", f"{out / 'external'} (ExternalQuestion, one a form)"))
-    return written
+    written = [("questions", f"{out / 'questions'} (HTMLQuestion, one a form)")]
+    return written + ([("", f"{out / 'external'} (ExternalQuestion, one a form)")] if page_url else [])
 
 
-def _batch(out: pathlib.Path, mode: str, design, secret, texts, images, found) -> list[tuple[str, object]]:
+def _batch(out: pathlib.Path, mode: str, design: StudyDesign, secret: bytes, render) -> list[tuple[str, object]]:
     """A batch CSV and its template, in Mechanical Turk's format."""
     rows = [(form.form, task_text(secret, form)) for form in design.forms]
     _write(out / "batch.csv", csv_bytes(BATCH_COLUMNS, rows))
-    html = page.render(
-        texts,
-        mode=mode,
-        study=design.study,
-        side=design.side,
-        forms=[],
-        images=images,
-        pilot=found.pilot,
-        service=_TASK,
-    )
+    html = render(mode=mode, forms=[], service=_TASK)
     _write(out / "template.html", mturk_questions.as_template(html.decode(), BATCH_COLUMNS))
     raters = sorted({form.raters for form in design.forms})
     return [

@@ -392,3 +392,11 @@ def test_images_go_to_cloud_storage(bucket, arguments, designed, tmp_path, capsy
     storage.remove(f"{images}/{next(iter(public_files(designed)))}")
     assert study.main(["export", f"--study={out}", "--image_url=https://storage.example.org/study/images/"]) == 2
     assert "no file" in capsys.readouterr().err
+
+
+def test_a_model_named_like_a_formula(truth_folder, colorized_folder, tmp_path):
+    out = tmp_path / "study"
+    sources = [f"--truth={truth_folder}", f"--colorized=+x={colorized_folder}", "--seed=1"]
+    assert study.main(["design", *sources, *SIZE, f"--out={out}"]) == 0
+    assert {row["model"] for row in read_key(out)} == {"'+x", "wrong_colors"}
+    assert {pair.model for pair in answer_key.load(out).pairs.values()} == {"+x", "wrong_colors"}
