@@ -5,9 +5,9 @@
     python benchmarks/sampling.py --dtypes bfloat16 float32 --batches 1 16 64 256    on a GPU
 
 Random weights, 64x64 and 256x256 pixels. A row's limit is its counted floating-point operations (coltran/flops.py) at
-the rate of a matmul of two 2048 x 2048 matrices, measured right before and after the row; `of limit` is how many times
-longer it took. Every row runs in a process of its own, so that its peak memory is its own. A row's first call compiles;
-`--cold` leaves the disk cache of compiled programs out.
+the rate of a product of two large matrices (coltran/device_rate.py), measured right before and after the row; `of
+limit` is how many times longer it took. Every row runs in a process of its own, so that its peak memory is its own. A
+row's first call compiles; `--cold` leaves the disk cache of compiled programs out.
 
 `--baseline SECONDS` prints, beside each colorizer row, how many times faster that is than SECONDS an image.
 """
@@ -17,31 +17,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import pathlib
-import re
 import subprocess
 import sys
 import tempfile
 import time
 
+from alone import alone, is_shared
+from training import peak_bytes
+
 ROWS = ("colorizer", "encoder", "color_upsampler", "spatial_upsampler")
-
-
-def matmul_rate(dtype: str) -> float:
-    """FLOP/s of the best of some products of two 2048 x 2048 matrices."""
-    import jax
-    import jax.numpy as jnp
-
-    side = 2048
-    left = jnp.ones((side, side), dtype)
-    product = jax.jit(lambda a, b: a @ b)
-    product(left, left).block_until_ready()
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        product(left, left).block_until_ready()
-        times.append(time.perf_counter() - started)
-    return 2 * side**3 / min(times)
 
 
 def program(row: str, batch: int, dtype: str):
@@ -62,6 +46,9 @@ def program(row: str, batch: int, dtype: str):
     gray = rng.integers(0, 256, (batch, side, side), dtype=np.uint8)
     if stage == "colorizer":
         pipeline = ColorizationPipeline(colorizer=network, batch_size=batch)
+        if is_shared():
+            context = pipeline._encode.prepare(gray.astype(np.int32))
+            pipeline._sample.prepare(context, np.zeros((batch, 2), np.uint32))
         if row == "encoder":
             encode = pipeline.encode
             return (lambda: jax.block_until_ready(encode(gray.astype(np.int32)))), flops.encoder(config)
@@ -70,29 +57,34 @@ def program(row: str, batch: int, dtype: str):
         return (lambda: pipeline.colorize(gray, **call)), flops.colorizer_sample(config)
     upsample = UpsamplerProgram(network, batch_size=batch)
     levels = rng.integers(0, config.num_input_levels, (batch, side, side, 3), dtype=np.int32)
+    if is_shared():
+        upsample._program.prepare(levels, gray.astype(np.int32))
     return (lambda: upsample(levels, gray.astype(np.int32))), flops.upsampler_image(config)
 
 
 def measure(row: str, batch: int, dtype: str, seconds: float) -> dict[str, float]:
     """One row, in this process: compile time, seconds an image, FLOPs, matmul rate, peak memory."""
-    rate = matmul_rate(dtype)
+    from coltran.device_rate import matmul_rate
+
     run, flops_per_image = program(row, batch, dtype)
-    started = time.perf_counter()
-    run()
-    first = time.perf_counter() - started
     times = []
-    while not times or sum(times) < seconds:
+    with alone():
         started = time.perf_counter()
         run()
-        times.append(time.perf_counter() - started)
+        first = time.perf_counter() - started
+        rate = matmul_rate(dtype)
+        while not times or sum(times) < seconds:
+            started = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - started)
+        rate = max(rate, matmul_rate(dtype))
     best = min(times)
-    status = pathlib.Path("/proc/self/status").read_text()
     return {
         "compile": max(first - best, 0),
         "seconds": best / batch,
         "flops": flops_per_image,
-        "rate": max(rate, matmul_rate(dtype)),
-        "peak_gb": int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1e6,
+        "rate": rate,
+        "peak_gb": peak_bytes() / 1e9,
     }
 
 
@@ -100,6 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 4, 16])
+    parser.add_argument("--spatial_batches", nargs="+", type=int, default=[1], help="of the spatial upsampler (1)")
     parser.add_argument("--dtypes", nargs="+", choices=("float32", "bfloat16"), default=["float32"])
     parser.add_argument("--seconds", type=float, default=3.0, help="repeat a row for at least so long (3)")
     parser.add_argument("--baseline", type=float, help="seconds an image of another colorizer program")
@@ -114,8 +107,8 @@ def main() -> None:
     print("row                dtype     batch   s/image  images/s   TFLOP  TFLOP/s  of limit  compile  peak GB")
     for dtype in options.dtypes:
         for row in options.rows:
-            # An image of 256x256 is a batch for itself: the sampler takes them one by one.
-            for batch in [1] if row == "spatial_upsampler" else options.batches:
+            # An image of 256x256 is a batch for itself by default: the sampler takes them one by one.
+            for batch in options.spatial_batches if row == "spatial_upsampler" else options.batches:
                 print(_line(row, batch, dtype, options), flush=True)
 
 

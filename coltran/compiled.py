@@ -30,6 +30,12 @@ class Program:
     def __call__(self, *args):
         return self._call(self._parameters, *args)
 
+    def prepare(self, *args):
+        """Compiles for arrays, or shapes, like `args` without running; returns the shapes of the result."""
+        lowered = self._call.lower(self._parameters, *args)
+        lowered.compile()
+        return lowered.out_info
+
 
 def images_at_once(batch_size: int) -> int:
     """How many images a program without a loop over pixels takes: `batch_size`, but on a CPU one.

@@ -76,12 +76,24 @@ class Trainer:
         self.last_bits: dict[str, float] = {}
         self._best, self._saved = start.best, self.step if start.resumed else -1
         self._evaluator = make_evaluator(config, self.placement)
+        self._step_function, self._limit = train_step.make_train_step(config, options, self.placement, self.how), None
         drawn = validation is not None and run.samples > 0 and mesh.is_primary()
         self._grid = SampleGrid(stage, config, validation, run.samples, options.seed) if drawn else None
 
     @property
     def step(self) -> int:
         return int(self.state.step)
+
+    def prepare(self) -> None:
+        """Compiles what `train` will run and measures the device's rate, so that `train` begins at once."""
+        size = self.options.batch_size
+        batch = self.placement.put_batch(self.training.batch(self.placement.rows(size) * 0), size)
+        self._step_function = self._step_function.lower(self.state, batch).compile()
+        self._limit = self._matmul_limit()
+        self.evaluate()
+
+    def _matmul_limit(self) -> float:
+        return device_rate.matmul_rate(self.config.compute_dtype) * self.placement.mesh.size
 
     def train(self) -> bool:
         """Runs up to options.steps. False where SIGTERM ended it early; a checkpoint was saved either way.
@@ -103,16 +115,15 @@ class Trainer:
     def _loop(self, log: TrainingLog | None, writer: CheckpointWriter | None, preemption: Preemption) -> bool:
         """All steps but for what follows the last one. False after SIGTERM."""
         first, steps, size = self.step, self.options.steps, self.options.batch_size
-        step_function = train_step.make_train_step(self.config, self.options, self.placement, self.how)
         rows = self.placement.rows(size)
         batches = inputs.training_batches(
             self.training, size, self.options.seed, first, steps, rows=rows, flip=self.options.flip
         )
-        limit = device_rate.matmul_rate(self.config.compute_dtype) * self.placement.mesh.size if log else 0
+        limit = (self._limit or self._matmul_limit()) if log else 0
         meter = Meter(size, flops.training_example(self.config), limit)
         with contextlib.closing(batches), self._bar(first) as bar:
             for step, batch in enumerate(meter.batches(batches), start=first + 1):
-                self.state, metrics = step_function(self.state, self.placement.put_batch(batch, size))
+                self.state, metrics = self._step_function(self.state, self.placement.put_batch(batch, size))
                 meter.dispatched(metrics["loss"])
                 if step % LOG_EVERY == 0 or step == steps:
                     self._report(step, metrics, meter, log, writer, bar)
