@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 from coltran import cli, storage
 from coltran.errors import UserError
-from coltran.record_folder import COMPLETED, RUN
-from eval.fid_options import PROG, Options, parse, parser
+from coltran.records.folder import COMPLETED, RUN
+from eval.scoring.arguments import PROG, Options, parse, parser
 
 if TYPE_CHECKING:
-    from eval.extractors import Extractor
-    from eval.fid_result import FidResult
-    from eval.fid_rows import Pair, Row
-    from eval.fid_score import SetFeatures
-    from eval.image_sets import ImageSet
+    from eval.features.extractors import Extractor
+    from eval.images.sets import ImageSet
+    from eval.scoring.plan import Pair, Row
+    from eval.scoring.result import FidResult
+    from eval.scoring.score import SetFeatures
 
 RESULT = "fid.json"
 FEATURES, STATISTICS, WORK = "features", "statistics", "_work"
@@ -40,12 +40,14 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
     Raises:
       UserError: for what the user can put right, most of it before any image is read.
     """
-    from eval import fid_job, fid_rows
-    from eval.fid_result import FidResult
-    from pipelines import beam_options, run_lock
+    from eval.scoring import job as fid_job
+    from eval.scoring import plan
+    from eval.scoring.result import FidResult
+    from pipelines.beam import options as beam_options
+    from pipelines.shards import lock as run_lock
 
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
-    rows = fid_rows.plan(options)
+    rows = plan.plan(options)
     extractor = fid_job.shared_extractor(options)
     fingerprint = _fingerprint(rows, extractor, options)
     path = storage.join(options.out, RESULT)
@@ -63,8 +65,10 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
 
 
 def _compute(rows: Sequence[Row], extractor: Extractor, fingerprint: str, options: Options, engine_options):
-    from eval import fid_job, fid_report, fid_score
-    from pipelines import engine
+    from eval.scoring import job as fid_job
+    from eval.scoring import report as fid_report
+    from eval.scoring import score
+    from pipelines.beam import engine
 
     started = time.monotonic()
     pairs = [pair for row in rows for pair in row.pairs]
@@ -78,14 +82,14 @@ def _compute(rows: Sequence[Row], extractor: Extractor, fingerprint: str, option
         with _progress(total, engine_options):
             engine.run_pipeline(lambda pipeline: fid_job.build(pipeline, parts, options, work), engine_options)
     features_seconds = time.monotonic() - started
-    kept = functools.lru_cache(_KEPT_SETS)(lambda identity: fid_score.load_set(sets[identity], extractor, store, work))
+    kept = functools.lru_cache(_KEPT_SETS)(lambda identity: score.load_set(sets[identity], extractor, store, work))
 
     def load(images: ImageSet) -> SetFeatures:
         return kept(images.identity)  # rows share sets without sharing the objects
 
     result = _score(rows, load, extractor, fingerprint, options)
     _write_statistics(rows, load, extractor, options)
-    fid_report.write(options.out, result, rows, [fid_score.extremes(row.pairs[0], load) for row in rows])
+    fid_report.write(options.out, result, rows, [score.extremes(row.pairs[0], load) for row in rows])
     storage.write_bytes(storage.join(options.out, RESULT), result.to_json())
     seconds = time.monotonic() - started
     figures = {"images": total, "seconds_of_features": features_seconds, "seconds": seconds}
@@ -101,7 +105,7 @@ def _distinct(pairs: Sequence[Pair]) -> dict[str, ImageSet]:
 
 
 def _fingerprint(rows: Sequence[Row], extractor: Extractor, options: Options) -> str:
-    from pipelines import shard_job
+    from pipelines.shards import job as shard_job
 
     sets = [[row.name, row.step, [[pair.seed, *_identities(pair)] for pair in row.pairs]] for row in rows]
     made_by = [extractor.name, extractor.weights_sha256, extractor.resize, options.image, options.batch_size]
@@ -137,14 +141,15 @@ def _score(
     fingerprint: str,
     options: Options,
 ) -> FidResult:
-    from eval import fid_result, fid_score
+    from eval.scoring import result as fid_result
+    from eval.scoring import score
 
     results = []
     with cli.progress_bar(sum(len(row.pairs) for row in rows), "scoring", "pairs", delay=2) as bar:
         for row in rows:
             scores = []
             for pair in row.pairs:
-                scores.append(fid_score.score(pair, load, extractor, options.image))
+                scores.append(score.score(pair, load, extractor, options.image))
                 bar.update()
             bits = dict(options.bits).get(row.name)
             results.append(fid_result.row_result(row.name, scores, step=row.step, bits=bits))
@@ -165,7 +170,7 @@ def _write_statistics(
     rows: Sequence[Row], load: Callable[[ImageSet], SetFeatures], extractor: Extractor, options: Options
 ) -> None:
     """statistics/<row>-<seed>.npz of each set, to be given to later runs."""
-    from eval import statistics_files
+    from eval.distances import saved_statistics
 
     written: dict[str, str] = {}
     for row in rows:
@@ -178,7 +183,7 @@ def _write_statistics(
                 written[name] = images.identity
                 summed = load(images)
                 kept = summed.features
-                statistics_files.write(
+                saved_statistics.write(
                     storage.join(options.out, STATISTICS, f"{name}.npz"),
                     summed.merged,
                     about=_about(extractor, images, options.image),
@@ -192,8 +197,9 @@ def _slug(name: str) -> str:
 
 
 def _progress(total: int, engine_options):
-    from eval import fid_job
-    from pipelines import beam_options, engine
+    from eval.scoring import job as fid_job
+    from pipelines.beam import engine
+    from pipelines.beam import options as beam_options
 
     if not beam_options.is_local(engine_options):
         return contextlib.nullcontext()
@@ -202,7 +208,7 @@ def _progress(total: int, engine_options):
 
 
 def _command(argv: Sequence[str] | None) -> None:
-    from eval import fid_result
+    from eval.scoring import result as fid_result
 
     options, beam_arguments = parse(argv)
     finished = storage.exists(storage.join(options.out, COMPLETED))

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from coltran import cli
 from human_eval import mturk_hits, mturk_service
-from human_eval.study_folder import private_file
+from human_eval.folder.layout import private_file
 
 _PAGE = 100
 _STATUSES = ["Submitted", "Approved", "Rejected"]

@@ -11,8 +11,8 @@ import json
 import pathlib
 
 from coltran.errors import UserError
+from human_eval.folder.layout import private_file
 from human_eval.mturk_service import site
-from human_eval.study_folder import private_file
 
 HITS = pathlib.PurePath("private", "mturk_hits.json")
 

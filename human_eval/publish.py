@@ -21,8 +21,10 @@ from collections.abc import Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval import mturk_hits, mturk_questions, mturk_service, study_folder
-from human_eval.forms import Form
+from human_eval import mturk_hits, mturk_service
+from human_eval.design.forms import Form
+from human_eval.folder import layout
+from human_eval.page import mturk_questions
 
 _CENT = decimal.Decimal("0.01")
 _FEE, _FEE_OF_MANY, _MANY = decimal.Decimal("0.2"), decimal.Decimal("0.4"), 10
@@ -76,7 +78,7 @@ def run(found: argparse.Namespace) -> None:
     if found.yes and found.dry_run:
         raise UserError("--yes and --dry_run contradict each other")
     study = pathlib.Path(found.study)
-    design = study_folder.load_design(study)
+    design = layout.load_design(study)
     pilot = exported_as_pilot(study, external=found.external)
     hits = mturk_hits.load(study, live=found.live, pilot=pilot)
     plan = make_plan(study, design.forms, hits.hits, found.reward, "external" if found.external else "questions")

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from coltran.record_folder import RecordFolder, Shard
+from coltran.records.folder import RecordFolder, Shard
 
 
 class ReadRecords(beam.PTransform):
-    """A PCollection of decoded records, as `records.decode` gives them, in no particular order.
+    """A PCollection of decoded records, as `schema.decode` gives them, in no particular order.
 
     Shards, not records, are what is spread over the workers. A worker checks every record's checksum and every shard's
     count, so that a damaged or cut shard fails the job instead of shrinking its result.

@@ -13,8 +13,8 @@ import io
 
 import numpy as np
 
-from coltran import icc
 from coltran.errors import UserError
+from coltran.images import color_profiles
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
@@ -81,7 +81,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SID
         raise ImageRejected("too_small", f"{width}x{height} pixels, the shorter side must be >= {min_side}")
     try:
         ImageOps.exif_transpose(image, in_place=True)
-        converted = icc.to_srgb(image) if profiles else None
+        converted = color_profiles.to_srgb(image) if profiles else None
         rgb = _to_rgb(image if converted is None else converted)
     except Exception as error:  # Pillow's decoders raise many types on damaged data
         raise ImageRejected("truncated", f"{image.format} data is cut or damaged: {error}") from error

@@ -1,7 +1,7 @@
 """Axial self-attention with a learned relative bias, along rows or along columns of an image (paper, sections 3 and 4).
 
-Shape suffixes: see coltran/layers.py. Inside, L is the attended axis and O the other. Keys and values are laid out
-[B, O, N, L, K], so that every head's keys lie side by side: attention from a cache is 5 times faster so on a CPU.
+Shape suffixes: see coltran/networks/layers.py. Inside, L is the attended axis and O the other. Keys and values are laid
+out [B, O, N, L, K], so that every head's keys lie side by side: attention from a cache is 5 times faster so on a CPU.
 """
 
 import math
@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx, struct
 
-from coltran.conditioning import HeadModulation
-from coltran.initializers import Initializer
+from coltran.networks.conditioning import HeadModulation
+from coltran.networks.initializers import Initializer
 
 MASKED = -1e6  # added to the scores of future positions, as the release does
 

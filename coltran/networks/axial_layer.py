@@ -8,10 +8,10 @@ from collections.abc import Callable
 import jax
 from flax import nnx, struct
 
-from coltran.attention import AxialAttention, KeyValueCache
-from coltran.conditioning import ConditionalLayerNorm, modulate, modulation_size
-from coltran.initializers import Initializer
-from coltran.layers import Dense, LayerNorm
+from coltran.networks.attention import AxialAttention, KeyValueCache
+from coltran.networks.conditioning import ConditionalLayerNorm, modulate, modulation_size
+from coltran.networks.initializers import Initializer
+from coltran.networks.layers import Dense, LayerNorm
 
 
 class Conditioning(struct.PyTreeNode):

@@ -1,17 +1,18 @@
 """The colorizer: gray image in, distribution over coarse colors out (paper, sections 4.1 and 4.2; appendix H).
 
-Symbols are coarse colors: 64 r + 8 g + b of 3-bit channels, 0..num_symbols-1. Shape suffixes: coltran/layers.py.
+Symbols are coarse colors: 64 r + 8 g + b of 3-bit channels, 0..num_symbols-1. Shape suffixes:
+coltran/networks/layers.py.
 """
 
 import jax
 import jax.numpy as jnp
 from flax import nnx, struct
 
-from coltran.attention import KeyValueCache
-from coltran.axial_layer import AxialLayer, Conditioning
-from coltran.config import ColorizerConfig
-from coltran.initializers import Initializer
-from coltran.layers import Dense, LayerNorm, PositionEmbedding, precise
+from coltran.networks.attention import KeyValueCache
+from coltran.networks.axial_layer import AxialLayer, Conditioning
+from coltran.networks.config import ColorizerConfig
+from coltran.networks.initializers import Initializer
+from coltran.networks.layers import Dense, LayerNorm, PositionEmbedding, precise
 
 
 class ColorizerLogits(struct.PyTreeNode):

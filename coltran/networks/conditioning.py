@@ -8,15 +8,15 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from coltran.initializers import Initializer
-from coltran.layers import Dense, normalize, precise
+from coltran.networks.initializers import Initializer
+from coltran.networks.layers import Dense, normalize, precise
 
 
 def modulate(z: jax.Array, modulation: jax.Array, kind: str, *, shift_first: bool) -> jax.Array:
     """z [..., K] changed by modulation [..., K or 2K] (paper, table 1, right column).
 
-    `kind` is one of coltran.config.MODULATIONS except `none`. With two halves, `shift_first` says which comes first:
-    the release writes [scale, shift] for attention and layer norm, [shift, scale] for the MLP.
+    `kind` is one of coltran.networks.config.MODULATIONS except `none`. With two halves, `shift_first` says which comes
+    first: the release writes [scale, shift] for attention and layer norm, [shift, scale] for the MLP.
     """
     if kind == "shift":
         return z + modulation

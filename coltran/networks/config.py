@@ -1,7 +1,7 @@
 """What a network is: frozen options for the colorizer and the upsamplers, and their JSON form.
 
 A config holds only what changes the shapes or the function of a network, so a checkpoint that carries its config can be
-rebuilt from it alone. How a network is trained is `coltran.train_options.TrainOptions`.
+rebuilt from it alone. How a network is trained is `coltran.training.options.TrainOptions`.
 """
 
 import dataclasses

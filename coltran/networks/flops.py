@@ -2,15 +2,15 @@
 
 Counted are the matrix products alone (a multiplication and an addition each): projections, attention, MLPs,
 conditioning and heads. Embeddings, an upsampler's mixed ones too, are look-ups, and norms, softmax and sums are a
-percent of the rest. Each product is counted once, as coltran/sampler.py does it: a context is projected once per pixel,
-keys and values are kept.
+percent of the rest. Each product is counted once, as coltran/sampling/sampler.py does it: a context is projected once
+per pixel, keys and values are kept.
 """
 
 from __future__ import annotations
 
-from coltran.conditioning import modulation_size
-from coltran.config import ColorizerConfig, UpsamplerConfig
-from coltran.upsamplers import NUM_CHANNELS
+from coltran.networks.conditioning import modulation_size
+from coltran.networks.config import ColorizerConfig, UpsamplerConfig
+from coltran.networks.upsampler import NUM_CHANNELS
 
 
 def _layer(config: ColorizerConfig | UpsamplerConfig, length: int) -> int:

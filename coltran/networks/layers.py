@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from coltran.initializers import Initializer
+from coltran.networks.initializers import Initializer
 
 _CACHED_VALUES = 1 << 19  # of an array that stays in a processor's cache
 

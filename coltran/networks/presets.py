@@ -5,19 +5,13 @@
 
 from typing import Any
 
-from coltran.config import (
-    ColorizerConfig,
-    NetworkConfig,
-    UpsamplerConfig,
-    refuse_unknown,
-    replace_fields,
-)
 from coltran.errors import UserError
+from coltran.networks.config import ColorizerConfig, NetworkConfig, UpsamplerConfig, refuse_unknown, replace_fields
 
 _COLTRAN_B = {"attention_modulation": "none", "mlp_modulation": "none", "conditional_layer_norm": "none"}
 
 # Paper, section 5.1, and the public configs; docs/networks.md says which figure each variant is from. `low_compute`
-# (appendix D) differs in batch sizes too: coltran/train_options.py.
+# (appendix D) differs in batch sizes too: coltran/training/options.py.
 COLORIZERS: dict[str, dict[str, Any]] = {
     "coltran": {},
     "coltran_b": _COLTRAN_B,

@@ -1,17 +1,17 @@
 """The color and the spatial upsampler: every color channel in parallel (paper, sections 4.3 and 4.4).
 
 Color: 3-bit channels at low resolution -> 8-bit channels. Spatial: an 8-bit image enlarged by pixel repetition -> the
-8-bit image at high resolution. Both see the gray image. Shape suffixes: coltran/layers.py.
+8-bit image at high resolution. Both see the gray image. Shape suffixes: coltran/networks/layers.py.
 """
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from coltran.axial_layer import AxialLayer, Conditioning
-from coltran.config import UpsamplerConfig
-from coltran.initializers import Initializer
-from coltran.layers import Dense, PositionEmbedding, look_up, map_slices, precise
+from coltran.networks.axial_layer import AxialLayer, Conditioning
+from coltran.networks.config import UpsamplerConfig
+from coltran.networks.initializers import Initializer
+from coltran.networks.layers import Dense, PositionEmbedding, look_up, map_slices, precise
 
 NUM_CHANNELS = 3
 

@@ -6,9 +6,11 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
-from coltran import cli, images, photos
+from coltran import cli
 from coltran.errors import UserError
-from coltran.sampling_flags import add_sampling_flags, refuse_equal_samples
+from coltran.images import decoding
+from coltran.photos import recolor
+from coltran.sampling.arguments import add_sampling_flags, refuse_equal_samples
 
 PROG = "coltran-colorize"
 DESCRIPTION = """\
@@ -54,7 +56,7 @@ class Options:
     uncertainty: bool = False
     fit: str = "squeeze"
     format: str = "png"
-    max_pixels: int = images.MAX_PIXELS
+    max_pixels: int = decoding.MAX_PIXELS
     sheet: int = 8
 
     def __post_init__(self) -> None:
@@ -77,12 +79,14 @@ def parser() -> argparse.ArgumentParser:
     add("--uncertainty", action="store_true", help="also write each sample's map of the colorizer's certainty")
     add(
         "--fit",
-        choices=photos.FITS,
+        choices=recolor.FITS,
         default="squeeze",
         help="how the networks see the photo in their square: squeezed, or whole with mirrored margins (squeeze)",
     )
-    add("--format", choices=tuple(photos.FORMATS), default="png", help="of the results (png)")
-    add("--max_pixels", type=cli.positive, default=images.MAX_PIXELS, help="reject larger photos (100 million pixels)")
+    add("--format", choices=tuple(recolor.FORMATS), default="png", help="of the results (png)")
+    add(
+        "--max_pixels", type=cli.positive, default=decoding.MAX_PIXELS, help="reject larger photos (100 million pixels)"
+    )
     add(
         "--sheet",
         type=int,

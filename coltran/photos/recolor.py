@@ -11,7 +11,7 @@ import io
 
 import numpy as np
 
-from coltran import colors, images
+from coltran.images import colors, decoding
 
 FITS = ("squeeze", "pad")
 FORMATS = {"png": "png", "jpeg": "jpg"}  # and their file suffixes
@@ -61,7 +61,7 @@ def gray_inputs(rgb: np.ndarray, size: tuple[int, int], size_hi: tuple[int, int]
         what is left at two sides.
     """
     fitted, box = _fit(rgb, size_hi or size, fit)
-    lo = images.area_resize(fitted, *size)
+    lo = decoding.area_resize(fitted, *size)
     hi = None if size_hi is None else colors.rgb_to_gray(fitted)
     return GrayInputs(lo=colors.rgb_to_gray(lo), hi=hi, box=box)
 
@@ -71,13 +71,13 @@ def _fit(rgb: np.ndarray, size: tuple[int, int], fit: str) -> tuple[np.ndarray, 
         raise ValueError(f"fit: expected one of {FITS}, got '{fit}'")
     height, width = size
     if fit == "squeeze":
-        return images.area_resize(rgb, height, width), (0, 0, width, height)
+        return decoding.area_resize(rgb, height, width), (0, 0, width, height)
     scale = min(height / rgb.shape[0], width / rgb.shape[1])
     rows, columns = (max(1, round(side * scale)) for side in rgb.shape[:2])
     top, left = (height - rows) // 2, (width - columns) // 2
     margins = ((top, height - rows - top), (left, width - columns - left), (0, 0))
     # Mirrored rather than filled: a hard edge would be an object to color.
-    padded = np.pad(images.area_resize(rgb, rows, columns), margins, mode="symmetric")
+    padded = np.pad(decoding.area_resize(rgb, rows, columns), margins, mode="symmetric")
     return padded, (left, top, left + columns, top + rows)
 
 

@@ -11,8 +11,10 @@ import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 
-from coltran import records, storage, tfrecord
+from coltran import storage
 from coltran.errors import UserError
+from coltran.records import framing
+from coltran.records import schema as records
 
 MANIFEST = "manifest.json"
 COMPLETED = "COMPLETED"
@@ -43,7 +45,7 @@ class Manifest:
 
     Attributes:
       schema: `truth` or `colorized`.
-      schema_version: of `coltran.records`.
+      schema_version: of `coltran.records.schema`.
       split: first part of the shards' names.
       sizes: resolution of its pixels.
       features: names of the features that every record has.
@@ -124,14 +126,14 @@ class RecordFolder:
         return storage.join(self.path, shard.name)
 
     def read_shard(self, shard: Shard, names: Sequence[str] | None = None) -> Iterator[dict[str, object]]:
-        """Decoded records of one shard, in file order; see `records.decode`.
+        """Decoded records of one shard, in file order; see `schema.decode`.
 
         Raises:
           UserError: a damaged record, or another number of records than the manifest says.
         """
         count = 0
         with storage.open_read(self.shard_path(shard)) as file:
-            for data in tfrecord.read_frames(file, self.shard_path(shard)):
+            for data in framing.read_frames(file, self.shard_path(shard)):
                 count += 1
                 yield records.decode(self.schema, data, self.sizes, names)
         if count != shard.records:

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from coltran import pixel_codec, tfrecord
 from coltran.errors import UserError
+from coltran.records import framing, pixel_codec
 
 SCHEMA_VERSION = 1
 
@@ -201,7 +201,7 @@ def encode(schema: Schema, values: Mapping[str, object], sizes: Sizes, encoding:
             encoded[feature.name] = _encode_value(feature, values[feature.name], sizes, encoding)
         except ValueError as error:
             raise ValueError(f"record {values[KEY]!r}, feature '{feature.name}': {error}") from error
-    return tfrecord.encode_example(encoded)
+    return framing.encode_example(encoded)
 
 
 def decode(schema: Schema, data: bytes, sizes: Sizes, names: Iterable[str] | None = None) -> dict[str, object]:
@@ -216,7 +216,7 @@ def decode(schema: Schema, data: bytes, sizes: Sizes, names: Iterable[str] | Non
       UserError: not such a record, or a feature that is missing or of another size, by name and key.
     """
     try:
-        example = tfrecord.decode_example(data)
+        example = framing.decode_example(data)
     except ValueError as error:
         raise UserError(f"expected a {schema.name} record, got {error}") from error
     key = example.get(KEY, [b"?"])[0]

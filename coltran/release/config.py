@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from coltran.config import STAGES, ColorizerConfig, NetworkConfig, UpsamplerConfig
 from coltran.errors import UserError
-from coltran.release_names import canonical_names, expected_names, spoken_name
+from coltran.networks.config import STAGES, ColorizerConfig, NetworkConfig, UpsamplerConfig
+from coltran.release.names import canonical_names, expected_names, spoken_name
 
 Shape = tuple[int, ...]
 _CORE = "col_tran_core"

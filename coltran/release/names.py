@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from coltran import parameters
-from coltran.config import ColorizerConfig, NetworkConfig
 from coltran.errors import UserError
+from coltran.networks.config import ColorizerConfig, NetworkConfig
+from coltran.weights import parameters
 
 _NUMBERED = re.compile(
     r"^(dense|layer_normalization|conditional_layer_norm|self_attention_nd|position_embed|factorized_attention)"

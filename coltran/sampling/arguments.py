@@ -1,6 +1,7 @@
 """The flags that coltran-sample and coltran-colorize share: the networks' checkpoints, and how colors are chosen.
 
-Light, for `--help`: the values are those of coltran/sampler.py and coltran/checkpoint.py, which check them again.
+Light, for `--help`: the values are those of coltran/sampling/sampler.py and coltran/weights/checkpoint.py, which check
+them again.
 """
 
 from __future__ import annotations

@@ -19,14 +19,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coltran import checkpoint, colors, images, sampler
-from coltran.colorizer import Colorizer, Context
-from coltran.compiled import Program, UpsamplerProgram, chunks, images_at_once
-from coltran.config import joins_color_and_space
 from coltran.errors import UserError
-from coltran.random_keys import sample_keys
-from coltran.sampler import SamplerOptions
-from coltran.upsamplers import Upsampler
+from coltran.images import colors, decoding
+from coltran.networks.colorizer import Colorizer, Context
+from coltran.networks.config import joins_color_and_space
+from coltran.networks.upsampler import Upsampler
+from coltran.sampling import sampler
+from coltran.sampling.programs import Program, UpsamplerProgram, chunks, images_at_once
+from coltran.sampling.random_keys import sample_keys
+from coltran.sampling.sampler import SamplerOptions
+from coltran.weights import checkpoint
 
 COARSE_BITS = 5  # a coarse level is the value without its 5 lowest bits
 SPATIAL_CHUNK = 1  # images at a time in the spatial upsampler: 256x256 pixels of 512 features are 134 MB each
@@ -278,14 +280,14 @@ def _resized(largest: np.ndarray, fallback: np.ndarray, size: tuple[int, int]) -
     """`fallback` where it has `size` already, else the `largest` gray images resized by area: uint8 [N,*size]."""
     if fallback.shape[1:] == size:
         return fallback
-    return np.stack([images.area_resize(image, *size) for image in largest])
+    return np.stack([decoding.area_resize(image, *size) for image in largest])
 
 
 def _resized_coarse(coarse_NHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Coarse colors resized by area, channel by channel, each to its nearest level: uint16 [N,*size]."""
     if coarse_NHW.shape[1:] == size:
         return coarse_NHW
-    rgb = np.stack([images.area_resize(image, *size) for image in colors.coarse_to_rgb(coarse_NHW)])
+    rgb = np.stack([decoding.area_resize(image, *size) for image in colors.coarse_to_rgb(coarse_NHW)])
     return colors.rgb_to_coarse(rgb + (1 << COARSE_BITS - 1))  # the bottoms of bins, at most 224: no overflow
 
 

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from coltran.upsamplers import Upsampler
+from coltran.networks.upsampler import Upsampler
 
 _WORTH_KEEPING = 1.0  # seconds of compilation
 

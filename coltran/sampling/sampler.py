@@ -5,7 +5,7 @@ the outer decoder once per row on that row alone (its column attention keeps the
 inner decoder once per pixel at that pixel alone (its row attention keeps those of the pixels to the left), and the
 context is projected once per row. The public release instead recomputes rows and images for every pixel.
 
-Shape suffixes: coltran/layers.py.
+Shape suffixes: coltran/networks/layers.py.
 """
 
 import dataclasses
@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx, struct
 
-from coltran.attention import KeyValueCache
-from coltran.axial_layer import Modulation, NormModulation
-from coltran.colorizer import Colorizer, Context
-from coltran.config import refuse_unknown
 from coltran.errors import UserError
-from coltran.random_keys import pixel_keys
+from coltran.networks.attention import KeyValueCache
+from coltran.networks.axial_layer import Modulation, NormModulation
+from coltran.networks.colorizer import Colorizer, Context
+from coltran.networks.config import refuse_unknown
+from coltran.sampling.random_keys import pixel_keys
 
 MODES = ("sample", "argmax", "parallel")
 POOLINGS = ("image", "row")
@@ -84,7 +84,7 @@ class _Choice(struct.PyTreeNode):
 
 
 def sample(network: Colorizer, gray_BHW: jax.Array, keys_B2: jax.Array, options: SamplerOptions) -> CoarseSamples:
-    """One sample per gray image (int32 [B,H,W]); keys from `coltran.random_keys.sample_keys`. Traceable by jit."""
+    """One sample per gray image (int32 [B,H,W]); keys from `random_keys.sample_keys`. Traceable by jit."""
     return sample_from_context(network, network.encode(gray_BHW), keys_B2, options)
 
 

@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from coltran import checkpoint
 from coltran.errors import UserError
+from coltran.weights import checkpoint
 
 
 def score(validation: Mapping[str, float]) -> float:

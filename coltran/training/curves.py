@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from coltran.errors import UserError
-from coltran.training_log import METRICS, read_metrics
+from coltran.training.log import METRICS, read_metrics
 
 _DPI = 110
 _POINTS = 200  # a training curve is averaged over windows, so that it has at most so many

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coltran import inputs, parameters
-from coltran.config import NetworkConfig
-from coltran.mesh import Placement
-from coltran.train_step import channel_bits, colorizer_bits
-from coltran.upsamplers import NUM_CHANNELS
+from coltran.networks.config import NetworkConfig
+from coltran.networks.upsampler import NUM_CHANNELS
+from coltran.training import inputs
+from coltran.training.mesh import Placement
+from coltran.training.step import channel_bits, colorizer_bits
+from coltran.weights import parameters
 
 
 def make_evaluator(

@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Mapping
 
-from coltran import tfrecord
+from coltran.records import framing
 
 # tensorflow.Event: wall_time = 1 (double), step = 2 (int64), file_version = 3 (string), summary = 5 (message).
 # tensorflow.Summary: value = 1 (message), of which tag = 1 (string), simple_value = 2 (float), image = 4 (message).
@@ -43,7 +43,7 @@ class EventFile:
 
     def _write(self, fields: bytes) -> None:
         event = bytes([1 << 3 | 1]) + struct.pack("<d", time.time()) + fields
-        self._file.write(tfrecord.frame(event))
+        self._file.write(framing.frame(event))
         self._file.flush()
 
 

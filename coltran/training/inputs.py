@@ -11,10 +11,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from coltran import colors, images, record_folder, records, storage, tfrecord
-from coltran.config import NetworkConfig, joins_color_and_space, refuse_unknown
+from coltran import storage
 from coltran.errors import UserError
-from coltran.record_folder import RecordFolder
+from coltran.images import colors, decoding
+from coltran.networks.config import NetworkConfig, joins_color_and_space, refuse_unknown
+from coltran.records import folder as record_folder
+from coltran.records import framing, schema
+from coltran.records.folder import RecordFolder
 
 Batch = dict[str, np.ndarray]
 BATCHES_AHEAD = 2  # that are read, each in a thread, while a step is computed
@@ -22,18 +25,18 @@ _CLOUD_READERS = 16  # threads
 
 # What a network reads (the names of a Batch) is made of these features.
 FEATURES = {
-    "colorizer": (records.GRAY_LO, records.COARSE_LO),
-    "color_upsampler": (records.GRAY_LO, records.COARSE_LO, records.RGB_LO),
-    "spatial_upsampler": (records.GRAY_HI, records.RGB_LO, records.RGB_HI),
+    "colorizer": (schema.GRAY_LO, schema.COARSE_LO),
+    "color_upsampler": (schema.GRAY_LO, schema.COARSE_LO, schema.RGB_LO),
+    "spatial_upsampler": (schema.GRAY_HI, schema.RGB_LO, schema.RGB_HI),
 }
 # Of the one upsampler for color and space.
-_JOINT_FEATURES = (records.GRAY_HI, records.COARSE_LO, records.RGB_HI)
+_JOINT_FEATURES = (schema.GRAY_HI, schema.COARSE_LO, schema.RGB_HI)
 
 
 def network_side(path: str, stage: str) -> int:
     """Pixels a side of what a network of `stage` sees of a record folder."""
     refuse_unknown("stage", stage, FEATURES)
-    sizes = record_folder.open_folder(path, schema=records.TRUTH, needs=()).sizes
+    sizes = record_folder.open_folder(path, schema=schema.TRUTH, needs=()).sizes
     return sizes.hi if stage == "spatial_upsampler" else sizes.lo
 
 
@@ -53,7 +56,7 @@ class Examples:
         self.stage, self.path = stage, path
         joint = config is not None and joins_color_and_space(stage, config)
         self._features = _JOINT_FEATURES if joint else FEATURES[stage]
-        self._folder: RecordFolder = record_folder.open_folder(path, schema=records.TRUTH, needs=self._features)
+        self._folder: RecordFolder = record_folder.open_folder(path, schema=schema.TRUTH, needs=self._features)
         sizes = self._folder.sizes
         self.side = sizes.hi if stage == "spatial_upsampler" else sizes.lo
         self.fingerprint = self._folder.manifest.fingerprint
@@ -61,8 +64,8 @@ class Examples:
         for shard in self._folder.manifest.shards:
             file_path = self._folder.shard_path(shard)
             with storage.open_read(file_path) as file:
-                for offset, length in tfrecord.read_layout(file, file_path):
-                    self._where.append((file_path, offset, length + tfrecord.FRAME_BYTES))
+                for offset, length in framing.read_layout(file, file_path):
+                    self._where.append((file_path, offset, length + framing.FRAME_BYTES))
         # On Cloud Storage a record is a request, of which many can be under way.
         self._readers = ThreadPoolExecutor(_CLOUD_READERS) if storage.is_gcs(path) else None
         if not self._where:
@@ -88,8 +91,8 @@ class Examples:
     def read(self, index: int) -> dict[str, np.ndarray]:
         """The features of one example, as in the record."""
         path, offset, size = self._where[index]
-        data = tfrecord.unframe(storage.read_range(path, offset, size), f"{path}: record at byte {offset}")
-        return records.decode(records.TRUTH, data, self._folder.sizes, self._features)
+        data = framing.unframe(storage.read_range(path, offset, size), f"{path}: record at byte {offset}")
+        return schema.decode(schema.TRUTH, data, self._folder.sizes, self._features)
 
     def batch(self, indices: np.ndarray) -> Batch:
         """The network's inputs for the examples at `indices`, stacked.
@@ -101,14 +104,14 @@ class Examples:
         read = list(each(self.read, indices.tolist()))
         stacked = {name: np.stack([example[name] for example in read]) for name in self._features}
         if self.stage == "colorizer":
-            return {"gray": stacked[records.GRAY_LO], "symbols": stacked[records.COARSE_LO]}
+            return {"gray": stacked[schema.GRAY_LO], "symbols": stacked[schema.COARSE_LO]}
         if self.stage == "color_upsampler":
-            levels = colors.coarse_to_rgb(stacked[records.COARSE_LO]) >> 5
-            return {"gray": stacked[records.GRAY_LO], "levels": levels, "target": stacked[records.RGB_LO]}
+            levels = colors.coarse_to_rgb(stacked[schema.COARSE_LO]) >> 5
+            return {"gray": stacked[schema.GRAY_LO], "levels": levels, "target": stacked[schema.RGB_LO]}
         joint = self._features == _JOINT_FEATURES
-        low = colors.coarse_to_rgb(stacked[records.COARSE_LO]) >> 5 if joint else stacked[records.RGB_LO]
-        enlarged = images.repeat_pixels(low, self.side, self.side)
-        return {"gray": stacked[records.GRAY_HI], "levels": enlarged, "target": stacked[records.RGB_HI]}
+        low = colors.coarse_to_rgb(stacked[schema.COARSE_LO]) >> 5 if joint else stacked[schema.RGB_LO]
+        enlarged = decoding.repeat_pixels(low, self.side, self.side)
+        return {"gray": stacked[schema.GRAY_HI], "levels": enlarged, "target": stacked[schema.RGB_HI]}
 
 
 @functools.lru_cache(maxsize=4)
@@ -191,7 +194,7 @@ def coarse_entropy(examples: Examples, seed: int, limit: int = 20_000) -> tuple[
     chosen = _permutation(len(examples), seed, 0)[:limit]
     counts = np.zeros(colors.NUM_COARSE_COLORS, np.int64)
     for index in chosen:
-        symbols = examples.read(int(index))[records.COARSE_LO]
+        symbols = examples.read(int(index))[schema.COARSE_LO]
         counts += np.bincount(symbols.ravel(), minlength=len(counts))
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log2(shares)).sum()), len(chosen)

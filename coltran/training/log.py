@@ -16,7 +16,7 @@ from typing import Any
 import jax
 
 from coltran import storage
-from coltran.event_file import EventFile
+from coltran.training.event_file import EventFile
 
 METRICS = "metrics.jsonl"
 

@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from coltran.layers import precise
+from coltran.networks.layers import precise
 
 PARALLEL_WEIGHT = 0.01  # the paper's lambda, best by figure 4
 

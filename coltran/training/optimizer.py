@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from coltran.train_options import TrainOptions
+from coltran.training.options import TrainOptions
 
 LEARNING_RATE = 3e-4
 DECAY = 0.9  # Keras' rho

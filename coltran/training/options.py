@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from coltran.config import STAGES, refuse_unknown
 from coltran.errors import UserError
+from coltran.networks.config import STAGES, refuse_unknown
 
 OPTIMIZERS = ("rmsprop", "adam")
 SCHEDULES = ("constant", "cosine")
@@ -112,8 +112,8 @@ _SMOKE = {
 def train_options(stage: str, config_name: str, changes: Mapping[str, Any]) -> TrainOptions:
     """The options that go with a named config, with `changes` (None values are left out).
 
-    What a whole run costs, by counted operations (coltran/flops.py). Divided by what the devices reach together in
-    training (benchmarks/training.py, TFLOP/s), it is the run's seconds:
+    What a whole run costs, by counted operations (coltran/networks/flops.py). Divided by what the devices reach
+    together in training (benchmarks/training.py, TFLOP/s), it is the run's seconds:
 
         coltran, on 16 TPUv2 chips (section 5.1)       steps    batch   TFLOP a step   FLOP in all
           colorizer                                    600,000    224            222       1.33e20

@@ -11,11 +11,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from coltran import checkpoint, mesh, train_step
-from coltran.checkpoint_writer import best_score
-from coltran.config import NetworkConfig, first_difference
 from coltran.errors import UserError
-from coltran.train_options import TrainOptions
+from coltran.networks.config import NetworkConfig, first_difference
+from coltran.training import mesh
+from coltran.training import step as train_step
+from coltran.training.checkpoint_writer import best_score
+from coltran.training.options import TrainOptions
+from coltran.weights import checkpoint
 
 FINGERPRINT = "data_fingerprint"
 _NEW, _GO_ON, _REFUSED = range(3)

@@ -6,12 +6,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from coltran import colors, inputs, parameters, sampler
-from coltran.compiled import chunks, images_at_once
-from coltran.config import NetworkConfig
-from coltran.contact_sheet import contact_sheet
-from coltran.random_keys import sample_keys
-from coltran.uncertainty import certainty_colors
+from coltran.images import colors
+from coltran.images.contact_sheet import contact_sheet
+from coltran.networks.config import NetworkConfig
+from coltran.sampling import sampler
+from coltran.sampling.certainty import certainty_colors
+from coltran.sampling.programs import chunks, images_at_once
+from coltran.sampling.random_keys import sample_keys
+from coltran.training import inputs
+from coltran.weights import parameters
 
 SAMPLES = 2  # of each image
 _COLORIZER_TITLES = ("gray", *(f"sample {index}" for index in range(SAMPLES)), "certainty", "truth")

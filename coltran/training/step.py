@@ -8,14 +8,15 @@ import jax.numpy as jnp
 import optax
 from flax import nnx, struct
 
-from coltran import losses, optimizer, parameters
-from coltran.axial_layer import AxialLayer
-from coltran.checkpoint import Checkpoint
-from coltran.config import NetworkConfig
 from coltran.errors import UserError
-from coltran.mesh import Placement
-from coltran.train_options import StepOptions, TrainOptions
-from coltran.upsamplers import NUM_CHANNELS
+from coltran.networks.axial_layer import AxialLayer
+from coltran.networks.config import NetworkConfig
+from coltran.networks.upsampler import NUM_CHANNELS
+from coltran.training import losses, optimizer
+from coltran.training.mesh import Placement
+from coltran.training.options import StepOptions, TrainOptions
+from coltran.weights import parameters
+from coltran.weights.checkpoint import Checkpoint
 
 Flat = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]

@@ -1,7 +1,7 @@
 """The training loop: steps, evaluation, logs and checkpoints in one work folder.
 
-    <workdir>/checkpoints/step_*   see coltran/checkpoint.py
-    <workdir>/metrics.jsonl, tensorboard/, samples/   see coltran/training_log.py
+    <workdir>/checkpoints/step_*   see coltran/weights/checkpoint.py
+    <workdir>/metrics.jsonl, tensorboard/, samples/   see coltran/training/log.py
 
 A run that finds checkpoints in its work folder goes on from the newest; its steps are exactly those of a run that was
 never interrupted, because the state holds all that changes and batches depend on the step number alone. With several
@@ -16,16 +16,21 @@ from typing import Any
 
 import jax
 
-from coltran import checkpoint_writer, cli, device_rate, flops, inputs, mesh, parameters, resume, train_step
-from coltran.checkpoint_writer import CheckpointWriter
-from coltran.config import NetworkConfig, to_json
+from coltran import cli
 from coltran.errors import UserError
-from coltran.evaluate import evaluate, make_evaluator
-from coltran.mesh import Placement
-from coltran.preemption import Preemption
-from coltran.sample_grid import SampleGrid
-from coltran.train_options import StepOptions, TrainOptions
-from coltran.training_log import Meter, TrainingLog
+from coltran.networks import flops
+from coltran.networks.config import NetworkConfig, to_json
+from coltran.training import checkpoint_writer, inputs, mesh, resume
+from coltran.training import meter as meters
+from coltran.training import step as train_step
+from coltran.training.checkpoint_writer import CheckpointWriter
+from coltran.training.evaluation import evaluate, make_evaluator
+from coltran.training.log import Meter, TrainingLog
+from coltran.training.mesh import Placement
+from coltran.training.options import StepOptions, TrainOptions
+from coltran.training.preemption import Preemption
+from coltran.training.sample_grid import SampleGrid
+from coltran.weights import parameters
 
 LOG_EVERY = 10
 KEEP_CHECKPOINTS = 3
@@ -108,7 +113,7 @@ class Trainer:
         batches = inputs.training_batches(
             self.training, size, self.options.seed, first, steps, rows=rows, flip=self.options.flip
         )
-        limit = device_rate.matmul_rate(self.config.compute_dtype) * self.placement.mesh.size if log else 0
+        limit = meters.matmul_rate(self.config.compute_dtype) * self.placement.mesh.size if log else 0
         meter = Meter(size, flops.training_example(self.config), limit)
         with contextlib.closing(batches), self._bar(first) as bar:
             for step, batch in enumerate(meter.batches(batches), start=first + 1):

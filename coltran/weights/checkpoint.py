@@ -21,10 +21,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from coltran import config as configs
-from coltran import parameters, storage
-from coltran.config import NetworkConfig
+from coltran import storage
 from coltran.errors import UserError
+from coltran.networks import config as configs
+from coltran.networks.config import NetworkConfig
+from coltran.weights import parameters
 
 SCHEMA_VERSION = 1
 METADATA = "checkpoint.json"

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from coltran.colorizer import Colorizer
-from coltran.config import ColorizerConfig, NetworkConfig
 from coltran.errors import UserError
-from coltran.initializers import Initializer
-from coltran.upsamplers import Upsampler
+from coltran.networks.colorizer import Colorizer
+from coltran.networks.config import ColorizerConfig, NetworkConfig
+from coltran.networks.initializers import Initializer
+from coltran.networks.upsampler import Upsampler
 
 Network = Colorizer | Upsampler
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import apache_beam as beam
 import numpy as np
 
-from eval.statistics import Statistics
+from eval.distances.statistics import Statistics
 
 
 @dataclass

@@ -12,8 +12,8 @@ The first term is the difference of the two means, the second that of the two co
 import numpy as np
 
 from coltran.errors import UserError
-from eval.distance import EIGENVALUE_CLIP
-from eval.statistics import Statistics
+from eval.distances.frechet import EIGENVALUE_CLIP
+from eval.distances.statistics import Statistics
 
 
 def expected_floor(statistics: Statistics, count: int) -> float:

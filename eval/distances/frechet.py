@@ -14,7 +14,7 @@ import functools
 import numpy as np
 
 from coltran.errors import UserError
-from eval.statistics import Statistics
+from eval.distances.statistics import Statistics
 
 EIGENVALUE_CLIP = 1e-14
 _LEAST_PIVOT = 1e-12

@@ -25,8 +25,8 @@ import numpy as np
 
 from coltran import storage
 from coltran.errors import UserError
-from eval.inception_graph import FEATURE_DIMS
-from eval.statistics import Statistics
+from eval.distances.statistics import Statistics
+from eval.features.inception_graph import FEATURE_DIMS
 
 SUFFIX = ".npz"
 MAX_FEATURES = 50_000  # 410 MB

@@ -1,8 +1,8 @@
 """How sure an FID is, and what it would be with infinitely many images.
 
 An FID of N images is off in two ways. It scatters, as any number from a sample does. And it is too high, by about b / N
-with a b that depends on the images (`eval/floor.py`), so that two FIDs may be compared only at the same N. Both are
-measured here from the same features, by leaving parts out:
+with a b that depends on the images (`eval/distances/floor.py`), so that two FIDs may be compared only at the same N.
+Both are measured here from the same features, by leaving parts out:
 
 - Scatter: the delete-group jackknife. The images are dealt into G groups; the FIDs without one group each show how much
   a group matters.
@@ -27,8 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from coltran.errors import UserError
-from eval.distance import frechet_distance
-from eval.statistics import Statistics
+from eval.distances.frechet import frechet_distance
+from eval.distances.statistics import Statistics
 
 _LEAST_GROUPS = 3
 _MOST_WINDOW_SIZES = 3

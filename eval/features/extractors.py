@@ -15,9 +15,9 @@ import numpy as np
 
 from coltran.cli import import_tensorflow
 from coltran.errors import UserError
-from eval.inception_graph import FEATURE_DIMS, INPUT_SIZE
-from eval.inception_weights import file_sha256, load_public, random_weights, weights_sha256
-from eval.resize import HALFPIXEL, Resize, find_resize, resize_to_input
+from eval.features.inception_graph import FEATURE_DIMS, INPUT_SIZE
+from eval.features.inception_weights import file_sha256, load_public, random_weights, weights_sha256
+from eval.features.resize import HALFPIXEL, Resize, find_resize, resize_to_input
 
 EXTRACTORS = ("inception", "tfgan", "random")
 FRAMEWORKS = ("tensorflow", "jax")
@@ -118,11 +118,11 @@ def _inception_engine(tensors: dict[str, np.ndarray], resize: Resize, framework:
 
         framework = "tensorflow" if jax.default_backend() == "cpu" else "jax"
     if framework == "jax":
-        from eval.inception_jax import InceptionJax
+        from eval.features.inception_jax import InceptionJax
 
         return InceptionJax(tensors, resize)
     if framework == "tensorflow":
-        from eval.inception_tensorflow import InceptionTensorFlow
+        from eval.features.inception_tensorflow import InceptionTensorFlow
 
         return InceptionTensorFlow(tensors, resize)
     raise UserError(f"unknown framework {framework!r}: expected one of {', '.join(FRAMEWORKS)}")
@@ -135,7 +135,7 @@ def _load_tfgan(folder: str | None, resize: Resize) -> tuple[Engine, str]:
             f"variables/), unpacked from TF-Hub or Kaggle Models; "
             + (f"{folder} holds no saved_model.pb" if folder else "none was given")
         )
-    from eval.tfgan_import import import_tfgan_eval
+    from eval.features.tfgan_import import import_tfgan_eval
 
     tfgan = import_tfgan_eval()
     tf = import_tensorflow()

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from eval.inception_graph import BATCH_NORM_EPSILON, GRAPH, Concat, Conv, MaxPool, MeanPool, Sequence
-from eval.inception_weights import fold_batch_norm
-from eval.resize import Resize, source_positions
+from eval.features.inception_graph import BATCH_NORM_EPSILON, GRAPH, Concat, Conv, MaxPool, MeanPool, Sequence
+from eval.features.inception_weights import fold_batch_norm
+from eval.features.resize import Resize, source_positions
 
 
 class InceptionJax:

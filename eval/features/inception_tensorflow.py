@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from coltran.cli import import_tensorflow
-from eval.inception_graph import (
+from eval.features.inception_graph import (
     BATCH_NORM_EPSILON,
     GRAPH,
     INPUT_SIZE,
@@ -15,8 +15,8 @@ from eval.inception_graph import (
     MeanPool,
     Sequence,
 )
-from eval.inception_weights import fold_batch_norm
-from eval.resize import Resize
+from eval.features.inception_weights import fold_batch_norm
+from eval.features.resize import Resize
 
 
 class InceptionTensorFlow:

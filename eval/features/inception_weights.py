@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from coltran.errors import UserError
-from eval.inception_graph import BATCH_NORM_EPSILON, convolutions, parameter_shapes
-from eval.torch_file import read_tensors
+from eval.features.inception_graph import BATCH_NORM_EPSILON, convolutions, parameter_shapes
+from eval.features.torch_file import read_tensors
 
 PUBLIC_NAME = "pt_inception-2015-12-05-6726825d.pth"
 PUBLIC_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coltran.errors import UserError
-from eval.inception_graph import INPUT_SIZE
+from eval.features.inception_graph import INPUT_SIZE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from coltran import partition, records
 from coltran.errors import UserError
-from eval import image_sources, statistics_files
-from eval.image_sources import PNG_KIND, Source
-from eval.statistics_files import SavedStatistics
+from coltran.records import partition, schema
+from eval.distances import saved_statistics
+from eval.distances.saved_statistics import SavedStatistics
+from eval.images import sources as image_sources
+from eval.images.sources import PNG_KIND, Source
 
 STATISTICS_KIND = "statistics file"
 GROUPS = 10  # disjoint tenths of a set, from which a result's standard error comes
@@ -67,7 +68,7 @@ class ImageSet:
     @property
     def sample(self) -> int | None:
         """Which sample of each image, for colorized records."""
-        if self.saved or self.sources[0].index_feature != records.SAMPLE:
+        if self.saved or self.sources[0].index_feature != schema.SAMPLE:
             return None
         return self.sources[0].index
 
@@ -101,10 +102,10 @@ def open_sources(paths: Sequence[str], image: str, sample: int) -> tuple[Source,
     Raises:
       UserError: kinds or sizes that differ, one key in two folders, and what the openers raise.
     """
-    if any(path.endswith(statistics_files.SUFFIX) for path in paths):
+    if any(path.endswith(saved_statistics.SUFFIX) for path in paths):
         if len(paths) > 1:
             raise UserError(f"{' '.join(paths)}: a statistics file is a set by itself; give nothing beside it")
-        return statistics_files.read(paths[0])
+        return saved_statistics.read(paths[0])
     pngs = [image_sources.is_png_folder(path) for path in paths]
     if any(pngs) and not all(pngs):
         other = paths[pngs.index(False)]

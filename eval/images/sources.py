@@ -10,12 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from coltran import colors, record_folder, records, storage
+from coltran import storage
 from coltran.errors import UserError
-from coltran.record_folder import RecordFolder
+from coltran.images import colors
+from coltran.records import folder as record_folder
+from coltran.records import schema
+from coltran.records.folder import RecordFolder
 
-COLOR = {"hi": records.RGB_HI, "lo": records.RGB_LO, "coarse": records.COARSE_LO}
-GRAY = {"hi": records.GRAY_HI, "lo": records.GRAY_LO, "coarse": records.GRAY_LO}
+COLOR = {"hi": schema.RGB_HI, "lo": schema.RGB_LO, "coarse": schema.COARSE_LO}
+GRAY = {"hi": schema.GRAY_HI, "lo": schema.GRAY_LO, "coarse": schema.GRAY_LO}
 IMAGES = tuple(COLOR)
 PNG_KIND = "PNG files"
 _LOSSY = (".jpg", ".jpeg", ".webp")
@@ -68,8 +71,8 @@ def open_records(path: str, image: str, sample: int = 0, *, gray: bool = False) 
     """
     feature = (GRAY if gray else COLOR)[image]
     folder = record_folder.open_folder(path, needs=[feature])
-    colorized = folder.schema is records.COLORIZED
-    index_feature, index = (records.SAMPLE, sample) if colorized else (records.CROP, 0)
+    colorized = folder.schema is schema.COLORIZED
+    index_feature, index = (schema.SAMPLE, sample) if colorized else (schema.CROP, 0)
     parts = _read_keys(folder, index_feature, index)
     if colorized and sample and not any(parts):
         raise UserError(f"{path}: no image has a sample {sample}; samples count from 0")
@@ -131,15 +134,15 @@ def check_together(sources: Sequence[Source]) -> None:
 
 def to_rgb(pixels: np.ndarray, feature: str) -> np.ndarray:
     """A record's pixels as uint8 [h, w, 3]: 3-bit colors at the bottom of their bins, gray in all three channels."""
-    if feature == records.COARSE_LO:
+    if feature == schema.COARSE_LO:
         return colors.coarse_to_rgb(pixels)
     return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1)
 
 
 def _read_keys(folder: RecordFolder, index_feature: str, index: int) -> tuple[tuple[str, ...], ...]:
     def read(shard) -> tuple[str, ...]:
-        rows = folder.read_shard(shard, [records.KEY, index_feature])
-        return tuple(values[records.KEY] for values in rows if values[index_feature] == index)
+        rows = folder.read_shard(shard, [schema.KEY, index_feature])
+        return tuple(values[schema.KEY] for values in rows if values[index_feature] == index)
 
     # Threads, because the time goes to disk or network and to checksums, which release the GIL.
     with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:

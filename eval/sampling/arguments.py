@@ -6,10 +6,11 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
-from coltran import cli, partition
+from coltran import cli
 from coltran.errors import UserError
-from coltran.sampling_flags import add_sampling_flags, refuse_equal_samples
-from pipelines.beam_options import HELP
+from coltran.records import partition
+from coltran.sampling.arguments import add_sampling_flags, refuse_equal_samples
+from pipelines.beam.options import HELP
 
 PROG = "coltran-sample"
 POOLINGS = ("image", "row")

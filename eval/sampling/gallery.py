@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from coltran import colors, partition, records
-from coltran.contact_sheet import contact_sheet
 from coltran.errors import UserError
-from coltran.record_folder import RecordFolder
+from coltran.images import colors
+from coltran.images.contact_sheet import contact_sheet
+from coltran.records import partition, schema
+from coltran.records.folder import RecordFolder
 
 _MAX_SAMPLES = 6
 
@@ -23,16 +24,16 @@ def gallery(truth: RecordFolder, colorized: RecordFolder, rows: int, seed: int) 
     Raises:
       UserError: no image is in both folders.
     """
-    hi = records.RGB_HI in colorized.manifest.features
-    gray, rgb = (records.GRAY_HI, records.RGB_HI) if hi else (records.GRAY_LO, records.RGB_LO)
-    keys = {values[records.KEY] for values in colorized.read([records.KEY])}
+    hi = schema.RGB_HI in colorized.manifest.features
+    gray, rgb = (schema.GRAY_HI, schema.RGB_HI) if hi else (schema.GRAY_LO, schema.RGB_LO)
+    keys = {values[schema.KEY] for values in colorized.read([schema.KEY])}
     chosen = partition.shuffled(keys, seed)[:rows]
     samples = _read_samples(colorized, rgb, set(chosen))
-    names = [records.KEY, records.CROP, gray, *([rgb] if rgb in truth.manifest.features else [])]
+    names = [schema.KEY, schema.CROP, gray, *([rgb] if rgb in truth.manifest.features else [])]
     truths = {
-        values[records.KEY]: values
+        values[schema.KEY]: values
         for values in truth.read(names)
-        if values[records.KEY] in set(chosen) and not values[records.CROP]
+        if values[schema.KEY] in set(chosen) and not values[schema.CROP]
     }
     cells = []
     for key in chosen:
@@ -47,11 +48,11 @@ def gallery(truth: RecordFolder, colorized: RecordFolder, rows: int, seed: int) 
 
 def _read_samples(colorized: RecordFolder, rgb: str, chosen: set[str]) -> dict[str, dict[int, np.ndarray]]:
     coarse_only = rgb not in colorized.manifest.features
-    pixels = records.COARSE_LO if coarse_only else rgb
+    pixels = schema.COARSE_LO if coarse_only else rgb
     found: dict[str, dict[int, np.ndarray]] = {}
-    for values in colorized.read([records.KEY, records.SAMPLE, pixels]):
-        if values[records.KEY] not in chosen:
+    for values in colorized.read([schema.KEY, schema.SAMPLE, pixels]):
+        if values[schema.KEY] not in chosen:
             continue
         image = colors.coarse_to_rgb(values[pixels]) if coarse_only else values[pixels]
-        found.setdefault(values[records.KEY], {})[values[records.SAMPLE]] = image
+        found.setdefault(values[schema.KEY], {})[values[schema.SAMPLE]] = image
     return found

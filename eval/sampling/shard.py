@@ -10,14 +10,18 @@ import numpy as np
 from apache_beam.metrics import Metrics
 from apache_beam.utils import shared
 
-from coltran import colors, photos, records, storage, uncertainty
-from coltran.record_folder import RecordFolder
-from pipelines import shard_job
+from coltran import storage
+from coltran.images import colors
+from coltran.photos import recolor
+from coltran.records import schema
+from coltran.records.folder import RecordFolder
+from coltran.sampling import certainty
+from pipelines.shards import job as shard_job
 
 
 def sampler_options(options):
     """The sampler's part of the options; raises UserError for values out of range."""
-    from coltran.sampler import SamplerOptions
+    from coltran.sampling.sampler import SamplerOptions
 
     return SamplerOptions(
         mode=options.mode, temperature=options.temperature, top_k=options.top_k, pooling=options.pooling
@@ -26,14 +30,14 @@ def sampler_options(options):
 
 def needed_features(options) -> list[str]:
     """What the options need of a truth record."""
-    needs = [records.KEY, records.CROP, records.GRAY_LO]
-    needs += [records.GRAY_HI] if options.spatial_upsampler else []
-    return needs + ([records.COARSE_LO] if options.coarse == "truth" else [])
+    needs = [schema.KEY, schema.CROP, schema.GRAY_LO]
+    needs += [schema.GRAY_HI] if options.spatial_upsampler else []
+    return needs + ([schema.COARSE_LO] if options.coarse == "truth" else [])
 
 
 def load_model(options):
     """The three networks of the options, ready to sample."""
-    from coltran.colorize_batch import ColorizationPipeline
+    from coltran.sampling.pipeline import ColorizationPipeline
 
     return ColorizationPipeline.load(
         colorizer=options.colorizer,
@@ -67,7 +71,7 @@ class SampleShards(beam.DoFn):
         for index, lines in planned.items():
             with shard_job.write_shard(self._job, index) as writer:
                 for values, max_probability in itertools.islice(made, len(lines)):
-                    writer.write(records.encode(records.COLORIZED, values, self._job.sizes))
+                    writer.write(schema.encode(schema.COLORIZED, values, self._job.sizes))
                     self._write_pictures(values, max_probability)
                 writer.seconds |= seconds
                 seconds.clear()
@@ -86,7 +90,7 @@ class SampleShards(beam.DoFn):
                 seconds[stage] = seconds.get(stage, 0) + time
             for place, (truth, sample) in enumerate(rows):
                 sure = None if result.max_probability is None else result.max_probability[place]
-                yield self._values(result, place, truth[records.KEY], sample), sure
+                yield self._values(result, place, truth[schema.KEY], sample), sure
 
     def _wanted(self, index: int, lines: Sequence[Mapping]) -> Iterator[tuple[dict, int]]:
         """(truth record, sample index) of one shard, in the order of the plan."""
@@ -97,8 +101,8 @@ class SampleShards(beam.DoFn):
             return
         names = needed_features(self._options)
         for values in self._source.read_shard(self._source.manifest.shards[index], names):
-            if not values[records.CROP]:
-                for sample in wanted.get(values[records.KEY], ()):
+            if not values[schema.CROP]:
+                for sample in wanted.get(values[schema.KEY], ()):
                     yield values, sample
 
     def _colorize(self, rows: Sequence[tuple[dict, int]]):
@@ -108,33 +112,33 @@ class SampleShards(beam.DoFn):
             return np.stack([truth[name] for truth in truths]) if name in truths[0] else None
 
         return self._model.colorize(
-            stacked(records.GRAY_LO),
-            stacked(records.GRAY_HI),
-            keys=[truth[records.KEY] for truth in truths],
+            stacked(schema.GRAY_LO),
+            stacked(schema.GRAY_HI),
+            keys=[truth[schema.KEY] for truth in truths],
             sample_indices=[sample for _, sample in rows],
             seed=self._options.seed,
-            coarse_lo=stacked(records.COARSE_LO),
+            coarse_lo=stacked(schema.COARSE_LO),
         )
 
     def _values(self, result, place: int, key: str, sample: int) -> dict[str, object]:
-        values = {records.KEY: key, records.SAMPLE: sample, records.COARSE_LO: result.coarse_lo[place]}
+        values = {schema.KEY: key, schema.SAMPLE: sample, schema.COARSE_LO: result.coarse_lo[place]}
         if result.log_likelihood is not None:
             # float32 sums of a sure network may come out above 0 by an ulp
-            values[records.LOG_LIKELIHOOD] = min(float(result.log_likelihood[place]), 0.0)
+            values[schema.LOG_LIKELIHOOD] = min(float(result.log_likelihood[place]), 0.0)
         if self._options.color_upsampler is not None:
-            values[records.RGB_LO] = result.rgb_lo[place]
+            values[schema.RGB_LO] = result.rgb_lo[place]
         if result.rgb_hi is not None:
-            values[records.RGB_HI] = result.rgb_hi[place]
+            values[schema.RGB_HI] = result.rgb_hi[place]
         return values
 
     def _write_pictures(self, values: dict[str, object], max_probability: np.ndarray | None) -> None:
-        name = f"{values[records.KEY]}_sample{values[records.SAMPLE]}"
+        name = f"{values[schema.KEY]}_sample{values[schema.SAMPLE]}"
         if self._options.png_folder is not None:
-            image = values.get(records.RGB_HI, values.get(records.RGB_LO))
-            image = colors.coarse_to_rgb(values[records.COARSE_LO]) if image is None else image
+            image = values.get(schema.RGB_HI, values.get(schema.RGB_LO))
+            image = colors.coarse_to_rgb(values[schema.COARSE_LO]) if image is None else image
             path = storage.join(self._options.png_folder, *f"{name}.png".split("/"))
-            storage.write_bytes(path, photos.encode(image, "png"))
+            storage.write_bytes(path, recolor.encode(image, "png"))
         if self._options.uncertainty is not None:
             path = storage.join(self._options.uncertainty, *name.split("/"))
-            storage.write_bytes(f"{path}.npy", uncertainty.certainty_array(max_probability))
-            storage.write_bytes(f"{path}.png", uncertainty.certainty_map(max_probability))
+            storage.write_bytes(f"{path}.npy", certainty.certainty_array(max_probability))
+            storage.write_bytes(f"{path}.png", certainty.certainty_map(max_probability))

@@ -8,12 +8,13 @@ import math
 import os
 from collections.abc import Sequence
 
-from coltran import cli, partition, storage
+from coltran import cli, storage
 from coltran.errors import UserError
-from eval.extractors import EXTRACTORS, FRAMEWORKS
-from eval.image_sources import IMAGES
-from eval.resize import RESIZES
-from pipelines.beam_options import HELP
+from coltran.records import partition
+from eval.features.extractors import EXTRACTORS, FRAMEWORKS
+from eval.features.resize import RESIZES
+from eval.images.sources import IMAGES
+from pipelines.beam.options import HELP
 
 PROG = "coltran-fid"
 PAPER_COUNT = 5000

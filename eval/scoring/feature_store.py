@@ -16,10 +16,10 @@ import numpy as np
 
 from coltran import storage
 from coltran.errors import UserError
-from eval.extractors import Extractor
-from eval.image_sources import Source
-from eval.inception_graph import FEATURE_DIMS
-from eval.statistics_files import load_arrays, save_arrays
+from eval.distances.saved_statistics import load_arrays, save_arrays
+from eval.features.extractors import Extractor
+from eval.features.inception_graph import FEATURE_DIMS
+from eval.images.sources import Source
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,18 +16,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import apache_beam as beam
 import numpy as np
 
-from coltran import images, records, storage
+from coltran import storage
 from coltran.errors import UserError
-from eval import color_figures, feature_store
-from eval.combine import CombineStatistics
-from eval.extractors import Extractor, load_extractor
-from eval.feature_store import Features
-from eval.fid_options import Options
-from eval.image_sets import ImageSet
-from eval.image_sources import Source, to_rgb
-from eval.inception_graph import FEATURE_DIMS
-from eval.statistics import Statistics
-from eval.statistics_files import load_arrays, save_arrays
+from coltran.images import decoding
+from coltran.records import schema
+from eval.distances.combine import CombineStatistics
+from eval.distances.saved_statistics import load_arrays, save_arrays
+from eval.distances.statistics import Statistics
+from eval.features.extractors import Extractor, load_extractor
+from eval.features.inception_graph import FEATURE_DIMS
+from eval.images import color_figures
+from eval.images.sets import ImageSet
+from eval.images.sources import Source, to_rgb
+from eval.scoring import feature_store
+from eval.scoring.arguments import Options
+from eval.scoring.feature_store import Features
 
 # One network and one batch in it at a time for all threads of a process: TensorFlow uses every core by itself, and a
 # second batch would only double the memory.
@@ -187,15 +190,15 @@ def read_records(part: Part, names: set[str]) -> Iterator[tuple[str, np.ndarray,
     """(key, uint8 [h, w, 3], diversity of its samples or NaN) of a shard's chosen records, in file order."""
     source = part.source
     rows = source.folder.read_shard(
-        source.folder.manifest.shards[part.index], [records.KEY, source.index_feature, source.feature]
+        source.folder.manifest.shards[part.index], [schema.KEY, source.index_feature, source.feature]
     )
-    for key, same_key in itertools.groupby(rows, lambda values: values[records.KEY]):
+    for key, same_key in itertools.groupby(rows, lambda values: values[schema.KEY]):
         if key not in names:
             continue
         found = {values[source.index_feature]: to_rgb(values[source.feature], source.feature) for values in same_key}
         if source.index not in found:
             continue
-        several = source.index_feature == records.SAMPLE and len(found) > 1
+        several = source.index_feature == schema.SAMPLE and len(found) > 1
         yield key, found[source.index], color_figures.diversity(list(found.values())) if several else np.nan
 
 
@@ -208,8 +211,8 @@ def read_pngs(source: Source, names: set[str]) -> Iterator[tuple[str, np.ndarray
 def read_png(path: str, size: tuple[int, int]) -> np.ndarray:
     """A PNG as uint8 [height, width, 3]. Raises UserError if it is damaged or not of `size` (height, width)."""
     try:
-        pixels = images.decode(storage.read_bytes(path), min_side=1).rgb
-    except images.ImageRejected as error:
+        pixels = decoding.decode(storage.read_bytes(path), min_side=1).rgb
+    except decoding.ImageRejected as error:
         raise UserError(f"{path}: {error}") from error
     if pixels.shape[:2] != size:
         raise UserError(

@@ -11,13 +11,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from coltran import partition, record_folder, records, storage
+from coltran import storage
 from coltran.errors import UserError
-from eval import image_sets, image_sources
-from eval.fid_options import ALL, GRAY_ROW, PAPER_COUNT, Options, RowSpec
-from eval.image_sets import ImageSet
-from eval.image_sources import Source
-from eval.statistics_files import SavedStatistics
+from coltran.records import folder as record_folder
+from coltran.records import partition, schema
+from eval.distances.saved_statistics import SavedStatistics
+from eval.images import sets as image_sets
+from eval.images import sources as image_sources
+from eval.images.sets import ImageSet
+from eval.images.sources import Source
+from eval.scoring.arguments import ALL, GRAY_ROW, PAPER_COUNT, Options, RowSpec
 
 OVERLAP_NONE = "none"
 OVERLAP_ALLOWED = "overlap allowed: not the paper's protocol"
@@ -178,7 +181,7 @@ def _can_choose(opened: _Opened) -> bool:
 
 
 def _has_halves(opened: _Opened) -> bool:
-    return _can_choose(opened) and len(opened) == 1 and opened[0].folder.schema is records.TRUTH
+    return _can_choose(opened) and len(opened) == 1 and opened[0].folder.schema is schema.TRUTH
 
 
 def _floor(real: _Opened, chosen: ImageSet, options: Options) -> ImageSet | None:

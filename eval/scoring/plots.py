@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 
-from eval.fid_result import FidResult, RowResult
+from eval.scoring.result import FidResult, RowResult
 
 _DPI = 110
 _SIZE = (7.0, 4.2)

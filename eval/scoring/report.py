@@ -16,13 +16,14 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from coltran import storage
-from coltran.contact_sheet import contact_sheet, thumbnail
-from eval import fid_job, fid_plots
-from eval.fid_job import Part
-from eval.fid_result import PAPER, FidResult, RowResult
-from eval.fid_rows import Row
-from eval.fid_score import Extremes
-from eval.image_sets import ImageSet
+from coltran.images.contact_sheet import contact_sheet, thumbnail
+from eval.images.sets import ImageSet
+from eval.scoring import job as fid_job
+from eval.scoring import plots as fid_plots
+from eval.scoring.job import Part
+from eval.scoring.plan import Row
+from eval.scoring.result import PAPER, FidResult, RowResult
+from eval.scoring.score import Extremes
 
 REPORT, TABLE, STEPS = "report.html", "rows.csv", "steps.csv"
 _SIDE = 128

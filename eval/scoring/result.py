@@ -10,10 +10,10 @@ import typing
 from collections.abc import Iterator, Sequence
 
 from coltran import cli
-from eval.extractors import Extractor
-from eval.fid_options import PAPER_COUNT
-from eval.fid_rows import OVERLAP_ALLOWED, OVERLAP_NONE, Pair
-from eval.image_sets import ImageSet
+from eval.features.extractors import Extractor
+from eval.images.sets import ImageSet
+from eval.scoring.arguments import PAPER_COUNT
+from eval.scoring.plan import OVERLAP_ALLOWED, OVERLAP_NONE, Pair
 
 FLOOR_MEASURED, FLOOR_EXPECTED = "measured", "expected"
 _VERSIONED = ("apache-beam", "coltran-pipelines", "jax", "numpy", "tensorflow")
@@ -64,7 +64,7 @@ class Score:
       floor: the distance of truth from truth at the same number of images; None where it cannot be known.
       floor_by: `measured` on the other half's truth, or `expected` from the real covariance.
       kid, kid_standard_error: kernel distance, unbiased at any number of images.
-      overlap, overlapping_keys: as in `fid_rows.Pair`.
+      overlap, overlapping_keys: as in `plan.Pair`.
       counts_equal: whether both sets have the same number of images; None where a file does not say.
       comparable: whether the number may stand beside published ones: public weights, the paper's resize, 5000 images
         of each, no known overlap, high resolution.

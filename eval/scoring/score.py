@@ -7,17 +7,20 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from eval import feature_store, fid_job, fid_result, kid, neighbors
-from eval.distance import frechet_distance
-from eval.extractors import Extractor
-from eval.feature_store import Features
-from eval.fid_result import FLOOR_EXPECTED, FLOOR_MEASURED, Score
-from eval.fid_rows import Pair
-from eval.floor import expected_floor
-from eval.image_sets import GROUPS, ImageSet, grouped
-from eval.spread import measure_spread
-from eval.statistics import Statistics
-from eval.statistics_files import MAX_FEATURES
+from eval.distances import kid, neighbors
+from eval.distances.floor import expected_floor
+from eval.distances.frechet import frechet_distance
+from eval.distances.saved_statistics import MAX_FEATURES
+from eval.distances.spread import measure_spread
+from eval.distances.statistics import Statistics
+from eval.features.extractors import Extractor
+from eval.images.sets import GROUPS, ImageSet, grouped
+from eval.scoring import feature_store
+from eval.scoring import job as fid_job
+from eval.scoring import result as fid_result
+from eval.scoring.feature_store import Features
+from eval.scoring.plan import Pair
+from eval.scoring.result import FLOOR_EXPECTED, FLOOR_MEASURED, Score
 
 _KID_BLOCK = 1000  # images of a tenth that count in the kernel distance, whose cost is quadratic
 _SHOWN = 8

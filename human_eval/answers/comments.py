@@ -9,9 +9,9 @@ import pathlib
 from collections.abc import Iterable, Set
 
 from coltran.errors import UserError
-from human_eval import ratings
-from human_eval.spreadsheet import csv_bytes, unescape_formula
-from human_eval.study_folder import private_file
+from human_eval.answers import ratings
+from human_eval.folder.layout import private_file
+from human_eval.folder.spreadsheet import csv_bytes, unescape_formula
 
 COLUMNS = ("rater", "assignment", "form", "submitted", "comment")
 Row = tuple[str, str, str, str, str]

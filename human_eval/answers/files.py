@@ -6,11 +6,13 @@ import pathlib
 from collections.abc import Iterator
 
 from coltran.errors import UserError
-from human_eval import mturk_api_answers, mturk_csv_answers, page_answers, server_answers, turkle_answers
-from human_eval.ratings import read_rows
-from human_eval.submissions import Submission
+from human_eval.answers import mturk_api, mturk_csv, turkle_csv
+from human_eval.answers import page as page_answers
+from human_eval.answers import server as server_answers
+from human_eval.answers.ratings import read_rows
+from human_eval.answers.submissions import Submission
 
-_READERS = (page_answers, server_answers, mturk_csv_answers, turkle_answers, mturk_api_answers)
+_READERS = (page_answers, server_answers, mturk_csv, turkle_csv, mturk_api)
 FORMATS = {module.SOURCE: module for module in _READERS}
 _MAX_BYTES = 2**30
 
@@ -38,11 +40,11 @@ def _detect(data: bytes, path: str) -> str:
         return server_answers.SOURCE
     start = data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if start == b"<":
-        return mturk_api_answers.SOURCE
+        return mturk_api.SOURCE
     if start in (b"{", b"["):
         # The page's own file has its trials at the top, the service's has assignments.
-        return mturk_api_answers.SOURCE if b'"AssignmentId"' in data else page_answers.SOURCE
+        return mturk_api.SOURCE if b'"AssignmentId"' in data else page_answers.SOURCE
     header = next(iter(read_rows(data, path)), (0, []))[1]
     if "AssignmentId" in header and "WorkerId" in header:
-        return turkle_answers.SOURCE if "Turkle.Username" in header else mturk_csv_answers.SOURCE
+        return turkle_csv.SOURCE if "Turkle.Username" in header else mturk_csv.SOURCE
     raise UserError(f"{path}: none of the formats {', '.join(FORMATS)}; give the file as it was downloaded")

@@ -18,11 +18,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval import answer_files, comments, exclusions, rater_ids, ratings, server_answers
-from human_eval.answer_key import AnswerKey, Pair, load
-from human_eval.ratings import Rating
-from human_eval.study_folder import private_file
-from human_eval.submissions import Answer, Submission
+from human_eval.answers import comments, ratings
+from human_eval.answers import files as answer_files
+from human_eval.answers import server as server_answers
+from human_eval.answers.key import AnswerKey, Pair, load
+from human_eval.answers.ratings import Rating
+from human_eval.answers.submissions import Answer, Submission
+from human_eval.folder import rater_ids
+from human_eval.folder.layout import private_file
+from human_eval.scoring import exclusions
 
 UNSET = "unset answer"
 UNKNOWN_TRIAL = "unknown trial"

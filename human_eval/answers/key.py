@@ -10,10 +10,10 @@ import pathlib
 from collections.abc import Mapping
 
 from coltran.errors import UserError
-from human_eval.opaque_files import ROLES
-from human_eval.ratings import KINDS
-from human_eval.spreadsheet import unescape_formula
-from human_eval.study_folder import DESIGN, KEY, KEY_COLUMNS, SECRET, listed_pair, load_secret, read_design
+from human_eval.answers.ratings import KINDS
+from human_eval.folder.layout import DESIGN, KEY, KEY_COLUMNS, SECRET, listed_pair, load_secret, read_design
+from human_eval.folder.opaque_files import ROLES
+from human_eval.folder.spreadsheet import unescape_formula
 
 DEFAULT_MODEL = "colorized"  # of a key without a column `model`
 DEFAULT_KIND = "test"

@@ -12,7 +12,7 @@ import xml.parsers.expat
 from collections.abc import Iterator
 
 from coltran.errors import UserError
-from human_eval.submissions import Submission, from_fields, from_rater, parse_json, utc_time
+from human_eval.answers.submissions import Submission, from_fields, from_rater, parse_json, utc_time
 
 SOURCE = "mturk-api"
 _MAX_DEPTH = 8

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coltran.errors import UserError
-from human_eval.ratings import read_rows
-from human_eval.submissions import Submission, from_rater, utc_time
+from human_eval.answers.ratings import read_rows
+from human_eval.answers.submissions import Submission, from_rater, utc_time
 
 SOURCE = "mturk-csv"
 _OPTIONAL = ("Approve", "Reject")  # the last columns, which rows may lack

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coltran.errors import UserError
-from human_eval.submissions import Submission, from_result, parse_json
+from human_eval.answers.submissions import Submission, from_result, parse_json
 
 SOURCE = "static"
 

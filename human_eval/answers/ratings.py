@@ -13,8 +13,8 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
 from coltran.errors import UserError
-from human_eval.spreadsheet import csv_bytes, unescape_formula
-from human_eval.study_folder import private_file
+from human_eval.folder.layout import private_file
+from human_eval.folder.spreadsheet import csv_bytes, unescape_formula
 
 KINDS = ("test", "catch", "practice")
 PLACES = ("first", "second")

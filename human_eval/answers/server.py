@@ -17,8 +17,8 @@ import tempfile
 from collections.abc import Iterator
 
 from coltran.errors import UserError
-from human_eval.server_database import FINISHED
-from human_eval.submissions import Submission, from_result
+from human_eval.answers.submissions import Submission, from_result
+from human_eval.server.database import FINISHED
 
 SOURCE = "server"
 MAGIC = b"SQLite format 3\0"

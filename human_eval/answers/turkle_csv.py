@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from human_eval.mturk_csv_answers import rows_of_assignments
-from human_eval.submissions import Submission
+from human_eval.answers.mturk_csv import rows_of_assignments
+from human_eval.answers.submissions import Submission
 
 SOURCE = "turkle-csv"
 

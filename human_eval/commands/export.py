@@ -20,10 +20,13 @@ from urllib.parse import urlsplit
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval import leak_audit, mturk_questions, page, study_folder
-from human_eval.forms import Form
-from human_eval.spreadsheet import csv_bytes
-from human_eval.study_folder import StudyDesign
+from human_eval.design import leak_audit
+from human_eval.design.forms import Form
+from human_eval.folder import layout
+from human_eval.folder.layout import StudyDesign
+from human_eval.folder.spreadsheet import csv_bytes
+from human_eval.page import mturk_questions
+from human_eval.page import render as rater_page
 
 FORMATS = ("static", "mturk", "turkle")
 BATCH_COLUMNS = ("form", "trials")
@@ -54,14 +57,14 @@ def add_texts(add) -> None:
 
 def run(found: argparse.Namespace) -> None:
     folder = pathlib.Path(found.study)
-    design = study_folder.load_design(folder)
+    design = layout.load_design(folder)
     images = _image_url(found, design)
     if found.page_url:
         _check_url("--page_url", found.page_url)
-    texts = page.read_texts(found.title or design.title, found.consent, found.instructions)
-    secret = study_folder.load_secret(folder / study_folder.SECRET)
+    texts = rater_page.read_texts(found.title or design.title, found.consent, found.instructions)
+    secret = layout.load_secret(folder / layout.SECRET)
     render = functools.partial(
-        page.render, texts, study=design.study, side=design.side, images=images, pilot=found.pilot
+        rater_page.render, texts, study=design.study, side=design.side, images=images, pilot=found.pilot
     )
     if found.format == "static":
         written = _static(folder, design, secret, render)
@@ -69,7 +72,7 @@ def run(found: argparse.Namespace) -> None:
         written = _batch(_fresh(folder / found.format), found.format, design, secret, render)
     if found.format == "mturk":
         written += _questions(folder / found.format, design, secret, render, found.page_url)
-    study_folder.level_times(folder / "public")
+    layout.level_times(folder / "public")
     leak_audit.refuse_leaks(folder, design)
     trials = sum(len(form.trials) for form in design.forms)
     print(f"{trials} pairs in {len(design.forms)} forms; leak audit: nothing found")
@@ -96,12 +99,12 @@ def _check_url(flag: str, url: str) -> None:
 
 
 def _static(folder: pathlib.Path, design: StudyDesign, secret: bytes, render) -> list[tuple[str, object]]:
-    forms = [study_folder.public_form(secret, form) for form in design.forms]
+    forms = [layout.public_form(secret, form) for form in design.forms]
     path = folder / "public" / "index.html"
     _write(path, render(mode="static", forms=forms))
     return [
         ("rater page", f"{path} (?form=2&rater=NAME opens a form)"),
-        ("images", design.sources["images"] or folder / study_folder.IMAGES),
+        ("images", design.sources["images"] or folder / layout.IMAGES),
     ]
 
 
@@ -110,7 +113,7 @@ def _questions(
 ) -> list[tuple[str, object]]:
     """Mechanical Turk's question XML, one a form."""
     for form in design.forms:
-        html = render(mode="mturk", forms=[study_folder.public_form(secret, form)], service=_QUESTION)
+        html = render(mode="mturk", forms=[layout.public_form(secret, form)], service=_QUESTION)
         _write(out / "questions" / f"form-{form.form + 1:04d}.xml", mturk_questions.html_question(html.decode()))
         if page_url:
             question = mturk_questions.external_question(page_url, form.form)
@@ -139,7 +142,7 @@ def task_text(secret: bytes, form: Form) -> str:
       secret, form: of the study.
     """
     words = []
-    for trial in study_folder.public_form(secret, form)["trials"]:
+    for trial in layout.public_form(secret, form)["trials"]:
         names = [name.removesuffix(".png") for name in trial["images"]]
         fake = [str(trial["images"].index(trial["fake"]))] if "fake" in trial else []
         words.append(":".join([str(trial["trial"]), *names, *fake]))

@@ -15,7 +15,10 @@ import pathlib
 from collections.abc import Sequence
 
 from coltran.errors import UserError
-from human_eval import answer_key, comments, ingest, rater_ids, ratings, server_database
+from human_eval.answers import comments, join, ratings
+from human_eval.answers import key as answer_key
+from human_eval.folder import rater_ids
+from human_eval.server import database
 
 
 def add_options(add) -> None:
@@ -53,14 +56,10 @@ def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]
     for path, table in found.items():
         if any(rating.study != key.study for rating in table):
             raise UserError(f"{path}: holds ratings of another study than {study}")
-    databases = [
-        pathlib.Path(study) / name for name in (server_database.STUDY_DATABASE, server_database.PILOT_DATABASE)
-    ]
+    databases = [pathlib.Path(study) / name for name in (database.STUDY_DATABASE, database.PILOT_DATABASE)]
     # The databases know names, the tables hashes; whichever was given, both must go.
     names = {
-        (path, name, rater_ids.hashed(salt, "rater", name))
-        for path in databases
-        for name in server_database.raters(path)
+        (path, name, rater_ids.hashed(salt, "rater", name)) for path in databases for name in database.raters(path)
     }
     names = {(path, name, known) for path, name, known in names if name == rater or known in hashes}
     gone = {row.rater for table in found.values() for row in table if row.rater in hashes} - {""}
@@ -72,12 +71,12 @@ def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]
         )
     for one in gone:  # first, so that a running server does not let the rater in again
         rater_ids.forget(study, one)
-    sittings = sum(server_database.delete_rater(path, name) for path, name, _ in sorted(names))
+    sittings = sum(database.delete_rater(path, name) for path, name, _ in sorted(names))
     deleted = kept = 0
     for path, table in found.items():
-        left = ingest.settle(rating for rating in table if rating.rater not in gone)
+        left = join.settle(rating for rating in table if rating.rater not in gone)
         ratings.write(path, left)
         comments.add(comments.path_beside(path), (), without=gone)
-        ingest.summary_path(path).unlink(missing_ok=True)  # it names sittings; the next ingest writes it anew
+        join.summary_path(path).unlink(missing_ok=True)  # it names sittings; the next ingest writes it anew
         deleted, kept = deleted + len(table) - len(left), kept + len(left)
     return deleted, kept, sittings

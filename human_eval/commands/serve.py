@@ -21,9 +21,12 @@ import time
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval import export, server_access, server_log, study_folder
-from human_eval.page import read_texts
-from human_eval.server_database import PILOT_DATABASE, STUDY_DATABASE, Database
+from human_eval.commands import export
+from human_eval.folder import layout
+from human_eval.page.render import read_texts
+from human_eval.server import access as server_access
+from human_eval.server import log
+from human_eval.server.database import PILOT_DATABASE, STUDY_DATABASE, Database
 
 ORGANIZER_TOKEN = pathlib.PurePath("private", "organizer_token")
 _PROLIFIC_URL = "https://app.prolific.com/submissions/complete?cc={code}"
@@ -55,7 +58,7 @@ def add_options(add) -> None:
 
 def run(found: argparse.Namespace) -> None:
     study = pathlib.Path(found.study)
-    design = study_folder.load_design(study)
+    design = layout.load_design(study)
     url = (found.url or f"http://{_in_url(found.host)}:{found.port}").rstrip("/")
     if not re.match(r"https?://[^/\s]", url):
         raise UserError(f"--url {url}: expected an address that begins with https:// or http://")
@@ -69,7 +72,7 @@ def run(found: argparse.Namespace) -> None:
         raise UserError("no invitations yet: run with --invitations N, or --access open")
     database = open_database(study, design, pilot=found.pilot)
     try:
-        problems = server_log.start(study / server_log.SERVER_LOG)
+        problems = log.start(study / log.SERVER_LOG)
         token = organizer_token(study)
         app = make(found, design, database, token, problems)
         listener = _listen(app, found.host, found.port)
@@ -88,7 +91,7 @@ def run(found: argparse.Namespace) -> None:
         database.close()
 
 
-def open_database(study: pathlib.Path, design: study_folder.StudyDesign, *, pilot: bool) -> Database:
+def open_database(study: pathlib.Path, design: layout.StudyDesign, *, pilot: bool) -> Database:
     """The study's database, or the pilot's."""
     about = {"study": design.study, "pilot": str(int(pilot))}
     return Database(study / (PILOT_DATABASE if pilot else STUDY_DATABASE), about)
@@ -104,9 +107,9 @@ def make(found: argparse.Namespace, design, database: Database, token: str, prob
       problems: what it shows of the log.
       now: the clock.
     """
-    from human_eval import server_app
-    from human_eval.server_limits import Limit
-    from human_eval.server_sittings import Sittings
+    from human_eval.server import app as server_app
+    from human_eval.server.limits import Limit
+    from human_eval.server.sittings import Sittings
 
     study = pathlib.Path(found.study)
     prolific = found.access == server_access.PROLIFIC
@@ -116,7 +119,7 @@ def make(found: argparse.Namespace, design, database: Database, token: str, prob
         server_app.Server(
             study=study,
             design=design,
-            secret=study_folder.load_secret(study / study_folder.SECRET),
+            secret=layout.load_secret(study / layout.SECRET),
             texts=read_texts(found.title or design.title, found.consent, found.instructions),
             database=database,
             sittings=Sittings(database, design.forms, lease=lease, most=most, now=now),
@@ -143,14 +146,14 @@ def organizer_token(study: pathlib.Path) -> str:
     """The word that opens the progress page; drawn once, mode 0600."""
     path = study / ORGANIZER_TOKEN
     if not path.exists():
-        study_folder.private_file(path, secrets.token_urlsafe(24).encode() + b"\n")
+        layout.private_file(path, secrets.token_urlsafe(24).encode() + b"\n")
     return path.read_text().strip()
 
 
 def _listen(app, host: str, port: int):
     import waitress
 
-    from human_eval.server_app import MAX_BODY
+    from human_eval.server.app import MAX_BODY
 
     try:
         return waitress.create_server(

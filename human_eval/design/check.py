@@ -6,8 +6,8 @@ import collections
 import dataclasses
 
 from coltran.errors import UserError
-from human_eval.forms import CATCH, PRACTICE, TEST, Form, truth_ahead
-from human_eval.study_folder import StudyDesign
+from human_eval.design.forms import CATCH, PRACTICE, TEST, Form, truth_ahead
+from human_eval.folder.layout import StudyDesign
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

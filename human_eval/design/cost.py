@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from human_eval.study_folder import StudyDesign
+from human_eval.folder.layout import StudyDesign
 
 # Of the page: fixation, blank, first photo, blank, second photo.
 SHOWING_SECONDS = 0.6 + 0.6 + 1.0 + 0.6 + 1.0

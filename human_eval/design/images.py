@@ -12,11 +12,12 @@ import numpy as np
 
 from coltran import storage
 from coltran.errors import UserError
-from human_eval import opaque_files
-from human_eval.forms import WRONG_COLORS, Form, Trial, Variant
-from human_eval.pair_sources import TRUTH, ReadPixels, Source
-from human_eval.wrong_colors import luma_of, wrong_colors
-from pipelines import beam_options, engine
+from human_eval.design.forms import WRONG_COLORS, Form, Trial, Variant
+from human_eval.design.sources import TRUTH, ReadPixels, Source
+from human_eval.design.wrong_colors import luma_of, wrong_colors
+from human_eval.folder import opaque_files
+from pipelines.beam import engine
+from pipelines.beam import options as beam_options
 
 _TRUTH = Variant(model=TRUTH, sample=0)
 _WRONG = Variant(model=WRONG_COLORS, sample=0)

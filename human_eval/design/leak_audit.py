@@ -9,8 +9,11 @@ from collections.abc import Iterator
 
 from coltran import storage
 from coltran.errors import UserError
-from human_eval import answer_key, mturk_questions, opaque_files, page, study_folder
-from human_eval.study_folder import StudyDesign
+from human_eval.answers import key as answer_key
+from human_eval.folder import layout, opaque_files
+from human_eval.folder.layout import StudyDesign
+from human_eval.page import mturk_questions
+from human_eval.page import render as rater_page
 
 OUTSIDE = ("public", "mturk", "turkle")  # folders of a study that leave the house
 _TEXTS = (".html", ".csv", ".xml")
@@ -41,7 +44,7 @@ def find_leaks(folder: pathlib.Path, design: StudyDesign) -> Iterator[str]:
       folder: of the study; its secret and all that raters may see are read.
       design: with all forms.
     """
-    secret = (folder / study_folder.SECRET).read_bytes()
+    secret = (folder / layout.SECRET).read_bytes()
     words = _telling_words(design, secret)
     for outside in OUTSIDE:
         for path in sorted((folder / outside).rglob("*")):
@@ -49,7 +52,7 @@ def find_leaks(folder: pathlib.Path, design: StudyDesign) -> Iterator[str]:
                 data = _TRIAL.sub(b" ", path.read_bytes())
                 yield from (f"{path.name}: holds {what} {word.decode()}" for word, what in words if _holds(data, word))
                 yield from (f"{path.name}: holds the class {found.decode()}" for found in set(_WNID.findall(data)))
-            elif path.is_file() and path.parent != folder / study_folder.IMAGES and outside == "public":
+            elif path.is_file() and path.parent != folder / layout.IMAGES and outside == "public":
                 yield f"{path.name}: is neither a page nor an image of a trial"
     times = {path.stat().st_mtime_ns for path in (folder / "public").rglob("*")}
     if len(times) > 1:
@@ -59,11 +62,11 @@ def find_leaks(folder: pathlib.Path, design: StudyDesign) -> Iterator[str]:
 
 def remove_strangers(folder: pathlib.Path, design: StudyDesign) -> None:
     """Removes images of no trial, which an interrupted top-up with another list left."""
-    images = folder / study_folder.IMAGES
+    images = folder / layout.IMAGES
     if design.sources["images"] or not images.is_dir():
         return
-    secret = (folder / study_folder.SECRET).read_bytes()
-    known = {name for _, pair in study_folder.image_pairs(secret, design.forms) for name in pair}
+    secret = (folder / layout.SECRET).read_bytes()
+    known = {name for _, pair in layout.image_pairs(secret, design.forms) for name in pair}
     for path in images.iterdir():
         if path.name not in known and _OPAQUE.fullmatch(path.name):
             path.unlink()
@@ -84,16 +87,16 @@ def _telling_words(design: StudyDesign, secret: bytes) -> list[tuple[bytes, str]
         if trial.model != answer_key.DEFAULT_MODEL:
             words[trial.model] = "the model"
     # Nor does a key that is a word of our own page, such as `image`.
-    ours = page.own_text() + mturk_questions.own_text()
+    ours = rater_page.own_text() + mturk_questions.own_text()
     long = [(word.encode(), what) for word, what in sorted(words.items()) if len(word) > 3]
     return [(word, what) for word, what in long if not _holds(ours, word)]
 
 
 def _unequal_files(folder: pathlib.Path, design: StudyDesign, secret: bytes) -> Iterator[str]:
-    images = str(design.sources["images"] or folder / study_folder.IMAGES)
+    images = str(design.sources["images"] or folder / layout.IMAGES)
     sizes = dict(storage.list_files(images)) if storage.is_folder(images) else {}
     known: set[str] = set()
-    for trial, pair in study_folder.image_pairs(secret, design.forms):
+    for trial, pair in layout.image_pairs(secret, design.forms):
         known.update(pair)
         missing = [name for name in pair if name not in sizes]
         if missing:

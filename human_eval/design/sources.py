@@ -14,10 +14,12 @@ from collections.abc import Iterator, Mapping
 import apache_beam as beam
 import numpy as np
 
-from coltran import record_folder, records, storage
+from coltran import storage
 from coltran.errors import UserError
-from coltran.record_folder import RecordFolder
-from human_eval.forms import Variant
+from coltran.records import folder as record_folder
+from coltran.records import schema as records
+from coltran.records.folder import RecordFolder
+from human_eval.design.forms import Variant
 from pipelines.reading import ReadRecords
 
 TRUTH = "truth"

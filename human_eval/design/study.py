@@ -20,12 +20,14 @@ import secrets
 import shutil
 from collections.abc import Sequence
 
-from coltran import cli, partition, storage
+from coltran import cli, storage
 from coltran.errors import UserError
-from coltran.record_folder import COMPLETED
-from human_eval import cost, forms, study_folder
-from human_eval.forms import WRONG_COLORS, Form, Pool, Variant
-from human_eval.study_folder import StudyDesign
+from coltran.records import partition
+from coltran.records.folder import COMPLETED
+from human_eval.design import cost, forms
+from human_eval.design.forms import WRONG_COLORS, Form, Pool, Variant
+from human_eval.folder import layout
+from human_eval.folder.layout import StudyDesign
 
 LUMA = pathlib.PurePath("private", "luma.json")
 _DECISIVE = ("seed", "images", "samples", "raters", "block", "practice", "catch", "image")
@@ -58,11 +60,11 @@ def add_options(add) -> None:
 
 
 def run(found: argparse.Namespace, beam_arguments: Sequence[str] = ()) -> None:
-    from pipelines import beam_options
+    from pipelines.beam import options as beam_options
 
     options = beam_options.beam_options(beam_arguments)
     if found.top_up or found.study:
-        from human_eval import top_up
+        from human_eval.design import top_up
 
         return top_up.run(found, options)
     missing = [f"--{name}" for name in ("truth", "colorized", "out", "seed") if getattr(found, name) is None]
@@ -74,7 +76,7 @@ def run(found: argparse.Namespace, beam_arguments: Sequence[str] = ()) -> None:
     secret = choose_secret(out, found.secret)
     design, truth, models = plan_study(found, secret)
     if not is_finished(out, design):
-        study_folder.private_file(out / study_folder.SECRET, secret)
+        layout.private_file(out / layout.SECRET, secret)
         shutil.rmtree(out / "public", ignore_errors=True)  # of an interrupted design
         write_parts(out, design, design.forms, truth, models, options)
         (out / COMPLETED).touch()
@@ -88,7 +90,7 @@ def choose_secret(out: pathlib.Path, given: str | None) -> bytes:
     Raises:
       UserError: a folder that is neither empty nor a study's, no such file, or another secret than the folder's.
     """
-    ours = out / study_folder.SECRET
+    ours = out / layout.SECRET
     if not ours.exists() and out.is_dir() and any(p.is_file() and p.suffix != ".part" for p in out.rglob("*")):
         raise UserError(f"{out}: is not empty and is no study; give --out a new folder")
     if given and not pathlib.Path(given).is_file():
@@ -110,7 +112,7 @@ def plan_study(found: argparse.Namespace, secret: bytes) -> tuple[StudyDesign, o
     Raises:
       UserError: folders that cannot be read or do not fit together, or too few images.
     """
-    from human_eval import design_check
+    from human_eval.design import check as design_check
 
     truth, models = open_sources(found.truth, named_folders(found.colorized), found.image)
     variants = [Variant(model=model.model, sample=sample) for model in models for sample in range(found.samples)]
@@ -129,7 +131,7 @@ def plan_study(found: argparse.Namespace, secret: bytes) -> tuple[StudyDesign, o
         seed=[found.seed, int.from_bytes(secret)],
     )
     design = StudyDesign(
-        study=study_folder.study_id(made_from),
+        study=layout.study_id(made_from),
         title=found.title,
         side=truth.side,
         made_from=made_from,
@@ -151,7 +153,7 @@ def named_folders(arguments: Sequence[str]) -> dict[str, str]:
     Raises:
       UserError: a name twice, or one that the tables use.
     """
-    from human_eval.answer_key import DEFAULT_MODEL
+    from human_eval.answers.key import DEFAULT_MODEL
 
     named: dict[str, str] = {}
     for argument in arguments:
@@ -166,11 +168,11 @@ def named_folders(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def open_sources(truth: str, models: dict[str, str], image: str) -> tuple:
-    """The truth and the models as `pair_sources.Source`, of one size; raises UserError for what does not fit."""
-    from human_eval import pair_sources
+    """The truth and the models as `sources.Source`, of one size; raises UserError for what does not fit."""
+    from human_eval.design import sources
 
-    photos = pair_sources.open_source(truth, pair_sources.TRUTH, image)
-    opened = [pair_sources.open_source(path, name, image, truth=photos) for name, path in models.items()]
+    photos = sources.open_source(truth, sources.TRUTH, image)
+    opened = [sources.open_source(path, name, image, truth=photos) for name, path in models.items()]
     for model in opened:
         if model.side != photos.side:
             raise UserError(
@@ -228,8 +230,8 @@ def is_finished(out: pathlib.Path, design: StudyDesign) -> bool:
     Raises:
       UserError: it holds something else.
     """
-    if (out / COMPLETED).exists() and (out / study_folder.DESIGN).exists():
-        found = study_folder.load_design(out)
+    if (out / COMPLETED).exists() and (out / layout.DESIGN).exists():
+        found = layout.load_design(out)
         if (found.study, found.forms[: len(design.forms)]) != (design.study, design.forms):
             raise UserError(f"{out}: holds another finished study; give --out a new folder (raters may have seen it)")
         if found.title != design.title:
@@ -248,31 +250,32 @@ def write_parts(out: pathlib.Path, design: StudyDesign, new: Sequence[Form], tru
       truth, models: opened sources.
       options: of Beam.
     """
-    from human_eval import leak_audit, pair_images
-    from pipelines import beam_options
+    from human_eval.design import images as pair_images
+    from human_eval.design import leak_audit
+    from pipelines.beam import options as beam_options
 
-    secret = study_folder.load_secret(out / study_folder.SECRET)
-    images = str(design.sources["images"] or out / study_folder.IMAGES)
+    secret = layout.load_secret(out / layout.SECRET)
+    images = str(design.sources["images"] or out / layout.IMAGES)
     # Of added forms no new mean is written: it would be of their images alone.
     luma = str(out / LUMA) if beam_options.is_local(options) and len(new) == len(design.forms) else ""
     pair_images.write_images(truth, models, new, secret, images, luma, options)
     if luma:
-        study_folder.private_file(out / LUMA, (out / LUMA).read_bytes())  # with the mode of private files
+        layout.private_file(out / LUMA, (out / LUMA).read_bytes())  # with the mode of private files
     leak_audit.remove_strangers(out, design)
-    study_folder.level_times(out / "public")
+    layout.level_times(out / "public")
     leak_audit.refuse_leaks(out, design)
-    study_folder.private_file(out / study_folder.KEY, study_folder.key_csv(secret, design.forms))
-    study_folder.private_file(out / study_folder.DESIGN, design.to_json())
+    layout.private_file(out / layout.KEY, layout.key_csv(secret, design.forms))
+    layout.private_file(out / layout.DESIGN, design.to_json())
 
 
 def report(found: argparse.Namespace, design: StudyDesign) -> None:
     """Prints the self-check's counts, the estimate, and where everything lies."""
-    from human_eval import design_check
+    from human_eval.design import check as design_check
 
     print(design_check.describe(design))
     print(cost.describe(design, found))
     out = pathlib.Path(found.out or found.study)
-    rows = [("images", design.sources["images"] or out / study_folder.IMAGES), ("answer key", out / study_folder.KEY)]
+    rows = [("images", design.sources["images"] or out / layout.IMAGES), ("answer key", out / layout.KEY)]
     print(
         cli.table(
             [*rows, ("next", f"coltran-study export --study {out}, or coltran-study serve --study {out} --access open")]

@@ -12,24 +12,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from coltran.errors import UserError
-from human_eval import forms, ratings, study_folder
-from human_eval.forms import CATCH, PRACTICE, TEST, WRONG_COLORS, Form, Variant
-from human_eval.ratings import Rating
-from human_eval.spreadsheet import unescape_formula
-from human_eval.study_folder import StudyDesign
+from human_eval.answers import ratings
+from human_eval.answers.ratings import Rating
+from human_eval.design import forms
+from human_eval.design.forms import CATCH, PRACTICE, TEST, WRONG_COLORS, Form, Variant
+from human_eval.folder import layout
+from human_eval.folder.layout import StudyDesign
+from human_eval.folder.spreadsheet import unescape_formula
 
 Need = Mapping[tuple[str, str, int], int]
 
 
 def run(found: argparse.Namespace, options) -> None:
     """Adds forms to a study; see `coltran-study design --help`."""
-    from human_eval import design as designs
-    from human_eval import design_check
+    from human_eval.design import check as design_check
+    from human_eval.design import study as designs
 
     if not (found.top_up and found.study):
         raise UserError("--study and --top_up go together: coltran-study design --study STUDY --top_up top_up.csv")
     out = pathlib.Path(found.study)
-    before = study_folder.load_design(out)
+    before = layout.load_design(out)
     asked = read_needs(found.top_up, before)
     table = pathlib.Path(found.ratings or out / ratings.IN_STUDY)
     needed = without_open(asked, before, ratings.read(table))
@@ -40,7 +42,7 @@ def run(found: argparse.Namespace, options) -> None:
         print(f"{found.top_up}: no pair is short of ratings; nothing to add")
         return
     block = min(found.block, before.made_from["block"])
-    secret = study_folder.load_secret(out / study_folder.SECRET)
+    secret = layout.load_secret(out / layout.SECRET)
     new = plan(before, needed, block=block, seeds=[before.made_from["seed"], int.from_bytes(secret)])
     design = dataclasses.replace(before, forms=(*before.forms, *new))
     design_check.check(design, topped_up=True)

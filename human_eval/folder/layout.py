@@ -19,10 +19,10 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 
 from coltran.errors import UserError
-from coltran.record_folder import COMPLETED
-from human_eval.forms import PRACTICE, Form, Trial
-from human_eval.opaque_files import ROLES, opaque_name
-from human_eval.spreadsheet import csv_bytes
+from coltran.records.folder import COMPLETED
+from human_eval.design.forms import PRACTICE, Form, Trial
+from human_eval.folder.opaque_files import ROLES, opaque_name
+from human_eval.folder.spreadsheet import csv_bytes
 
 KEY_COLUMNS = ("file", "role", "form", "trial", "key", "sample", "model", "kind")
 DESIGN = pathlib.PurePath("private", "design.json")

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import pathlib
 
-from human_eval.study_folder import load_secret, private_file
+from human_eval.folder.layout import load_secret, private_file
 
 _SALT = pathlib.PurePath("private", "rater_salt")
 _FORGOTTEN = pathlib.PurePath("private", "forgotten.txt")

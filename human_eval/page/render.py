@@ -58,7 +58,7 @@ def render(
       mode: where it runs: from disk or any web server (`static`), as a task of `mturk` or `turkle`, from our `server`.
       study: the study's name.
       side: of the images, in pixels.
-      forms: of `study_folder.public_form`; a rater chooses one where there are several.
+      forms: of `layout.public_form`; a rater chooses one where there are several.
       images: what stands before a file name: a relative or absolute URL that ends in a slash.
       pilot: whether the answers are of a trial run, and never count.
       service: HTML that a service's task needs, such as the field that its form hands in.
@@ -75,7 +75,7 @@ def render(
         "forms": list(forms),
         **more,
     }
-    room = importlib.resources.files("human_eval") / "page"
+    room = importlib.resources.files("human_eval.page")
     parts = {
         "/*STYLE*/": (room / "rater.css").read_text(),
         "/*PROGRAM*/": (room / "rater.js").read_text(),
@@ -92,14 +92,14 @@ def render(
 
 def own_text() -> bytes:
     """All that is in a page whatever the study: program, style, default texts, and names of what it knows."""
-    room = importlib.resources.files("human_eval") / "page"
+    room = importlib.resources.files("human_eval.page")
     names = ("rater.html", "rater.css", "rater.js", "consent.txt", "instructions.txt")
     known = "mode study title width height images pilot forms form trials session answered server static mturk turkle"
     return b"\n".join([*((room / name).read_bytes() for name in names), known.encode()])
 
 
 def _fragment(path: str | None, default: str) -> str:
-    file = pathlib.Path(path) if path else importlib.resources.files("human_eval") / "page" / default
+    file = pathlib.Path(path) if path else importlib.resources.files("human_eval.page") / default
     if path and (not file.is_file() or file.suffix not in (".txt", ".html")):
         raise UserError(f"{path}: expected a .txt or .html file with the text that raters read")
     data = file.read_bytes()

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval.ratings import Rating
-from human_eval.study_folder import private_file
+from human_eval.answers.ratings import Rating
+from human_eval.folder.layout import private_file
 
 RULES = pathlib.PurePath("private", "rules.json")
 VOIDED = "interrupted showing"

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from human_eval import categories, paper_numbers
-from human_eval.ratings import Rating
+from human_eval.answers.ratings import Rating
+from human_eval.scoring import categories, paper_numbers
 
 _DPI = 110
 _SIZE = (7.0, 3.2)

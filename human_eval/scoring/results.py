@@ -20,10 +20,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval import answer_key, exclusions, ratings
-from human_eval.answer_key import AnswerKey
-from human_eval.ratings import PLACES, Rating
-from human_eval.spreadsheet import csv_bytes
+from human_eval.answers import key as answer_key
+from human_eval.answers import ratings
+from human_eval.answers.key import AnswerKey
+from human_eval.answers.ratings import PLACES, Rating
+from human_eval.folder.spreadsheet import csv_bytes
+from human_eval.scoring import exclusions
 
 TOP_UP_COLUMNS = ("study", "trial", "form", "model", "key", "sample", "ratings", "missing")
 
@@ -58,7 +60,8 @@ def run(found: argparse.Namespace) -> None:
 
 def write_all(found: argparse.Namespace, judged: Sequence[Rating], rules, key: AnswerKey | None) -> dict[str, object]:
     """Scores the judged table and writes all files of --out; returns what score.json holds."""
-    from human_eval import score_report, score_tables
+    from human_eval.scoring import report as score_report
+    from human_eval.scoring import tables as score_tables
 
     used = [rating for rating in judged if rating.counts]
     if not used:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from human_eval import agreement, categories, differences, oracle, standard_errors
-from human_eval.ratings import PLACES, Rating
-from human_eval.standard_errors import REPLICATES, Estimate, wilson
+from human_eval.answers.ratings import PLACES, Rating
+from human_eval.scoring import agreement, categories, differences, oracle, standard_errors
+from human_eval.scoring.standard_errors import REPLICATES, Estimate, wilson
 
 HEADLINE = "image_cluster"
 

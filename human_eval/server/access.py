@@ -12,9 +12,10 @@ import secrets
 from collections.abc import Mapping
 
 from coltran.errors import UserError
-from human_eval import rater_ids, server_database
-from human_eval.spreadsheet import csv_bytes
-from human_eval.study_folder import private_file
+from human_eval.folder import rater_ids
+from human_eval.folder.layout import private_file
+from human_eval.folder.spreadsheet import csv_bytes
+from human_eval.server import database
 
 PROLIFIC, INVITATION, OPEN = "prolific", "invitation", "open"
 INVITATIONS = pathlib.PurePath("private", "invitations.csv")
@@ -52,7 +53,7 @@ class Access:
         name = {PROLIFIC: _prolific, INVITATION: self._invited, OPEN: _any}[self.kind](query)
         if rater_ids.hashed(self._salt, "rater", name) in rater_ids.forgotten(self.study):
             raise StrangerError("You asked us to delete your data, so we cannot let you take part again.")
-        if not self.pilot and server_database.has_rater(self.study / server_database.PILOT_DATABASE, name):
+        if not self.pilot and database.has_rater(self.study / database.PILOT_DATABASE, name):
             raise StrangerError(
                 "You took part in the trial run of this study. Thank you! The study itself needs people who have not "
                 "seen any of it."

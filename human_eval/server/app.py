@@ -19,13 +19,14 @@ import flask
 from werkzeug.exceptions import HTTPException
 
 from coltran import storage
-from human_eval import server_bodies, server_log, server_pages, server_progress, server_tokens
-from human_eval.page import Texts, render
-from human_eval.server_access import Access, StrangerError
-from human_eval.server_database import Database
-from human_eval.server_limits import Limit
-from human_eval.server_sittings import RefusedError, Sitting, Sittings, trials_of
-from human_eval.study_folder import IMAGES, StudyDesign, image_pairs, public_form
+from human_eval.folder.layout import IMAGES, StudyDesign, image_pairs, public_form
+from human_eval.page.render import Texts, render
+from human_eval.server import bodies, pages, progress, tokens
+from human_eval.server import log as server_log
+from human_eval.server.access import Access, StrangerError
+from human_eval.server.database import Database
+from human_eval.server.limits import Limit
+from human_eval.server.sittings import RefusedError, Sitting, Sittings, trials_of
 
 MAX_BODY = 64 << 10
 
@@ -95,7 +96,7 @@ def make_app(server: Server) -> flask.Flask:
         name = server.access.name(query)
         visit = server.sittings.enter(name, another=query.get("another", ""))
         if visit.sitting is None:
-            return _html(server_pages.visit(visit, query))
+            return _html(pages.visit(visit, query))
         log.info("sitting %s: form %d handed out", visit.sitting.sitting, visit.sitting.form + 1)
         return _html(_page(server, visit.sitting), ours=True)
 
@@ -113,12 +114,12 @@ def make_app(server: Server) -> flask.Flask:
     def answer():
         body = _body()
         sitting, turn = _session(server, body)
-        found = server_bodies.read_answer(body)
+        found = bodies.read_answer(body)
 
         def check(known: Sitting) -> str:
             mine = {trial.trial for trial in trials_of(forms[known.form], known)}
             pairs = handed_out(known.form, known.flipped)
-            return server_bodies.check_pair(found, {trial: pairs[trial] for trial in mine})
+            return bodies.check_pair(found, {trial: pairs[trial] for trial in mine})
 
         return {"saved": server.sittings.save(sitting, turn, found.trial, check)}
 
@@ -126,9 +127,9 @@ def make_app(server: Server) -> flask.Flask:
     def finish():
         body = _body()
         sitting, turn = _session(server, body)
-        code = server.code or server_tokens.completion_code(server.secret, sitting)
+        code = server.code or tokens.completion_code(server.secret, sitting)
         redirect = server.completion_url.replace("{code}", quote(code, safe="")) or None
-        done = server.sittings.finish(sitting, turn, server_bodies.read_end(body), code, redirect)
+        done = server.sittings.finish(sitting, turn, bodies.read_end(body), code, redirect)
         log.info("sitting %s: form %d finished", done.sitting, done.form + 1)
         return {"code": done.code, "redirect": done.redirect}
 
@@ -137,15 +138,13 @@ def make_app(server: Server) -> flask.Flask:
         given = flask.request.args.get("token", "").encode("utf-8", "replace")
         if not hmac.compare_digest(given, server.organizer_token.encode()):
             log.warning("progress page: wrong token")
-            return _html(server_pages.message("Not for you", "The token is wrong; the server printed it."), status=403)
-        found = server_progress.counts(server.database, server.design.forms, lease=server.lease, now=server.now())
-        return _html(
-            server_progress.render(server.design.title, found, list(server.problems)[::-1], pilot=server.pilot)
-        )
+            return _html(pages.message("Not for you", "The token is wrong; the server printed it."), status=403)
+        found = progress.counts(server.database, server.design.forms, lease=server.lease, now=server.now())
+        return _html(progress.render(server.design.title, found, list(server.problems)[::-1], pilot=server.pilot))
 
     @app.errorhandler(StrangerError)
     def stranger(error: StrangerError):
-        return _html(server_pages.message("Sorry", str(error)), status=403)
+        return _html(pages.message("Sorry", str(error)), status=403)
 
     @app.errorhandler(RefusedError)
     def refused(error: RefusedError):
@@ -168,7 +167,7 @@ def make_app(server: Server) -> flask.Flask:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        response.headers.setdefault("Content-Security-Policy", server_pages.security_policy(b"", ours=False))
+        response.headers.setdefault("Content-Security-Policy", pages.security_policy(b"", ours=False))
         return response
 
     return app
@@ -187,14 +186,14 @@ def _page(server: Server, sitting: Sitting) -> bytes:
         forms=[shown],
         images="images/",
         pilot=server.pilot,
-        session=server_tokens.session_token(server.secret, sitting.sitting, sitting.turn),
+        session=tokens.session_token(server.secret, sitting.sitting, sitting.turn),
         answered=list(sitting.answered),
     )
 
 
 def _session(server: Server, body: dict) -> tuple[str, int]:
     """(sitting, turn) of a request that may go on."""
-    sitting, turn = server_tokens.read_session(server.secret, server_bodies.session_of(body))
+    sitting, turn = tokens.read_session(server.secret, bodies.session_of(body))
     wait = server.by_session.take(sitting)
     if wait:
         flask.abort(_too_often(wait))
@@ -204,12 +203,12 @@ def _session(server: Server, body: dict) -> tuple[str, int]:
 def _body() -> dict:
     if flask.request.mimetype != "application/json":
         raise RefusedError(415, "expected the content type application/json")
-    return server_bodies.read_object(flask.request.get_data())
+    return bodies.read_object(flask.request.get_data())
 
 
 def _html(data: bytes, *, status: int = 200, ours: bool = False) -> flask.Response:
     response = flask.Response(data, status=status, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = server_pages.security_policy(data, ours=ours)
+    response.headers["Content-Security-Policy"] = pages.security_policy(data, ours=ours)
     return response
 
 
@@ -224,4 +223,4 @@ def _failed(status: int, text: str) -> flask.Response:
         response = flask.jsonify(error=text)
         response.status_code = status
         return response
-    return _html(server_pages.message(f"{status}", text), status=status)
+    return _html(pages.message(f"{status}", text), status=status)

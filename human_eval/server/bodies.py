@@ -8,8 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from coltran.errors import UserError
-from human_eval.server_sittings import RefusedError
-from human_eval.submissions import parse_json
+from human_eval.answers.submissions import parse_json
+from human_eval.server.sittings import RefusedError
 
 _MAX_TRIAL = 2**53
 _MAX_RESTARTS = 1000

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from human_eval.server_sittings import ALL_TAKEN, COMPLETE, NOTHING_LEFT, Sitting, Visit
+from human_eval.server.sittings import ALL_TAKEN, COMPLETE, NOTHING_LEFT, Sitting, Visit
 
 STYLE = (
     "body{font:17px/1.5 system-ui,sans-serif;max-width:46rem;margin:3rem auto;padding:0 1rem;color:#222}"

@@ -7,9 +7,9 @@ import html
 import json
 from collections.abc import Sequence
 
-from human_eval.forms import TEST, Form
-from human_eval.server_database import ABANDONED, FINISHED, RUNNING, Database
-from human_eval.server_pages import page, progress_rows
+from human_eval.design.forms import TEST, Form
+from human_eval.server.database import ABANDONED, FINISHED, RUNNING, Database
+from human_eval.server.pages import page, progress_rows
 
 _COMMENTS = 20
 _COLUMNS = ("form*", "sittings needed", "finished", "running", "expired", "free", "abandoned")

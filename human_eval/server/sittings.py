@@ -14,8 +14,8 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 
-from human_eval.forms import PRACTICE, Form
-from human_eval.server_database import ABANDONED, FINISHED, RUNNING, Database
+from human_eval.design.forms import PRACTICE, Form
+from human_eval.server.database import ABANDONED, FINISHED, RUNNING, Database
 
 NOTHING_LEFT, ALL_TAKEN, COMPLETE = "nothing left", "all taken", "complete"
 

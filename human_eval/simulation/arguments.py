@@ -19,7 +19,7 @@ def add_effects(add) -> None:
 
 def effects(found: argparse.Namespace):
     """The `rater_model.Effects` that the options say."""
-    from human_eval.rater_model import Effects
+    from human_eval.simulation.rater_model import Effects
 
     names = ("rate", "image_sd", "sample_sd", "rater_sd", "first_bias", "lapse")
     return Effects(**{name: getattr(found, name) for name in names})

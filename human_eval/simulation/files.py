@@ -11,9 +11,10 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from xml.sax.saxutils import escape
 
-from human_eval import ingest, ratings, server_database
-from human_eval.answer_key import AnswerKey
-from human_eval.submissions import from_result
+from human_eval.answers import join, ratings
+from human_eval.answers.key import AnswerKey
+from human_eval.answers.submissions import from_result
+from human_eval.server import database as server_database
 
 _NAMESPACE = "http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2005-10-01/QuestionFormAnswers.xsd"
 _BEFORE = (
@@ -28,7 +29,7 @@ def write_all(out: pathlib.Path, results: Sequence[Mapping], study: str) -> None
 
     Args:
       out: an existing folder.
-      results: of `simulate.simulate`.
+      results: of `sittings.simulate`.
       study: the study's name.
     """
     (out / "static").mkdir(exist_ok=True)
@@ -46,8 +47,8 @@ def write_table(path: pathlib.Path, results: Iterable[Mapping], key: AnswerKey, 
     rows = []
     for result in results:
         submission = from_result(result, source="table", where=str(path))
-        rows += ingest.rows_of(submission, key, salt)
-    ratings.write(path, ingest.settle(rows))
+        rows += join.rows_of(submission, key, salt)
+    ratings.write(path, join.settle(rows))
 
 
 def static_file(result: Mapping) -> str:

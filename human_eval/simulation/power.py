@@ -12,7 +12,7 @@ import dataclasses
 import math
 
 from coltran import cli
-from human_eval import effect_options
+from human_eval.simulation import arguments
 
 _TWO_SIDED_5_PERCENT, _POWER_80_PERCENT = 1.959964, 0.841621
 
@@ -41,11 +41,11 @@ def add_options(add) -> None:
     add("--raters", type=cli.positive, default=5, help="ratings of each pair (5)")
     add("--samples", type=cli.positive, default=3, help="samples of each image (3)")
     add("--block", type=cli.positive, default=50, help="images a form (50)")
-    effect_options.add_effects(add)
+    arguments.add_effects(add)
 
 
 def run(found: argparse.Namespace) -> None:
-    effects = effect_options.effects(found)
+    effects = arguments.effects(found)
     power = expected(effects, images=found.images, raters=found.raters, samples=found.samples, block=found.block)
     smallest = (_TWO_SIDED_5_PERCENT + _POWER_80_PERCENT) * math.sqrt(2) * power.image_cluster
     print(
@@ -70,7 +70,7 @@ def expected(effects, *, images: int, raters: int, samples: int = 3, block: int 
       effects: a `rater_model.Effects`.
       images, raters, samples, block: of the design: images, ratings a pair, samples an image, images a form.
     """
-    from human_eval.rater_model import variances
+    from human_eval.simulation.rater_model import variances
 
     parts = variances(effects)
     ratings = images * raters

@@ -18,8 +18,10 @@ from collections.abc import Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval import answer_key, effect_options, rater_ids
-from human_eval.answer_key import AnswerKey, Pair
+from human_eval.answers import key as answer_key
+from human_eval.answers.key import AnswerKey, Pair
+from human_eval.folder import rater_ids
+from human_eval.simulation import arguments
 
 _SEED_OF_SALT = b"a made-up study has no secrets"
 _START = 1_780_300_000  # seconds; a form every 10 minutes from here on
@@ -34,11 +36,11 @@ def add_options(add) -> None:
     add("--images", type=cli.positive, default=500, help="of the made-up study (500)")
     add("--samples", type=cli.positive, default=3, help="of the made-up study (3)")
     add("--block", type=cli.positive, default=50, help="images a form of the made-up study (50)")
-    effect_options.add_effects(add)
+    arguments.add_effects(add)
 
 
 def run(found: argparse.Namespace) -> None:
-    from human_eval import simulated_files
+    from human_eval.simulation import files as simulated_files
 
     if found.seed < 0:
         raise UserError(f"--seed {found.seed}: must not be negative")
@@ -46,7 +48,7 @@ def run(found: argparse.Namespace) -> None:
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out}: is not empty; give --out a new folder, so that made-up and real answers never mix")
     key = answer_key.load(found.study) if found.study else made_up_key(found)
-    effects = effect_options.effects(found)
+    effects = arguments.effects(found)
     results = simulate(key, effects, raters=found.raters, seed=found.seed)
     out.mkdir(parents=True, exist_ok=True)
     truth = {"effects": dataclasses.asdict(effects), "raters": found.raters, "seed": found.seed, "study": key.study}
@@ -64,7 +66,8 @@ def run(found: argparse.Namespace) -> None:
 
 def made_up_key(found: argparse.Namespace) -> AnswerKey:
     """The answer key of a study without images."""
-    from human_eval import forms, opaque_files
+    from human_eval.design import forms
+    from human_eval.folder import opaque_files
 
     pool = forms.Pool(test=[f"image-{number:05d}" for number in range(found.images)], catch=(), practice=())
     variants = [forms.Variant(model="simulated", sample=sample) for sample in range(found.samples)]
@@ -104,7 +107,7 @@ def simulate(key: AnswerKey, effects, *, raters: int, seed: int) -> list[dict[st
     """
     import numpy as np
 
-    from human_eval import rater_model
+    from human_eval.simulation import rater_model
 
     rng = np.random.default_rng([seed, len(key.pairs), raters])
     forms = _listed_forms(key)

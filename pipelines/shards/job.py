@@ -21,10 +21,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 import google_crc32c
 
-from coltran import record_folder, records, storage, tfrecord
+from coltran import storage
 from coltran.errors import UserError
-from coltran.record_folder import COMPLETED, MANIFEST, REJECTS, RUN, Manifest, Shard
-from pipelines.run_lock import LOCK
+from coltran.records import folder as record_folder
+from coltran.records import framing
+from coltran.records import schema as records
+from coltran.records.folder import COMPLETED, MANIFEST, REJECTS, RUN, Manifest, Shard
+from pipelines.shards.lock import LOCK
 
 WORK = "_work"
 _PROGRESS_SECONDS = 0.5
@@ -151,7 +154,7 @@ class ShardWriter:
     def write(self, *records_of_input: bytes, **counts: int) -> None:
         """Adds the records of one input to the shard, and `counts` to its report."""
         for data in records_of_input:
-            framed = tfrecord.frame(data)
+            framed = framing.frame(data)
             self._file.write(framed)
             self._crc.update(framed)
             self._size += len(framed)

@@ -7,10 +7,14 @@ import dataclasses
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from coltran import record_folder, storage
-from coltran.record_folder import Manifest
-from pipelines import beam_options, engine, run_lock, shard_job
-from pipelines.shard_job import ShardJob
+from coltran import storage
+from coltran.records import folder as record_folder
+from coltran.records.folder import Manifest
+from pipelines.beam import engine
+from pipelines.beam import options as beam_options
+from pipelines.shards import job as shard_job
+from pipelines.shards import lock as run_lock
+from pipelines.shards.job import ShardJob
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 
 from coltran import storage
 from coltran.errors import UserError
-from pipelines import imagenet_labels
-from pipelines.image_ref import ImageRef
-from pipelines.source_files import SourceFile
+from pipelines.sources import labels as imagenet_labels
+from pipelines.sources.files import SourceFile
+from pipelines.sources.image_ref import ImageRef
 
 STORED, DEFLATED = "stored", "deflated"
 _ZIP_PACKING = {zipfile.ZIP_STORED: STORED, zipfile.ZIP_DEFLATED: DEFLATED}

@@ -8,10 +8,12 @@ import re
 import tarfile
 import zipfile
 
-from coltran import record_folder, storage, tfrecord
+from coltran import storage
 from coltran.errors import UserError
 from coltran.file_patterns import IMAGE_SUFFIXES, is_pattern, list_matching
-from pipelines import image_names
+from coltran.records import folder as record_folder
+from coltran.records import framing
+from pipelines.sources import names as image_names
 
 # In the order in which they are looked for in a folder that holds several.
 _NAMES = {
@@ -101,7 +103,7 @@ def _kind_of_file(path: str) -> str:
         start = file.read(16)
         if start.startswith(b"PAR1"):
             return "parquet"
-        if tfrecord.is_header(start):
+        if framing.is_header(start):
             return "tfrecord"
         if zipfile.is_zipfile(file):
             return "zip"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from pipelines.imagenet_labels import UNKNOWN
+from pipelines.sources.labels import UNKNOWN
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from coltran import cli
 from coltran.errors import UserError
 from coltran.file_patterns import IMAGE_SUFFIXES
-from pipelines import image_names, imagenet_labels, validation_labels
-from pipelines.image_ref import ImageRef
-from pipelines.imagenet_labels import UNKNOWN
-from pipelines.source_files import SourceFile, SourceFiles, find_files
+from pipelines.sources import labels as imagenet_labels
+from pipelines.sources import names as image_names
+from pipelines.sources import validation_labels
+from pipelines.sources.files import SourceFile, SourceFiles, find_files
+from pipelines.sources.image_ref import ImageRef
+from pipelines.sources.labels import UNKNOWN
 
 _LISTERS = 8  # threads; they wait for a disk or for Cloud Storage most of the time
 
@@ -92,14 +94,14 @@ def _list_images(found: SourceFiles, split: str, other: set[str]) -> Iterator[Im
 
 def _list_containers(kind: str, files: Sequence[SourceFile]) -> Iterator[ImageRef]:
     if kind == "tfrecord":
-        from pipelines.tfrecord_images import list_records as lister
+        from pipelines.sources.tfrecords import list_records as lister
     elif kind == "parquet":
-        from pipelines.parquet_images import list_rows as lister
+        from pipelines.sources.parquet import list_rows as lister
     elif kind == "zip":
-        from pipelines.archives import list_zip as lister
+        from pipelines.sources.archives import list_zip as lister
     else:
-        from pipelines.archives import list_tar as lister
-        from pipelines.archives import split_tar
+        from pipelines.sources.archives import list_tar as lister
+        from pipelines.sources.archives import split_tar
 
         files = [part for file in files for part in split_tar(file)]
     with concurrent.futures.ThreadPoolExecutor(_LISTERS) as threads:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from coltran import storage
 from coltran.errors import UserError
-from pipelines.image_ref import ImageRef
-from pipelines.imagenet_labels import UNKNOWN
-from pipelines.source_files import SourceFile
+from pipelines.sources.files import SourceFile
+from pipelines.sources.image_ref import ImageRef
+from pipelines.sources.labels import UNKNOWN
 
 
 def list_rows(file: SourceFile) -> Iterator[ImageRef]:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from coltran import storage
 from coltran.errors import UserError
-from coltran.images import ImageRejected
-from pipelines import archives, tfrecord_images
-from pipelines.image_ref import ImageRef
+from coltran.images.decoding import ImageRejected
+from pipelines.sources import archives, tfrecords
+from pipelines.sources.image_ref import ImageRef
 
 _AHEAD = 16  # a request takes tens of milliseconds, decoding an image a few
 
@@ -20,7 +20,7 @@ def read_images(refs: Iterable[ImageRef]) -> Iterator[tuple[ImageRef, bytes | Im
     """Yields every image's bytes, or why there are none: one unreadable file does not stop a million others."""
     refs = list(refs)
     if refs and refs[0].place[:1] == ("parquet",):
-        from pipelines.parquet_images import RowReader
+        from pipelines.sources.parquet import RowReader
 
         reader = RowReader()
         yield from ((ref, _read(ref, reader.read)) for ref in refs)
@@ -42,7 +42,7 @@ def read_image(ref: ImageRef) -> bytes:
     readers = {
         "tar": archives.read_tar_member,
         "zip": archives.read_zip_member,
-        "tfrecord": tfrecord_images.read_record,
+        "tfrecord": tfrecords.read_record,
     }
     return readers[ref.place[0]](ref)
 

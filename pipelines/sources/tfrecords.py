@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from coltran import storage, tfrecord
+from coltran import storage
 from coltran.errors import UserError
-from pipelines import imagenet_labels
-from pipelines.image_ref import ImageRef
-from pipelines.imagenet_labels import UNKNOWN
-from pipelines.source_files import SourceFile
+from coltran.records import framing
+from pipelines.sources import labels as imagenet_labels
+from pipelines.sources.files import SourceFile
+from pipelines.sources.image_ref import ImageRef
+from pipelines.sources.labels import UNKNOWN
 
 CLASSIC_IMAGE, CLASSIC_NAME, CLASSIC_LABEL = "image/encoded", "image/filename", "image/class/label"
 CLASSIC_WNID = "image/class/synset"
@@ -25,12 +26,12 @@ _MAP_ENTRY = b"\x0a"  # both the field `features` of an Example and `feature` of
 def list_records(file: SourceFile) -> Iterator[ImageRef]:
     """The images of one TFRecord file. Raises UserError where it is damaged or holds something else."""
     with storage.open_read(file.path) as opened:
-        for number, (offset, length) in enumerate(tfrecord.read_layout(opened, file.path)):
+        for number, (offset, length) in enumerate(framing.read_layout(opened, file.path)):
             where = f"{file.path}: record {number}"
-            small = _small_features(opened, offset + tfrecord.DATA_START, length, where)
+            small = _small_features(opened, offset + framing.DATA_START, length, where)
             name, label = _name_and_label(small, where)
             member = name or f"{file.name.rpartition('/')[2]}-{number:06d}.JPEG"
-            size = length + tfrecord.FRAME_BYTES
+            size = length + framing.FRAME_BYTES
             place = ("tfrecord", offset)
             yield ImageRef(**file.member_names(member), label=label, path=file.path, size=size, place=place)
 
@@ -38,8 +39,8 @@ def list_records(file: SourceFile) -> Iterator[ImageRef]:
 def read_record(ref: ImageRef) -> bytes:
     """The encoded image of a record. Raises ValueError where the record is damaged or has none."""
     try:
-        data = tfrecord.unframe(storage.read_range(ref.path, ref.place[1], ref.size), "the TFRecord")
-        values = tfrecord.decode_example(data)
+        data = framing.unframe(storage.read_range(ref.path, ref.place[1], ref.size), "the TFRecord")
+        values = framing.decode_example(data)
     except UserError as error:
         raise ValueError(str(error)) from error
     image = values.get(CLASSIC_IMAGE) or values.get(TFDS_IMAGE)
@@ -90,7 +91,7 @@ def _small_features(file: BinaryIO, start: int, length: int, where: str) -> dict
         position += begins + size
     body = b"".join(entries)
     try:
-        return tfrecord.decode_example(_MAP_ENTRY + _varint(len(body)) + body)
+        return framing.decode_example(_MAP_ENTRY + _varint(len(body)) + body)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
 

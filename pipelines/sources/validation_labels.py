@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from coltran import storage
 from coltran.errors import UserError
-from pipelines import archives, imagenet_labels
-from pipelines.source_files import SourceFile
+from pipelines.sources import archives
+from pipelines.sources import labels as imagenet_labels
+from pipelines.sources.files import SourceFile
 
 KAGGLE = "LOC_val_solution.csv"
 DEVKIT = "ILSVRC2012_devkit_t12"

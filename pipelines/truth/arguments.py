@@ -6,10 +6,12 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
-from coltran import cli, images, pixel_codec, records
+from coltran import cli
 from coltran.errors import UserError
-from pipelines.beam_options import HELP
-from pipelines.source_files import KINDS
+from coltran.images import decoding
+from coltran.records import pixel_codec, schema
+from pipelines.beam.options import HELP
+from pipelines.sources.files import KINDS
 
 DESCRIPTION = """\
 Photos in, a record folder out.
@@ -30,9 +32,9 @@ PROG = "coltran-preprocess"
 SPLITS = ("train", "holdout", "validation")
 CROPS = ("auto", "center", "random")
 STAGES = {
-    "colorizer": (records.GRAY_LO, records.COARSE_LO),
-    "color_upsampler": (records.GRAY_LO, records.COARSE_LO, records.RGB_LO),
-    "spatial_upsampler": (records.GRAY_HI, records.RGB_LO, records.RGB_HI),
+    "colorizer": (schema.GRAY_LO, schema.COARSE_LO),
+    "color_upsampler": (schema.GRAY_LO, schema.COARSE_LO, schema.RGB_LO),
+    "spatial_upsampler": (schema.GRAY_HI, schema.RGB_LO, schema.RGB_HI),
 }
 
 
@@ -56,22 +58,22 @@ class Options:
     encoding: str = pixel_codec.RAW
     seed: int = 0
     icc: str = "srgb"
-    max_pixels: int = images.MAX_PIXELS
-    min_side: int = images.MIN_SIDE
+    max_pixels: int = decoding.MAX_PIXELS
+    min_side: int = decoding.MIN_SIDE
     max_reject_fraction: float = 0.01
     dry_run: bool = False
 
     @property
-    def sizes(self) -> records.Sizes:
-        return records.Sizes(lo=self.lo, hi=self.hi)
+    def sizes(self) -> schema.Sizes:
+        return schema.Sizes(lo=self.lo, hi=self.hi)
 
     @property
     def features(self) -> tuple[str, ...]:
         """Names of the features that the stages need, in the schema's order."""
-        wanted = records.TRUTH.required.union(*(STAGES[stage] for stage in self.stages))
+        wanted = schema.TRUTH.required.union(*(STAGES[stage] for stage in self.stages))
         return tuple(
             name
-            for name, feature in records.TRUTH.features.items()
+            for name, feature in schema.TRUTH.features.items()
             if name in wanted and not (feature.resolution == "hi" and self.hi is None)
         )
 
@@ -121,11 +123,13 @@ def parser() -> argparse.ArgumentParser:
         default="srgb",
         help="embedded color profiles: convert to sRGB as viewers do, or ignore as the public release did (srgb)",
     )
-    add("--max_pixels", type=cli.positive, default=images.MAX_PIXELS, help="reject larger images (100 million pixels)")
+    add(
+        "--max_pixels", type=cli.positive, default=decoding.MAX_PIXELS, help="reject larger images (100 million pixels)"
+    )
     add(
         "--min_side",
         type=cli.positive,
-        default=images.MIN_SIDE,
+        default=decoding.MIN_SIDE,
         help="reject images with a shorter side below this (8)",
     )
     add(

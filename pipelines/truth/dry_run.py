@@ -7,12 +7,13 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 
-from coltran import cli, storage, tfrecord
-from coltran.images import ImageRejected
-from pipelines.image_ref import ImageRef
-from pipelines.read_images import read_images
-from pipelines.selection import Selection
-from pipelines.truth_record import make_records
+from coltran import cli, storage
+from coltran.images.decoding import ImageRejected
+from coltran.records import framing
+from pipelines.sources.image_ref import ImageRef
+from pipelines.sources.reading import read_images
+from pipelines.truth.record import make_records
+from pipelines.truth.selection import Selection
 
 _SAMPLE = 64
 
@@ -51,7 +52,7 @@ def _try(refs: Sequence[ImageRef], options) -> tuple[float, int, int]:
     started = time.perf_counter()
     for ref, data in read_images(refs):
         try:
-            size += sum(len(record) + tfrecord.FRAME_BYTES for record in make_records(ref, data, options).encoded)
+            size += sum(len(record) + framing.FRAME_BYTES for record in make_records(ref, data, options).encoded)
         except ImageRejected:
             rejected += 1
     return time.perf_counter() - started, size, rejected

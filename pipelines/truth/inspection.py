@@ -9,9 +9,12 @@ from collections.abc import Iterator
 import google_crc32c
 import numpy as np
 
-from coltran import cli, colors, record_folder, records, storage
+from coltran import cli, storage
 from coltran.errors import UserError
-from coltran.record_folder import RecordFolder, Shard
+from coltran.images import colors
+from coltran.records import folder as record_folder
+from coltran.records import schema
+from coltran.records.folder import RecordFolder, Shard
 
 _READERS = 4
 _CHUNK = 1 << 20
@@ -97,7 +100,7 @@ def _check_shard(folder: RecordFolder, shard: Shard) -> Iterator[str]:
 
 
 def _check_record(folder: RecordFolder, shard: Shard, values: dict[str, object], *, deep: bool) -> Iterator[str]:
-    where = f"{shard.name}: record '{values.get(records.KEY)}'"
+    where = f"{shard.name}: record '{values.get(schema.KEY)}'"
     if set(values) != set(folder.manifest.features):
         yield f"{where} has {', '.join(sorted(values))}, expected {', '.join(sorted(folder.manifest.features))}"
     elif deep:
@@ -108,10 +111,10 @@ def _check_record(folder: RecordFolder, shard: Shard, values: dict[str, object],
 
 def _derived(folder: RecordFolder, values: dict[str, object]) -> Iterator[tuple[str, np.ndarray]]:
     """What truth records hold twice: grays and coarse colors can be made again from the images."""
-    if folder.schema is not records.TRUTH:
+    if folder.schema is not schema.TRUTH:
         return
-    for rgb, gray in ((records.RGB_HI, records.GRAY_HI), (records.RGB_LO, records.GRAY_LO)):
+    for rgb, gray in ((schema.RGB_HI, schema.GRAY_HI), (schema.RGB_LO, schema.GRAY_LO)):
         if rgb in values and gray in values:
             yield gray, colors.rgb_to_gray(values[rgb])
-    if records.RGB_LO in values and records.COARSE_LO in values:
-        yield records.COARSE_LO, colors.rgb_to_coarse(values[records.RGB_LO])
+    if schema.RGB_LO in values and schema.COARSE_LO in values:
+        yield schema.COARSE_LO, colors.rgb_to_coarse(values[schema.RGB_LO])

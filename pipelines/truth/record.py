@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from coltran import colors, images, records
-from coltran.images import ImageRejected, Photo
-from pipelines.image_ref import ImageRef
+from coltran.images import colors, decoding
+from coltran.images.decoding import ImageRejected, Photo
+from coltran.records import schema
+from pipelines.sources.image_ref import ImageRef
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,11 +37,11 @@ def make_records(ref: ImageRef, data: bytes | ImageRejected, options) -> TruthRe
     """
     if isinstance(data, ImageRejected):
         raise data
-    photo = images.decode(
+    photo = decoding.decode(
         data, max_pixels=options.max_pixels, min_side=options.min_side, profiles=options.icc == "srgb"
     )
     crops = [truth_values(photo, options, key=ref.key, label=ref.label, crop=crop) for crop in range(options.crops)]
-    encoded = [records.encode(records.TRUTH, values, options.sizes, options.encoding) for values in crops]
+    encoded = [schema.encode(schema.TRUTH, values, options.sizes, options.encoding) for values in crops]
     counts = {"grayscale": int(photo.grayscale), "converted": int(photo.converted)}
     return TruthRecords(values=crops, encoded=encoded, counts=counts)
 
@@ -56,23 +57,23 @@ def truth_values(photo: Photo, options, *, key: str, label: int, crop: int = 0) 
       options: of the job (sizes, seed, random_crop, features).
       key, label, crop: of the record.
     Returns:
-      Values by feature name, for `records.encode`.
+      Values by feature name, for `schema.encode`.
     """
     if options.random_crop:
-        square = images.random_crop(photo.rgb, seed=options.seed, key=key, index=crop)
+        square = decoding.random_crop(photo.rgb, seed=options.seed, key=key, index=crop)
     else:
-        square = images.center_crop(photo.rgb)
-    rgb_hi = square if options.hi is None else images.area_resize(square, options.hi, options.hi)
-    rgb_lo = images.area_resize(rgb_hi, options.lo, options.lo)
+        square = decoding.center_crop(photo.rgb)
+    rgb_hi = square if options.hi is None else decoding.area_resize(square, options.hi, options.hi)
+    rgb_lo = decoding.area_resize(rgb_hi, options.lo, options.lo)
     values = {
-        records.KEY: key,
-        records.CROP: crop,
-        records.LABEL: label,
-        records.GRAYSCALE: int(photo.grayscale),
-        records.RGB_LO: rgb_lo,
-        records.GRAY_LO: colors.rgb_to_gray(rgb_lo),
-        records.COARSE_LO: colors.rgb_to_coarse(rgb_lo),
+        schema.KEY: key,
+        schema.CROP: crop,
+        schema.LABEL: label,
+        schema.GRAYSCALE: int(photo.grayscale),
+        schema.RGB_LO: rgb_lo,
+        schema.GRAY_LO: colors.rgb_to_gray(rgb_lo),
+        schema.COARSE_LO: colors.rgb_to_coarse(rgb_lo),
     }
     if options.hi is not None:
-        values |= {records.RGB_HI: rgb_hi, records.GRAY_HI: colors.rgb_to_gray(rgb_hi)}
+        values |= {schema.RGB_HI: rgb_hi, schema.GRAY_HI: colors.rgb_to_gray(rgb_hi)}
     return {name: values[name] for name in options.features}

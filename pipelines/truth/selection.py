@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from coltran import partition
 from coltran.errors import UserError
-from pipelines.image_ref import ImageRef
+from coltran.records import partition
+from pipelines.sources.image_ref import ImageRef
 
 HOLDOUT = "holdout"
 PAPER_HOLDOUT = 10_000

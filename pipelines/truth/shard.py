@@ -5,12 +5,12 @@ from __future__ import annotations
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from coltran.images import ImageRejected
-from pipelines import shard_job
-from pipelines.image_ref import ImageRef
-from pipelines.read_images import read_images
-from pipelines.truth_record import make_records
-from pipelines.truth_summary import TruthSums
+from coltran.images.decoding import ImageRejected
+from pipelines.shards import job as shard_job
+from pipelines.sources.image_ref import ImageRef
+from pipelines.sources.reading import read_images
+from pipelines.truth.record import make_records
+from pipelines.truth.summary import TruthSums
 
 
 class WriteTruthShard(beam.DoFn):

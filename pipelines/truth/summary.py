@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from coltran import colors, images, records, storage, tfrecord
-from coltran.contact_sheet import contact_sheet
-from pipelines import imagenet_labels
-from pipelines.shard_job import ShardJob, ShardReport
+from coltran import storage
+from coltran.images import colors, decoding
+from coltran.images.contact_sheet import contact_sheet
+from coltran.records import framing, schema
+from pipelines.shards.job import ShardJob, ShardReport
+from pipelines.sources import labels as imagenet_labels
 
 _PREVIEW_RECORDS = 64
 _PREVIEW_COLUMNS = 4  # records beside each other, each with three images
@@ -32,12 +34,12 @@ class TruthSums:
 
     def add(self, values: Mapping[str, object]) -> None:
         """Adds a truth record's values; colors count where the folder has them."""
-        label = str(values[records.LABEL])
+        label = str(values[schema.LABEL])
         self._labels[label] = self._labels.get(label, 0) + 1
-        if records.COARSE_LO in values:
-            self._coarse += np.bincount(values[records.COARSE_LO].ravel(), minlength=colors.NUM_COARSE_COLORS)
-        if records.RGB_LO in values:
-            pixels = values[records.RGB_LO].reshape(-1, 3)
+        if schema.COARSE_LO in values:
+            self._coarse += np.bincount(values[schema.COARSE_LO].ravel(), minlength=colors.NUM_COARSE_COLORS)
+        if schema.RGB_LO in values:
+            pixels = values[schema.RGB_LO].reshape(-1, 3)
             self._rgb += np.ones(len(pixels)) @ pixels.astype(np.float64)  # whole numbers, far below 2**53
             self._pixels += len(pixels)
 
@@ -55,7 +57,7 @@ def summary_files(job: ShardJob, reports: Sequence[ShardReport]) -> Iterator[tup
     totals = _total([report.statistics for report in reports])
     yield "statistics.json", json.dumps(totals, indent=1).encode() + b"\n"
     yield "statistics.png", _draw(totals)
-    if records.RGB_LO in job.features and records.COARSE_LO in job.features:
+    if schema.RGB_LO in job.features and schema.COARSE_LO in job.features:
         yield "preview.png", _preview(job)
 
 
@@ -113,18 +115,18 @@ def _preview(job: ShardJob) -> bytes:
     for place, values in enumerate(_first_records(job)):
         if place % _PREVIEW_COLUMNS == 0:
             cells.append([])
-        gray = np.repeat(values[records.GRAY_LO][..., None], 3, axis=-1)
-        triple = (gray, colors.coarse_to_rgb(values[records.COARSE_LO]), values[records.RGB_LO])
-        cells[-1] += [images.area_resize(image, _PREVIEW_SIDE, _PREVIEW_SIDE) for image in triple]
+        gray = np.repeat(values[schema.GRAY_LO][..., None], 3, axis=-1)
+        triple = (gray, colors.coarse_to_rgb(values[schema.COARSE_LO]), values[schema.RGB_LO])
+        cells[-1] += [decoding.area_resize(image, _PREVIEW_SIDE, _PREVIEW_SIDE) for image in triple]
     return contact_sheet(cells, ["gray", "coarse", "target"] * _PREVIEW_COLUMNS, min_side=_PREVIEW_SIDE)
 
 
 def _first_records(job: ShardJob) -> Iterator[dict[str, object]]:
     each = -(-_PREVIEW_RECORDS // job.num_shards)
-    names = [records.GRAY_LO, records.COARSE_LO, records.RGB_LO]
+    names = [schema.GRAY_LO, schema.COARSE_LO, schema.RGB_LO]
     left = _PREVIEW_RECORDS
     for index in range(job.num_shards):
         with storage.open_read(job.shard_path(index)) as file:
-            for _, data in zip(range(min(each, left)), tfrecord.read_frames(file, job.shard_path(index)), strict=False):
+            for _, data in zip(range(min(each, left)), framing.read_frames(file, job.shard_path(index)), strict=False):
                 left -= 1
-                yield records.decode(records.TRUTH, data, job.sizes, names)
+                yield schema.decode(schema.TRUTH, data, job.sizes, names)

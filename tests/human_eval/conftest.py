@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from coltran.record_folder import COMPLETED
-from human_eval import forms, opaque_files, study_folder
+from coltran.records.folder import COMPLETED
+from human_eval.design import forms
+from human_eval.folder import layout, opaque_files
 
 SECRET = b"secret of the tests"
 
@@ -26,8 +27,8 @@ def make_study(
     planned = forms.plan(pool, variants, block=block, catch=catch, raters=raters, seed=3)
     made_from = {"seed": 3, "samples": samples, "raters": raters, "block": block, "catch": catch, "image": "hi"}
     made_from |= {"truth": "t", "models": {"colorized": "c"}, "secret": secret.hex()[:4]}
-    design = study_folder.StudyDesign(
-        study=study_folder.study_id(made_from),
+    design = layout.StudyDesign(
+        study=layout.study_id(made_from),
         title="Which photo has fake colors?",
         side=2,
         made_from=made_from,
@@ -36,9 +37,9 @@ def make_study(
         forms=tuple(planned),
     )
     (folder / "public" / "images").mkdir(parents=True)
-    study_folder.private_file(folder / study_folder.SECRET, secret)
-    study_folder.private_file(folder / study_folder.KEY, study_folder.key_csv(secret, planned))
-    study_folder.private_file(folder / study_folder.DESIGN, design.to_json())
+    layout.private_file(folder / layout.SECRET, secret)
+    layout.private_file(folder / layout.KEY, layout.key_csv(secret, planned))
+    layout.private_file(folder / layout.DESIGN, design.to_json())
     colors = [np.full((2, 2, 3), color, np.uint8) for color in ((255, 0, 0), (0, 0, 255))]
     files = dict(zip(opaque_files.ROLES, opaque_files.encode_pair(*colors), strict=True))
     for form in planned:

@@ -11,16 +11,11 @@ import pytest
 from botocore import exceptions
 from botocore.stub import ANY, Stubber
 
-from human_eval import (
-    answer_files,
-    forms,
-    mturk_hits,
-    mturk_questions,
-    mturk_service,
-    publish,
-    study,
-    study_folder,
-)
+from human_eval import mturk_hits, mturk_service, publish, study
+from human_eval.answers import files as answer_files
+from human_eval.design import forms
+from human_eval.folder import layout
+from human_eval.page import mturk_questions
 
 KIND = "T1"
 REPEATED = {"Message": "exists", "TurkErrorCode": "AWS.MechanicalTurk.HitAlreadyExists"}
@@ -33,8 +28,8 @@ def folder(tmp_path):
     variants = [forms.Variant(model="m", sample=sample) for sample in range(3)]
     pool = forms.Pool(test=keys[:4], catch=keys[4:6], practice=[(keys[6], variants[0])])
     made_from = {"raters": 2, "seed": 1}
-    design = study_folder.StudyDesign(
-        study=study_folder.study_id(made_from),
+    design = layout.StudyDesign(
+        study=layout.study_id(made_from),
         title="t",
         side=2,
         made_from=made_from,
@@ -42,9 +37,9 @@ def folder(tmp_path):
         planned=0,
         forms=tuple(forms.plan(pool, variants, block=4, catch=0.1, raters=2, seed=1)),
     )
-    study_folder.private_file(tmp_path / study_folder.DESIGN, design.to_json())
-    study_folder.private_file(tmp_path / study_folder.SECRET, b"secret of the tests")
-    (tmp_path / study_folder.COMPLETED).touch()
+    layout.private_file(tmp_path / layout.DESIGN, design.to_json())
+    layout.private_file(tmp_path / layout.SECRET, b"secret of the tests")
+    (tmp_path / layout.COMPLETED).touch()
     (tmp_path / "mturk" / "questions").mkdir(parents=True)
     for form in design.forms:
         write_question(tmp_path, form.form)
@@ -76,7 +71,7 @@ def run(command: str, folder: pathlib.Path, *options: str) -> int:
 
 
 def expect_hit(stub, folder, form: int, *, raters: int = 2, more: str = "") -> None:
-    name = f"coltran-study-{study_folder.load_design(folder).study}-form-{form + 1:04d}{more}"
+    name = f"coltran-study-{layout.load_design(folder).study}-form-{form + 1:04d}{more}"
     stub.add_response(
         "create_hit_with_hit_type", {"HIT": {"HITId": f"H{form}"}}, hit_parameters(folder, form, name, raters)
     )
@@ -207,7 +202,7 @@ def test_fees(raters, reward, cost):
 
 
 def test_a_hit_that_a_killed_run_made_is_found_again(folder, stub):
-    name = publish.note(study_folder.load_design(folder).study, 0)
+    name = publish.note(layout.load_design(folder).study, 0)
     expect_type(stub)
     stub.add_client_error(
         "create_hit_with_hit_type",

@@ -6,7 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from coltran import cli, record_folder, records
+from coltran import cli
+from coltran.records import folder as record_folder
+from coltran.records import schema as records
 from pipelines import preprocess
 from tests.conftest import encoded, smooth_photo
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from coltran import images
+from coltran.images import decoding
 from tests.conftest import smooth_photo
 
 
@@ -65,11 +65,11 @@ def test_a_wide_profile_is_converted_to_srgb():
     # From colors that both spaces hold, so that nothing is clipped.
     rgb = (smooth_photo(1, 40, 50) * 0.4 + 80).astype(np.uint8)
     data = saved(Image.fromarray(rgb), "PNG", icc_profile=profile_with_primaries(*ADOBE, 563 / 256))
-    photo = images.decode(data)
+    photo = decoding.decode(data)
     assert photo.converted
     assert np.abs(photo.rgb - by_hand(rgb)).max() <= 2
     assert np.abs(photo.rgb - rgb.astype(float)).max() > 8  # and it does make a difference
-    plain = images.decode(data, profiles=False)
+    plain = decoding.decode(data, profiles=False)
     assert not plain.converted
     np.testing.assert_array_equal(plain.rgb, rgb)
 
@@ -77,10 +77,10 @@ def test_a_wide_profile_is_converted_to_srgb():
 def test_alpha_and_palettes_keep_their_shape():
     rgb = (smooth_photo(1, 40, 50) * 0.4 + 80).astype(np.uint8)
     profile = profile_with_primaries(*ADOBE, 563 / 256)
-    opaque = images.decode(saved(Image.fromarray(rgb), "PNG", icc_profile=profile)).rgb
+    opaque = decoding.decode(saved(Image.fromarray(rgb), "PNG", icc_profile=profile)).rgb
     alpha = Image.fromarray(np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]))
-    np.testing.assert_array_equal(images.decode(saved(alpha, "PNG", icc_profile=profile)).rgb, opaque)
-    palette = images.decode(saved(Image.fromarray(rgb).quantize(64), "PNG", icc_profile=profile))
+    np.testing.assert_array_equal(decoding.decode(saved(alpha, "PNG", icc_profile=profile)).rgb, opaque)
+    palette = decoding.decode(saved(Image.fromarray(rgb).quantize(64), "PNG", icc_profile=profile))
     assert palette.converted
     assert np.abs(palette.rgb.astype(int) - opaque).mean() < 8
 
@@ -95,6 +95,6 @@ def test_alpha_and_palettes_keep_their_shape():
 )
 def test_what_viewers_ignore_changes_nothing(profile):
     rgb = smooth_photo(1, 40, 50)
-    photo = images.decode(saved(Image.fromarray(rgb), "PNG", icc_profile=profile))
+    photo = decoding.decode(saved(Image.fromarray(rgb), "PNG", icc_profile=profile))
     assert not photo.converted
     np.testing.assert_array_equal(photo.rgb, rgb)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coltran import colors
+from coltran.images import colors
 
 
 def test_gray_equals_tensorflow_on_a_million_random_colors():

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from coltran.contact_sheet import contact_sheet, thumbnail
+from coltran.images.contact_sheet import contact_sheet, thumbnail
 from tests.conftest import smooth_photo
 
 

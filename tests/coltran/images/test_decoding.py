@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coltran import images
+from coltran.images import decoding
 from tests.conftest import encoded, smooth_photo
 
 
@@ -39,7 +39,7 @@ def exact_area_mean(image: np.ndarray, height: int, width: int) -> np.ndarray:
 def test_area_resize_is_the_exact_mean_rounded(source, target):
     image = np.random.default_rng(1).integers(0, 256, source, np.uint8)
     exact = exact_area_mean(image, *target)
-    result = images.area_resize(image, *target)
+    result = decoding.area_resize(image, *target)
     # Half to even is Python's round() on fractions; float32 may only decide otherwise on exact ties.
     for value, mean in zip(result.ravel(), exact.ravel(), strict=True):
         assert value == round(mean) or abs(mean - int(mean)) == fractions.Fraction(1, 2)
@@ -47,38 +47,42 @@ def test_area_resize_is_the_exact_mean_rounded(source, target):
 
 def test_ties_go_to_even():
     image = np.array([[0, 1], [2, 3]], np.uint8).repeat(2, axis=0)  # means of the columns 1, 2; of pairs 0.5, 2.5
-    pairs = images.area_resize(np.array([[0, 1, 2, 3]], np.uint8), 1, 2)
+    pairs = decoding.area_resize(np.array([[0, 1, 2, 3]], np.uint8), 1, 2)
     assert pairs.tolist() == [[0, 2]]
-    assert images.area_resize(image, 1, 2).tolist() == [[1, 2]]
+    assert decoding.area_resize(image, 1, 2).tolist() == [[1, 2]]
 
 
 def test_reference(reference_folder):
     for name in sorted((reference_folder / "preprocess").glob("*.npz")):
         data = np.load(name)
-        rgb_256 = images.area_resize(images.center_crop(data["decoded"]), 256, 256)
+        rgb_256 = decoding.area_resize(decoding.center_crop(data["decoded"]), 256, 256)
         difference = np.abs(rgb_256.astype(int) - data["rgb_256"])
         assert difference.max() <= 1, name.stem
         assert (difference.max(axis=-1) == 0).mean() >= 0.9999, name.stem
-        rgb_64 = images.area_resize(data["rgb_256"], 64, 64)
+        rgb_64 = decoding.area_resize(data["rgb_256"], 64, 64)
         np.testing.assert_array_equal(rgb_64, data["rgb_64"], err_msg=name.stem)
-        np.testing.assert_array_equal(images.area_resize(rgb_64, 256, 256), data["rgb_64_up_256"], err_msg=name.stem)
-        np.testing.assert_array_equal(images.repeat_pixels(rgb_64, 256, 256), data["rgb_64_up_256"], err_msg=name.stem)
+        np.testing.assert_array_equal(decoding.area_resize(rgb_64, 256, 256), data["rgb_64_up_256"], err_msg=name.stem)
+        np.testing.assert_array_equal(
+            decoding.repeat_pixels(rgb_64, 256, 256), data["rgb_64_up_256"], err_msg=name.stem
+        )
 
 
 @pytest.mark.parametrize(("shape", "box"), [((5, 9), (0, 2, 5)), ((10, 5), (2, 0, 5)), ((4, 4), (0, 0, 4))])
 def test_center_crop_takes_the_floor_offset(shape, box):
     image = np.arange(np.prod(shape)).reshape(shape)
     top, left, side = box
-    np.testing.assert_array_equal(images.center_crop(image), image[top : top + side, left : left + side])
+    np.testing.assert_array_equal(decoding.center_crop(image), image[top : top + side, left : left + side])
 
 
 def test_random_crops_cover_all_places_and_depend_on_seed_key_and_index_alone():
     image = np.arange(10).reshape(1, 10)
-    places = {int(images.random_crop(image, seed=0, key=f"k{i}", index=0)[0, 0]) for i in range(300)}
+    places = {int(decoding.random_crop(image, seed=0, key=f"k{i}", index=0)[0, 0]) for i in range(300)}
     assert places == set(range(10))
-    crop = images.random_crop(image, seed=0, key="k", index=0)
-    np.testing.assert_array_equal(crop, images.random_crop(image.copy(), seed=0, key="k", index=0))
-    others = [images.random_crop(image, seed=s, key=k, index=i) for s, k, i in [(1, "k", 0), (0, "l", 0), (0, "k", 3)]]
+    crop = decoding.random_crop(image, seed=0, key="k", index=0)
+    np.testing.assert_array_equal(crop, decoding.random_crop(image.copy(), seed=0, key="k", index=0))
+    others = [
+        decoding.random_crop(image, seed=s, key=k, index=i) for s, k, i in [(1, "k", 0), (0, "l", 0), (0, "k", 3)]
+    ]
     assert any((other != crop).any() for other in others)
 
 
@@ -86,13 +90,13 @@ def test_cmyk_jpeg_decodes_to_its_colors():
     image = smooth_photo(3, 40, 60)
     buffer = io.BytesIO()
     Image.fromarray(image).convert("CMYK").save(buffer, "JPEG", quality=98)
-    photo = images.decode(buffer.getvalue())
+    photo = decoding.decode(buffer.getvalue())
     assert np.abs(photo.rgb.astype(int) - image).mean() < 6
 
 
 def test_16_bit_png_keeps_its_range():
     ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
-    photo = images.decode(encoded(ramp, "PNG"))
+    photo = decoding.decode(encoded(ramp, "PNG"))
     np.testing.assert_array_equal(photo.rgb[..., 1], ramp >> 8)
     assert photo.grayscale
 
@@ -100,7 +104,7 @@ def test_16_bit_png_keeps_its_range():
 def test_alpha_is_laid_over_white():
     layered = np.zeros((20, 20, 4), np.uint8)
     layered[:10] = [200, 10, 30, 255]
-    rgb = images.decode(encoded(layered, "PNG")).rgb
+    rgb = decoding.decode(encoded(layered, "PNG")).rgb
     assert rgb[0, 0].tolist() == [200, 10, 30]
     assert rgb[-1, -1].tolist() == [255, 255, 255]
 
@@ -109,16 +113,16 @@ def test_exif_orientation_is_applied():
     image = smooth_photo(4, 30, 50)
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held upright: turn right by 90 degrees
-    rgb = images.decode(encoded(image, quality=98, exif=exif.tobytes())).rgb
+    rgb = decoding.decode(encoded(image, quality=98, exif=exif.tobytes())).rgb
     assert rgb.shape == (50, 30, 3)
     assert np.abs(rgb.astype(int) - np.rot90(image, -1)).mean() < 4
 
 
 def test_grayscale_means_no_color_in_any_pixel():
     gray = np.repeat(smooth_photo(5, 20, 20)[..., :1], 3, axis=-1).copy()
-    assert images.decode(encoded(gray, "PNG")).grayscale
+    assert decoding.decode(encoded(gray, "PNG")).grayscale
     gray[7, 7, 0] ^= 1
-    assert not images.decode(encoded(gray, "PNG")).grayscale
+    assert not decoding.decode(encoded(gray, "PNG")).grayscale
 
 
 JPEG = encoded(smooth_photo(6, 64, 64))
@@ -136,6 +140,6 @@ JPEG = encoded(smooth_photo(6, 64, 64))
     ],
 )
 def test_bad_files_are_rejected_with_their_reason(data, reason):
-    with pytest.raises(images.ImageRejected) as rejected:
-        images.decode(data, max_pixels=100_000)
+    with pytest.raises(decoding.ImageRejected) as rejected:
+        decoding.decode(data, max_pixels=100_000)
     assert rejected.value.reason == reason

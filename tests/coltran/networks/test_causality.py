@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coltran import parameters, presets
-from coltran.config import replace_fields
+from coltran.networks import presets
+from coltran.networks.config import replace_fields
+from coltran.weights import parameters
 
 HEIGHT, WIDTH = 3, 4
 SMALL = {

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from coltran import losses, parameters, random_keys, sampler
-from coltran.config import replace_fields
+from coltran.networks.config import replace_fields
+from coltran.sampling import random_keys, sampler
+from coltran.training import losses
+from coltran.weights import parameters
 
 
 def in_bfloat16(network):

@@ -2,10 +2,11 @@
 
 import pytest
 
-from coltran import config as configs
-from coltran import presets, train_options
-from coltran.config import ColorizerConfig, UpsamplerConfig
 from coltran.errors import UserError
+from coltran.networks import config as configs
+from coltran.networks import presets
+from coltran.networks.config import ColorizerConfig, UpsamplerConfig
+from coltran.training import options as train_options
 
 
 @pytest.mark.parametrize(("stage", "name"), [(s, n) for s, named in presets.PRESETS.items() for n in named])

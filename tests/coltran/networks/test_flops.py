@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from coltran import flops, parameters, presets
-from coltran.config import replace_fields
+from coltran.networks import flops, presets
+from coltran.networks.config import replace_fields
+from coltran.weights import parameters
 
 
 def compiler_s_count(function, *args) -> float:
@@ -41,7 +42,7 @@ def test_an_upsampler():
 @pytest.mark.parametrize("stage", ["colorizer", "color_upsampler"])
 def test_a_training_step(stage):
     """The step's own gradient program; the backward pass also has elementwise work, hence the wider margin."""
-    from coltran import train_step
+    from coltran.training import step as train_step
 
     config = presets.network_config(stage, "coltran", height=16, width=16)
     config = replace_fields(config, {"hidden_size": 256})

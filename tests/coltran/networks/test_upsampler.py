@@ -3,8 +3,9 @@
 import jax
 import numpy as np
 
-from coltran import layers, parameters
-from coltran.config import UpsamplerConfig
+from coltran.networks import layers
+from coltran.networks.config import UpsamplerConfig
+from coltran.weights import parameters
 
 
 def test_slices_give_what_the_whole_image_gives(monkeypatch):

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from coltran import checkpoint, config, inputs, presets, random_keys, sampler, train
+from coltran import train
+from coltran.networks import config, presets
+from coltran.sampling import random_keys, sampler
+from coltran.training import inputs
+from coltran.weights import checkpoint
 
 SMALL = [
     *("--set=hidden_size=8", "--set=num_heads=2", "--steps=1", "--batch_size=2"),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coltran import photo_inputs
 from coltran.errors import UserError
+from coltran.photos import inputs as photo_inputs
 
 
 @pytest.fixture

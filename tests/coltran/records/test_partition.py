@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coltran import partition
 from coltran.errors import UserError
+from coltran.records import partition
 
 KEYS = [f"train/{i}" for i in range(101)]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from coltran import pixel_codec
+from coltran.records import pixel_codec
 from tests.conftest import smooth_photo
 
 SHAPES = st.sampled_from([(4, 4, 3), (7, 5), (16, 16, 3), (16, 16)])

@@ -6,9 +6,12 @@ import flax.nnx as nnx
 import numpy as np
 import pytest
 
-from coltran import losses, parameters, presets, release_names
-from coltran.config import UpsamplerConfig
 from coltran.errors import UserError
+from coltran.networks import presets
+from coltran.networks.config import UpsamplerConfig
+from coltran.release import names as release_names
+from coltran.training import losses
+from coltran.weights import parameters
 
 COLORIZERS = (
     "coltran",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coltran.uncertainty import certainty_colors, certainty_map
+from coltran.sampling.certainty import certainty_colors, certainty_map
 
 
 def pixels(png: bytes) -> np.ndarray:

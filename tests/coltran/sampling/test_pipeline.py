@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from coltran import checkpoint, colors, parameters, presets
-from coltran.colorize_batch import ColorizationPipeline, _resized_coarse
-from coltran.config import replace_fields
 from coltran.errors import UserError
-from coltran.images import area_resize
+from coltran.images import colors
+from coltran.images.decoding import area_resize
+from coltran.networks import presets
+from coltran.networks.config import replace_fields
+from coltran.sampling.pipeline import ColorizationPipeline, _resized_coarse
+from coltran.weights import checkpoint, parameters
 
 LOW, HIGH = 8, 16
 

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from coltran import parameters, presets, random_keys
-from coltran.config import replace_fields
 from coltran.errors import UserError
-from coltran.sampler import SamplerOptions, sample_compiled
+from coltran.networks import presets
+from coltran.networks.config import replace_fields
+from coltran.sampling import random_keys
+from coltran.sampling.sampler import SamplerOptions, sample_compiled
+from coltran.weights import parameters
 
 HEIGHT, WIDTH, BATCH = 5, 6, 3
 SMALL = {

@@ -8,9 +8,11 @@ import pytest
 from flax import nnx
 from scipy import stats
 
-from coltran import parameters, presets, random_keys, sampler
-from coltran.config import replace_fields
-from coltran.sampler import SamplerOptions, sample_from_context
+from coltran.networks import presets
+from coltran.networks.config import replace_fields
+from coltran.sampling import random_keys, sampler
+from coltran.sampling.sampler import SamplerOptions, sample_from_context
+from coltran.weights import parameters
 
 SYMBOLS, SIDE, DRAWS = 4, 2, 20_000
 SMALL = {"hidden_size": 8, "num_heads": 2, "ff_size": 8, "num_symbols": SYMBOLS, "num_encoder_layers": 1}

@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
-from coltran import checkpoint, parameters, presets, records, release_names, train
-from coltran.config import UpsamplerConfig, replace_fields
+from coltran import train
+from coltran.networks import presets
+from coltran.networks.config import UpsamplerConfig, replace_fields
+from coltran.records import schema
+from coltran.release import names as release_names
+from coltran.weights import checkpoint, parameters
 from tests.conftest import write_records
 
 SMALL = {"hidden_size": 32, "ff_size": 32, "num_encoder_layers": 2}
-FACTS = {records.CROP: 0, records.LABEL: 0, records.GRAYSCALE: 0}
+FACTS = {schema.CROP: 0, schema.LABEL: 0, schema.GRAYSCALE: 0}
 
 
 def parts(data, stage, config, folder):
@@ -35,12 +39,12 @@ def test_both_heads_of_the_colorizer(reference, tmp_path, capsys, batch_size):
     workdir = parts(data, "colorizer", config, tmp_path / "run")
     coarse = (data["rgb"] >> 5) @ np.array([64, 8, 1])
     rows = [
-        {records.KEY: f"image{i}", **FACTS, records.GRAY_LO: gray, records.COARSE_LO: symbols}
+        {schema.KEY: f"image{i}", **FACTS, schema.GRAY_LO: gray, schema.COARSE_LO: symbols}
         for i, (gray, symbols) in enumerate(
             zip(data["gray"][..., 0].astype(np.uint8), coarse.astype(np.uint16), strict=True)
         )
     ]
-    folder = write_records(tmp_path / "records", records.TRUTH, records.Sizes(lo=8, hi=8), rows)
+    folder = write_records(tmp_path / "records", schema.TRUTH, schema.Sizes(lo=8, hi=8), rows)
     first, bits = printed(capsys, folder, workdir, f"--batch_size={batch_size}")
     assert "ema weights, 2 examples" in first
     assert bits["decoder bits per pixel"] == pytest.approx(float(data["decoder_bits_per_pixel"]), abs=1e-5)
@@ -61,10 +65,10 @@ def test_the_color_upsampler_is_measured_on_all_three_channels(reference, tmp_pa
     coarse = data["coarse"] @ np.array([64, 8, 1])
     rgb, gray = data["rgb"].astype(np.uint8), data["gray"][..., 0].astype(np.uint8)
     rows = [
-        {records.KEY: f"{i}", **FACTS, records.GRAY_LO: g, records.COARSE_LO: c, records.RGB_LO: image}
+        {schema.KEY: f"{i}", **FACTS, schema.GRAY_LO: g, schema.COARSE_LO: c, schema.RGB_LO: image}
         for i, (g, c, image) in enumerate(zip(gray, coarse.astype(np.uint16), rgb, strict=True))
     ]
-    folder = write_records(tmp_path / "records", records.TRUTH, records.Sizes(lo=8, hi=8), rows)
+    folder = write_records(tmp_path / "records", schema.TRUTH, schema.Sizes(lo=8, hi=8), rows)
     _, bits = printed(capsys, folder, workdir, "--batch_size=3")
     logits = data["logits"].astype(np.float64)
     chosen = np.take_along_axis(logits, data["rgb"][..., None], axis=-1)[..., 0]

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from coltran import colors, inputs, record_folder, records
 from coltran.errors import UserError
+from coltran.images import colors
+from coltran.records import folder as record_folder
+from coltran.records import schema
+from coltran.training import inputs
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(12, 4), (12, 5), (3, 8)])
@@ -26,19 +29,19 @@ def test_batches_hold_the_records_own_values(truth_folder):
         batch = examples.batch(np.array([11, 3]))
         assert (len(examples), examples.side) == (12, 16)
     for place, index in enumerate((11, 3)):
-        np.testing.assert_array_equal(batch["gray"][place], rows[index][records.GRAY_LO])
-        np.testing.assert_array_equal(batch["symbols"][place], rows[index][records.COARSE_LO])
+        np.testing.assert_array_equal(batch["gray"][place], rows[index][schema.GRAY_LO])
+        np.testing.assert_array_equal(batch["symbols"][place], rows[index][schema.COARSE_LO])
 
     with inputs.Examples(str(truth_folder), "color_upsampler") as examples:
         batch = examples.batch(np.array([5]))
-    np.testing.assert_array_equal(batch["levels"][0], rows[5][records.RGB_LO] >> 5)
-    np.testing.assert_array_equal(batch["target"][0], rows[5][records.RGB_LO])
+    np.testing.assert_array_equal(batch["levels"][0], rows[5][schema.RGB_LO] >> 5)
+    np.testing.assert_array_equal(batch["target"][0], rows[5][schema.RGB_LO])
 
     with inputs.Examples(str(truth_folder), "spatial_upsampler") as examples:
         assert examples.side == 32
         batch = examples.batch(np.array([5]))
-    np.testing.assert_array_equal(batch["levels"][0][::2, 1::2], rows[5][records.RGB_LO])
-    np.testing.assert_array_equal(batch["target"][0], rows[5][records.RGB_HI])
+    np.testing.assert_array_equal(batch["levels"][0][::2, 1::2], rows[5][schema.RGB_LO])
+    np.testing.assert_array_equal(batch["target"][0], rows[5][schema.RGB_HI])
 
 
 def test_prefetched_batches_start_anywhere(truth_folder):
@@ -76,8 +79,8 @@ def test_evaluation_masks_the_padding_of_the_last_batch(truth_folder):
 def test_entropy_of_the_coarse_colors(truth_folder):
     with inputs.Examples(str(truth_folder), "colorizer") as examples:
         entropy, count = inputs.coarse_entropy(examples, seed=0)
-    rows = record_folder.open_folder(str(truth_folder)).read([records.COARSE_LO])
-    symbols = np.concatenate([row[records.COARSE_LO].ravel() for row in rows])
+    rows = record_folder.open_folder(str(truth_folder)).read([schema.COARSE_LO])
+    symbols = np.concatenate([row[schema.COARSE_LO].ravel() for row in rows])
     shares = np.unique(symbols, return_counts=True)[1] / symbols.size
     assert count == 12
     assert entropy == pytest.approx(-sum(p * np.log2(p) for p in shares))
@@ -85,7 +88,7 @@ def test_entropy_of_the_coarse_colors(truth_folder):
 
 
 def test_a_folder_of_another_kind_or_size_is_refused(truth_folder, colorized_folder, tmp_path):
-    from coltran import presets
+    from coltran.networks import presets
 
     with pytest.raises(UserError, match="expected truth records"):
         inputs.Examples(str(colorized_folder), "colorizer")

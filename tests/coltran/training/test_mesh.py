@@ -14,11 +14,15 @@ import jax
 import numpy as np
 import pytest
 
-from coltran import checkpoint, mesh, record_folder, records, train
+from coltran import train
 from coltran.errors import UserError
+from coltran.records import folder as record_folder
+from coltran.records import schema
+from coltran.training import mesh
+from coltran.weights import checkpoint
 from tests.conftest import smooth_photo, write_records
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
+ROOT = pathlib.Path(__file__).parents[3]
 STEPS, BATCH, COUNT = 20, 8, 16
 TINY = [
     "--config=smoke",
@@ -46,16 +50,16 @@ sys.exit(train.main(sys.argv[2:]))
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """16 records of 8x8 pixels: two batches an epoch."""
-    from coltran import colors
+    from coltran.images import colors
 
     rows = []
     for index in range(COUNT):
         rgb = smooth_photo(index, 8, 8)
         coarse, gray = colors.rgb_to_coarse(rgb), colors.rgb_to_gray(rgb)
-        facts = {records.CROP: 0, records.LABEL: 0, records.GRAYSCALE: 0}
-        rows.append({records.KEY: f"image{index}", **facts, records.GRAY_LO: gray, records.COARSE_LO: coarse})
+        facts = {schema.CROP: 0, schema.LABEL: 0, schema.GRAYSCALE: 0}
+        rows.append({schema.KEY: f"image{index}", **facts, schema.GRAY_LO: gray, schema.COARSE_LO: coarse})
     out = tmp_path_factory.mktemp("records") / "train"
-    return write_records(out, records.TRUTH, records.Sizes(lo=8, hi=8), rows)
+    return write_records(out, schema.TRUTH, schema.Sizes(lo=8, hi=8), rows)
 
 
 def start(folder, out, *more, processes=1, devices=1, dtype="float32", data=None, seeds=(0, 0)):
@@ -120,7 +124,7 @@ def test_two_processes_of_four_devices_equal_one(folder, alone, tmp_path, dtype,
     assert sorted(path.name for path in out[1].iterdir()) == ["output.txt", "read.jsonl"]  # process 0 alone writes
 
     # Every example once per epoch, over both.
-    keys = [row[records.KEY] for row in record_folder.open_folder(str(folder)).read([records.KEY])]
+    keys = [row[schema.KEY] for row in record_folder.open_folder(str(folder)).read([schema.KEY])]
     read = [[json.loads(text) for text in (path / "read.jsonl").read_text().splitlines()] for path in out]
     per_epoch = COUNT // BATCH
     assert [len(lines) for lines in read] == [STEPS, STEPS]

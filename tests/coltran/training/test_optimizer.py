@@ -7,8 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from coltran import optimizer
-from coltran.train_options import TrainOptions
+from coltran.training import optimizer
+from coltran.training.options import TrainOptions
 
 STEPS = 5
 

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from coltran import checkpoint, parameters, presets, tfrecord, train
-from coltran.checkpoint_writer import CheckpointWriter, best_score
+from coltran import train
+from coltran.networks import presets
+from coltran.records import framing
+from coltran.training.checkpoint_writer import CheckpointWriter, best_score
+from coltran.weights import checkpoint, parameters
 
 TINY = ["--config=smoke", "--set=hidden_size=8", "--set=ff_size=8", "--batch_size=4", "--ema_decay=0.9", "--samples=0"]
 TINY += ["--stage=color_upsampler", "--checkpoint_every=10"]
@@ -142,7 +145,7 @@ def test_a_corrupt_shard_ends_the_run_with_its_name_and_keeps_the_checkpoints(
     shard = next(path for path in sorted(data.iterdir()) if ".tfrecord" in path.name)
     good = shard.read_bytes()
     with open(shard, "rb") as file:
-        offset, length = next(iter(tfrecord.read_layout(file, str(shard))))
+        offset, length = next(iter(framing.read_layout(file, str(shard))))
     bad = bytearray(good)
     bad[offset + length // 2] ^= 255
     shard.write_bytes(bad)

@@ -4,10 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from coltran import presets, train_step
-from coltran.config import replace_fields
-from coltran.mesh import Placement
-from coltran.train_options import StepOptions, TrainOptions
+from coltran.networks import presets
+from coltran.networks.config import replace_fields
+from coltran.training import step as train_step
+from coltran.training.mesh import Placement
+from coltran.training.options import StepOptions, TrainOptions
 
 SIDE, BATCH = 4, 4
 OPTIONS = TrainOptions(steps=10, batch_size=BATCH, seed=3)
@@ -55,8 +56,8 @@ def test_accumulation_and_rematerialization_change_rounding_alone(stage):
 
 
 def test_rematerialization_keeps_less():
-    from coltran.axial_layer import AxialLayer, Conditioning
-    from coltran.initializers import Initializer
+    from coltran.networks.axial_layer import AxialLayer, Conditioning
+    from coltran.networks.initializers import Initializer
 
     layer = AxialLayer(
         height=16,

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from coltran import checkpoint, parameters, presets
-from coltran.config import replace_fields
 from coltran.errors import UserError
+from coltran.networks import presets
+from coltran.networks.config import replace_fields
+from coltran.weights import checkpoint, parameters
 
 CONFIG = presets.network_config("color_upsampler", "smoke", height=4, width=6)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from coltran.errors import UserError
-from eval.distance import frechet_distance
-from eval.floor import expected_floor
-from eval.statistics import Statistics
+from eval.distances.floor import expected_floor
+from eval.distances.frechet import frechet_distance
+from eval.distances.statistics import Statistics
 
 
 def _of_covariance(covariance: np.ndarray) -> Statistics:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from coltran.errors import UserError
-from eval.distance import frechet_distance
-from eval.statistics import Statistics
+from eval.distances.frechet import frechet_distance
+from eval.distances.statistics import Statistics
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_a_constant_feature_is_no_obstacle():
 
 @pytest.mark.parametrize(("dims", "count"), [(64, 500), (128, 100)])
 def test_tfgan_gives_the_same(dims, count):
-    from eval.tfgan_import import import_tfgan_eval
+    from eval.features.tfgan_import import import_tfgan_eval
 
     first, second = _synthetic(dims, count, 4)
     theirs = import_tfgan_eval().frechet_classifier_distance_from_activations(

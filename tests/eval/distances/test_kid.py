@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coltran.errors import UserError
-from eval.kid import kernel_distance
+from eval.distances.kid import kernel_distance
 
 
 @pytest.mark.parametrize("other", ["B", "Bgray"])

@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from coltran.errors import UserError
-from eval import neighbors
-from eval.neighbors import extremes, nearest_distances
+from eval.distances import neighbors
+from eval.distances.neighbors import extremes, nearest_distances
 
 
 @pytest.mark.parametrize("block_values", [3, 50, 4_000_000])

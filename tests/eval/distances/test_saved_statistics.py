@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from coltran.errors import UserError
-from eval import statistics_files
-from eval.distance import frechet_distance
-from eval.statistics import Statistics
+from eval.distances import saved_statistics
+from eval.distances.frechet import frechet_distance
+from eval.distances.statistics import Statistics
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(6, 2048)).astype(np.float32)
@@ -19,8 +19,8 @@ def test_what_is_written_is_read(tmp_path):
     summed = Statistics.from_features(FEATURES)
     path = str(tmp_path / "a.npz")
     keys = tuple(f"val/ключ{index}" for index in range(6))
-    statistics_files.write(path, summed, about=ABOUT, features=FEATURES, keys=keys)
-    found = statistics_files.read(path)
+    saved_statistics.write(path, summed, about=ABOUT, features=FEATURES, keys=keys)
+    found = saved_statistics.read(path)
     assert (found.count, found.keys, found.about) == (6, keys, ABOUT)
     np.testing.assert_array_equal(found.features, FEATURES)
     np.testing.assert_allclose(found.covariance, np.cov(FEATURES.astype(np.float64), rowvar=False), atol=1e-12)
@@ -30,7 +30,7 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_pytorch_fid_reads_what_is_written(tmp_path):
     path = tmp_path / "a.npz"
-    statistics_files.write(str(path), Statistics.from_features(FEATURES), about=ABOUT)
+    saved_statistics.write(str(path), Statistics.from_features(FEATURES), about=ABOUT)
     with np.load(path) as file:  # as pytorch_fid.fid_score.compute_statistics_of_path does
         mean, covariance = file["mu"][:], file["sigma"][:]
     np.testing.assert_allclose(mean, FEATURES.mean(axis=0), atol=1e-6)
@@ -41,7 +41,7 @@ def test_pytorch_fid_reads_what_is_written(tmp_path):
 def test_files_of_other_tools(extra, tmp_path):
     mean, covariance = FEATURES.mean(axis=0), np.cov(FEATURES, rowvar=False)
     np.savez(tmp_path / "theirs.npz", mu=mean, sigma=covariance, **extra)
-    found = statistics_files.read(str(tmp_path / "theirs.npz"))
+    found = saved_statistics.read(str(tmp_path / "theirs.npz"))
     assert found.count == (6 if extra else None)
     assert (found.keys, found.about) == (None, None)
     statistics = found.statistics()
@@ -54,7 +54,7 @@ def test_what_is_no_such_file(tmp_path):
     def refused(**arrays):
         np.savez(tmp_path / "bad.npz", **arrays)
         with pytest.raises(UserError) as caught:
-            statistics_files.read(str(tmp_path / "bad.npz"))
+            saved_statistics.read(str(tmp_path / "bad.npz"))
         return str(caught.value)
 
     square = np.zeros((2048, 2048))
@@ -66,7 +66,7 @@ def test_what_is_no_such_file(tmp_path):
     np.savez(whole, mu=np.zeros(2048), sigma=square)
     (tmp_path / "cut.npz").write_bytes(whole.getvalue()[:5000])
     with pytest.raises(UserError, match=r"cut\.npz: not a readable \.npz file"):
-        statistics_files.read(str(tmp_path / "cut.npz"))
+        saved_statistics.read(str(tmp_path / "cut.npz"))
 
 
 def test_pickled_objects_are_never_loaded(tmp_path):
@@ -76,4 +76,4 @@ def test_pickled_objects_are_never_loaded(tmp_path):
 
     np.savez(tmp_path / "trap.npz", mu=np.array([Trap()], dtype=object), sigma=np.zeros((2048, 2048)))
     with pytest.raises(UserError, match=r"not a readable \.npz file of plain arrays"):
-        statistics_files.read(str(tmp_path / "trap.npz"))
+        saved_statistics.read(str(tmp_path / "trap.npz"))

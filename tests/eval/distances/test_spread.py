@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from coltran.errors import UserError
-from eval.distance import frechet_distance
-from eval.floor import expected_floor
-from eval.spread import measure_spread
-from eval.statistics import Statistics
+from eval.distances.floor import expected_floor
+from eval.distances.frechet import frechet_distance
+from eval.distances.spread import measure_spread
+from eval.distances.statistics import Statistics
 
 DIMS = 4
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coltran.errors import UserError
-from eval.combine import CombineStatistics
-from eval.distance import frechet_distance
-from eval.statistics import Statistics
+from eval.distances.combine import CombineStatistics
+from eval.distances.frechet import frechet_distance
+from eval.distances.statistics import Statistics
 
 DIMS = 6
 

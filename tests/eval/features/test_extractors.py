@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from coltran.errors import UserError
-from eval.extractors import RANDOM_NOTE, load_extractor
-from eval.resize import TF1, resize_to_input
+from eval.features.extractors import RANDOM_NOTE, load_extractor
+from eval.features.resize import TF1, resize_to_input
 
 
 @pytest.fixture(scope="module")

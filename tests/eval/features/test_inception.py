@@ -8,15 +8,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from eval.inception_graph import GRAPH, Concat, Conv, MaxPool, MeanPool
-from eval.resize import HALFPIXEL, RESIZES, TF1, resize_to_input
+from eval.features.inception_graph import GRAPH, Concat, Conv, MaxPool, MeanPool
+from eval.features.resize import HALFPIXEL, RESIZES, TF1, resize_to_input
 
 TOLERANCE = 1e-3
 TOOLS = {"tf1": "torch_fidelity", "halfpixel": "pytorch_fid"}
 
 
 def _engine(weights, resize, **mistakes):
-    from eval.inception_tensorflow import InceptionTensorFlow
+    from eval.features.inception_tensorflow import InceptionTensorFlow
 
     return InceptionTensorFlow(weights, resize, **mistakes)
 

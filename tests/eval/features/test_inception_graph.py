@@ -3,8 +3,8 @@
 import json
 import math
 
-from eval import inception_graph
-from eval.inception_graph import GRAPH, Concat, Conv, MaxPool
+from eval.features import inception_graph
+from eval.features.inception_graph import GRAPH, Concat, Conv, MaxPool
 
 
 def test_shapes_are_those_of_the_public_file(parity_file):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eval.resize import RESIZES
+from eval.features.resize import RESIZES
 
 TOLERANCE = 1e-3
 
@@ -18,7 +18,7 @@ TOLERANCE = 1e-3
     ],
 )
 def test_tiny_images(kind, resize, golden, parity, parity_weights, tiny_images):
-    from eval.inception_jax import InceptionJax
+    from eval.features.inception_jax import InceptionJax
 
     engine = InceptionJax(parity_weights(kind), RESIZES[resize])
     features = engine(tiny_images)
@@ -30,8 +30,8 @@ def test_tiny_images(kind, resize, golden, parity, parity_weights, tiny_images):
 @pytest.mark.slow
 @pytest.mark.parametrize("resize", ["tf1", "halfpixel"])
 def test_engines_agree_on_small_images(resize, parity_weights):
-    from eval.inception_jax import InceptionJax
-    from eval.inception_tensorflow import InceptionTensorFlow
+    from eval.features.inception_jax import InceptionJax
+    from eval.features.inception_tensorflow import InceptionTensorFlow
 
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
     first, second = (

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from coltran.errors import UserError
-from eval import inception_weights
-from eval.inception_graph import parameter_shapes
-from eval.torch_file import read_tensors
+from eval.features import inception_weights
+from eval.features.inception_graph import parameter_shapes
+from eval.features.torch_file import read_tensors
 
 FORMATS = ["mini_legacy.pth", "mini_zip.pth"]
 

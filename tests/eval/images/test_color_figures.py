@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from coltran.errors import UserError
-from eval.color_figures import colorfulness, diversity
+from eval.images.color_figures import colorfulness, diversity
 
 
 def _image(*pixels) -> np.ndarray:

@@ -6,7 +6,8 @@ import pathlib
 
 import pytest
 
-from human_eval import comments, study
+from human_eval import study
+from human_eval.answers import comments
 
 RUDE = '=HYPERLINK("http://x";"y")'
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from coltran.errors import UserError
-from human_eval import mturk_api_answers, study
+from human_eval import study
+from human_eval.answers import mturk_api
 
 NAMESPACED = (
     '<?xml version="1.0"?><q:QuestionFormAnswers xmlns:q="http://example/2005-10-01/QuestionFormAnswers.xsd">'
@@ -23,7 +24,7 @@ OUTSIDE = '<!DOCTYPE x SYSTEM "file:///etc/passwd"><QuestionFormAnswers/>'
 
 
 def test_answers_in_any_namespace():
-    assert mturk_api_answers.parse_answers(NAMESPACED, "f") == {"comment": "", "a": "1 < 2", "b": "x"}
+    assert mturk_api.parse_answers(NAMESPACED, "f") == {"comment": "", "a": "1 < 2", "b": "x"}
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_answers_in_any_namespace():
 )
 def test_hostile_xml_is_refused_in_one_line(text, message):
     with pytest.raises(UserError, match=message) as caught:
-        mturk_api_answers.parse_answers(text, "f")
+        mturk_api.parse_answers(text, "f")
     assert "\n" not in str(caught.value)
 
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coltran.errors import UserError
-from human_eval import ratings, spreadsheet
-from human_eval.ratings import Rating
+from human_eval.answers import ratings
+from human_eval.answers.ratings import Rating
+from human_eval.folder import spreadsheet
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.from_regex(r"'*[=+\-@\t\r\n].*", fullmatch=True)
 BY_TYPE = {

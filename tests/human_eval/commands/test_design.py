@@ -15,9 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coltran import record_folder, records
-from human_eval import answer_key, design_check, leak_audit, study, study_folder, wrong_colors
-from human_eval.forms import CATCH, PRACTICE, TEST
+from coltran.records import folder as record_folder
+from coltran.records import schema
+from human_eval import study
+from human_eval.answers import key as answer_key
+from human_eval.design import check as design_check
+from human_eval.design import leak_audit, wrong_colors
+from human_eval.design.forms import CATCH, PRACTICE, TEST
+from human_eval.folder import layout
 
 SIZE = ("--images=6", "--block=3", "--practice=2", "--catch=0.3")
 
@@ -43,9 +48,9 @@ def public_files(folder) -> dict[str, bytes]:
 
 
 def test_every_file_holds_the_pixels_that_the_key_says(designed, truth_folder, colorized_folder):
-    photos = {v[records.KEY]: v[records.RGB_HI] for v in record_folder.open_folder(str(truth_folder)).read()}
+    photos = {v[schema.KEY]: v[schema.RGB_HI] for v in record_folder.open_folder(str(truth_folder)).read()}
     fakes = {
-        (v[records.KEY], v[records.SAMPLE]): v[records.RGB_HI]
+        (v[schema.KEY], v[schema.SAMPLE]): v[schema.RGB_HI]
         for v in record_folder.open_folder(str(colorized_folder)).read()
     }
     rows = read_key(designed)
@@ -106,7 +111,7 @@ def test_the_same_seed_and_secret_give_the_same_bytes(arguments, designed, tmp_p
         assert (tmp_path / "again" / "private" / name).read_bytes() == (designed / "private" / name).read_bytes()
     assert study.main([*arguments, f"--out={tmp_path / 'other'}"]) == 0  # a secret of its own
     assert not public_files(tmp_path / "other").keys() & public_files(designed).keys()
-    first, second = (study_folder.load_design(folder) for folder in (designed, tmp_path / "other"))
+    first, second = (layout.load_design(folder) for folder in (designed, tmp_path / "other"))
     # The same images; but trial numbers are public, and must not tell the order to whoever guesses the seed.
     assert {form.keys for form in first.forms} == {form.keys for form in second.forms}
     assert first.forms != second.forms
@@ -125,10 +130,10 @@ def test_an_interrupted_design_starts_again_with_the_same_names(arguments, desig
 
 def as_pngs(folder, out: pathlib.Path, *, samples: bool) -> pathlib.Path:
     for values in record_folder.open_folder(str(folder)).read():
-        name = f"{values[records.KEY]}/{values[records.SAMPLE]}.png" if samples else f"{values[records.KEY]}.png"
+        name = f"{values[schema.KEY]}/{values[schema.SAMPLE]}.png" if samples else f"{values[schema.KEY]}.png"
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(values[records.RGB_HI]).save(path)
+        Image.fromarray(values[schema.RGB_HI]).save(path)
     return out
 
 
@@ -142,7 +147,7 @@ def test_pngs_by_key_give_the_same_study_as_records(designed, truth_folder, colo
         == 0
     )
     assert public_files(out) == public_files(designed)
-    assert study_folder.load_design(out).forms == study_folder.load_design(designed).forms
+    assert layout.load_design(out).forms == layout.load_design(designed).forms
 
 
 def test_two_models_are_compared_on_the_same_images(truth_folder, colorized_folder, tmp_path, capsys):
@@ -167,7 +172,7 @@ def test_a_broken_design_is_refused(designed):
 
     from coltran.errors import UserError
 
-    design = study_folder.load_design(designed)
+    design = layout.load_design(designed)
     first, *others = design.forms
     rated = next(trial for trial in first.trials if trial.kind == TEST)
     more = dataclasses.replace(first, trials=(*first.trials, rated))
@@ -194,7 +199,7 @@ def test_a_broken_design_is_refused(designed):
 def test_the_audit_finds_leaks_that_are_put_in(designed, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(designed, copy, copy_function=shutil.copy2)
-    design = study_folder.load_design(copy)
+    design = layout.load_design(copy)
     assert list(leak_audit.find_leaks(copy, design)) == []
     rows = read_key(copy)
     images = copy / "public" / "images"
@@ -218,7 +223,7 @@ def test_the_audit_finds_metadata_even_where_lengths_agree(designed, tmp_path):
     shutil.copytree(designed, copy, copy_function=shutil.copy2)
     path = next((copy / "public" / "images").iterdir())
     path.write_bytes(path.read_bytes().replace(b"paDd", b"tEXt"))
-    leaks = "\n".join(leak_audit.find_leaks(copy, study_folder.load_design(copy)))
+    leaks = "\n".join(leak_audit.find_leaks(copy, layout.load_design(copy)))
     assert f"{path.name}: holds metadata (tEXt)" in leaks
 
 
@@ -248,7 +253,7 @@ def test_short_keys_words_and_formulas_are_no_leaks(name, new_folders, tmp_path)
         f"<p>{sorted(pair.key for pair in answer_key.load(out).pairs.values())[0]}</p>"
     )
     if name != "image{}":
-        assert any("source name" in leak for leak in leak_audit.find_leaks(out, study_folder.load_design(out)))
+        assert any("source name" in leak for leak in leak_audit.find_leaks(out, layout.load_design(out)))
 
 
 def test_keys_that_end_in_numbers(tmp_path):
@@ -265,7 +270,7 @@ def test_keys_that_end_in_numbers(tmp_path):
 
 
 def test_practice_and_catch_trials_are_of_other_images(designed):
-    forms = study_folder.load_design(designed).forms
+    forms = layout.load_design(designed).forms
     by_kind = {kind: {t.key for f in forms for t in f.trials if t.kind == kind} for kind in (TEST, CATCH, PRACTICE)}
     assert [len(by_kind[kind]) for kind in (TEST, CATCH, PRACTICE)] == [6, 2, 2]
     assert len(set.union(*by_kind.values())) == 10

@@ -8,7 +8,10 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from human_eval import export, mturk_questions, study, study_folder
+from human_eval import study
+from human_eval.commands import export
+from human_eval.folder import layout
+from human_eval.page import mturk_questions
 
 IMAGES = "--image_url=https://images.example.org/study"
 
@@ -46,7 +49,7 @@ def check_forms(forms, folder, design):
 
 def test_the_static_page(designed):
     files = exported(designed)
-    design = study_folder.load_design(designed)
+    design = layout.load_design(designed)
     known = inside(files["public/index.html"])
     assert (known["mode"], known["images"], known["pilot"]) == ("static", "images/", False)
     check_forms(known["forms"], designed, design)
@@ -55,7 +58,7 @@ def test_the_static_page(designed):
 
 def test_the_batch_holds_every_form_as_text(designed):
     files = exported(designed, "--format=turkle", IMAGES)
-    design = study_folder.load_design(designed)
+    design = layout.load_design(designed)
     rows = list(csv.DictReader(io.StringIO(files["turkle/batch.csv"].decode())))
     forms = []
     for row in rows:
@@ -77,7 +80,7 @@ def test_the_batch_holds_every_form_as_text(designed):
 def test_questions_for_mechanical_turk(designed):
     page_url = "https://pages.example.org/index.html?study=1&wave=2"
     files = exported(designed, "--format=mturk", IMAGES, f"--page_url={page_url}")
-    design = study_folder.load_design(designed)
+    design = layout.load_design(designed)
     forms = []
     for number in range(len(design.forms)):
         question = ElementTree.fromstring(files[f"mturk/questions/form-{number + 1:04d}.xml"])
@@ -125,7 +128,7 @@ def test_an_export_again_gives_the_same_bytes(designed):
 
 
 def test_the_team_s_texts_are_audited(designed, tmp_path, capsys):
-    key = study_folder.load_design(designed).forms[0].trials[-1].key
+    key = layout.load_design(designed).forms[0].trials[-1].key
     (tmp_path / "consent.txt").write_text(f"Such as {key}.")
     assert study.main(["export", f"--study={designed}", f"--consent={tmp_path / 'consent.txt'}"]) == 2
     assert f"holds the source name {key.rpartition('/')[2]}" in capsys.readouterr().err

@@ -8,7 +8,11 @@ import json
 import pytest
 
 from coltran.errors import UserError
-from human_eval import answer_files, answer_key, ingest, rater_ids, ratings, spreadsheet, study, submissions
+from human_eval import study
+from human_eval.answers import files as answer_files
+from human_eval.answers import join, ratings, submissions
+from human_eval.answers import key as answer_key
+from human_eval.folder import rater_ids, spreadsheet
 
 
 def answers(study_path, form=0, rater="ann", *, calls="colorized", finished="2026-06-01T10:00:00.000Z") -> dict:
@@ -42,7 +46,7 @@ def ingested(study_path, tmp_path):
             files.append(tmp_path / f"answers{number}.json")
             files[-1].write_text(json.dumps(result))
         out = study_path / "private" / "ratings.csv"
-        summary = ingest.ingest(str(study_path), list(map(str, files)), out)
+        summary = join.ingest(str(study_path), list(map(str, files)), out)
         return ratings.read(out), summary
 
     return run
@@ -139,7 +143,7 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES.values())
 def test_again_or_in_parts_or_in_another_format_the_bytes_stay(name, study_path, rehearsal, tmp_path):
     def bytes_after(*files):
-        ingest.ingest(str(study_path), [str(rehearsal / file) for file in files], tmp_path / "ratings.csv")
+        join.ingest(str(study_path), [str(rehearsal / file) for file in files], tmp_path / "ratings.csv")
         return (tmp_path / "ratings.csv").read_bytes(), (tmp_path / "ingest.json").read_bytes()
 
     once = bytes_after(name)
@@ -159,11 +163,11 @@ def test_the_order_of_ingesting_decides_nothing(study_path, tmp_path):
     tables = []
     for name, order in (("a", files), ("b", files[::-1])):
         for file in order:
-            ingest.ingest(str(study_path), [str(file)], tmp_path / name / "ratings.csv")
+            join.ingest(str(study_path), [str(file)], tmp_path / name / "ratings.csv")
         tables.append((tmp_path / name / "ratings.csv").read_bytes())
     assert tables[0] == tables[1]
     rows = ratings.read(tmp_path / "a" / "ratings.csv")
-    assert {(row.form, row.excluded) for row in rows} == {(1, ""), (0, ingest.REPEAT)}
+    assert {(row.form, row.excluded) for row in rows} == {(1, ""), (0, join.REPEAT)}
 
 
 def test_made_up_answers_never_mix_with_real_ones(study_path, rehearsal, tmp_path, capsys):
@@ -215,20 +219,20 @@ def test_what_cannot_count_is_named_and_kept(study_path, ingested):
     other = answers(study_path, 1, "bob") | {"form": 2}
     table, summary = ingested(first, again, nobody, other)
     reasons = {name: found["count"] for name, found in summary["do_not_count"].items()}
-    assert reasons[ingest.UNSET] == 2
-    assert reasons[ingest.UNKNOWN_TRIAL] == 2
-    assert reasons[ingest.UNKNOWN_ANSWER] == 1
-    assert reasons[ingest.NO_RATER] == 12
-    assert reasons[ingest.OTHER_FORM] == 12
-    assert reasons[ingest.REPEAT] == 7  # the images that ann's first form really rated
+    assert reasons[join.UNSET] == 2
+    assert reasons[join.UNKNOWN_TRIAL] == 2
+    assert reasons[join.UNKNOWN_ANSWER] == 1
+    assert reasons[join.NO_RATER] == 12
+    assert reasons[join.OTHER_FORM] == 12
+    assert reasons[join.REPEAT] == 7  # the images that ann's first form really rated
     assert len(table) == summary["rows"] == 48
     assert summary["count"] == 48 - sum(reasons.values())
-    assert {row.fooled for row in table if row.excluded == ingest.UNSET} == {None}  # never "the first"
+    assert {row.fooled for row in table if row.excluded == join.UNSET} == {None}  # never "the first"
     [voided] = [row for row in table if row.voided]
     assert voided.repeated
     assert not voided.excluded  # the study's rules decide on it
     assert any(row.response_ms is None and row.first_ms is None and row.chosen for row in table)
-    assert "2 x unset answer; first: assignment" in ingest.describe(summary)
+    assert "2 x unset answer; first: assignment" in join.describe(summary)
 
 
 def test_an_assignment_that_two_people_or_two_answers_share_does_not_count(study_path, ingested):
@@ -237,7 +241,7 @@ def test_an_assignment_that_two_people_or_two_answers_share_does_not_count(study
     changed = answers(study_path, 2, "eve") | {"assignment": "A2"}
     contradiction = answers(study_path, 2, "eve", calls="truth") | {"assignment": "A2"}
     table, _ = ingested(one, two, changed, contradiction)
-    assert [row.excluded for row in table] == [ingest.REUSED] * 48
+    assert [row.excluded for row in table] == [join.REUSED] * 48
 
 
 def test_names_become_salted_hashes(study_path, ingested):
@@ -275,11 +279,11 @@ def test_columns_sorted_as_text_and_an_unset_place(study_path, rehearsal, tmp_pa
     broken = tmp_path / "mturk.csv"
     with broken.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
-    summary = ingest.ingest(str(study_path), [str(broken)], tmp_path / "ratings.csv")
-    assert summary["do_not_count"][ingest.UNSET]["count"] == 2
+    summary = join.ingest(str(study_path), [str(broken)], tmp_path / "ratings.csv")
+    assert summary["do_not_count"][join.UNSET]["count"] == 2
     assert summary["problems"]["unreadable submissions"]["count"] == 1
     key = answer_key.load(study_path)
-    for unset in (row for row in ratings.read(tmp_path / "ratings.csv") if row.excluded == ingest.UNSET):
+    for unset in (row for row in ratings.read(tmp_path / "ratings.csv") if row.excluded == join.UNSET):
         assert unset.trial == key.listed[unset.form][1][0]  # the second of its form, by its place
     assert summary["rows"] == 72 - 12
 

@@ -11,7 +11,11 @@ import statistics
 
 import pytest
 
-from human_eval import answer_key, ratings, score, score_plots, study
+from human_eval import study
+from human_eval.answers import key as answer_key
+from human_eval.answers import ratings
+from human_eval.scoring import plots as score_plots
+from human_eval.scoring import results as score_results
 
 FAST = ["--replicates=100"]
 
@@ -255,7 +259,7 @@ def test_without_a_study_the_table_is_scored(tmp_path, capsys):
 
 def test_form_sizes_as_seen():
     table = [_row(trial) for trial in (1, 2, 2)]
-    assert score.seen_form_sizes(table) == {4: 2}
+    assert score_results.seen_form_sizes(table) == {4: 2}
 
 
 def _row(trial):

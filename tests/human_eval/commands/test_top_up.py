@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from human_eval import design_check, forms, ratings, study, study_folder, top_up
-from human_eval.forms import TEST
+from human_eval import study
+from human_eval.answers import ratings
+from human_eval.design import check as design_check
+from human_eval.design import forms, top_up
+from human_eval.design.forms import TEST
+from human_eval.folder import layout
 
 SIZES = ("--images=6", "--block=3", "--practice=1", "--catch=0.3", "--raters=3")
 
@@ -46,7 +50,7 @@ def score(folder, out) -> list[dict]:
 
 
 def test_what_exclusions_took_is_asked_for_again(shown, tmp_path, capsys):
-    before = study_folder.load_design(shown)
+    before = layout.load_design(shown)
     files = {path.name: path.read_bytes() for path in (shown / "public" / "images").iterdir()}
     play(shown, tmp_path / "played", seed=5)
     table = ratings.read(shown / "private" / "ratings.csv")
@@ -61,7 +65,7 @@ def test_what_exclusions_took_is_asked_for_again(shown, tmp_path, capsys):
     capsys.readouterr()
     assert study.main(arguments) == 0
     assert "2 forms of one sitting each added: 6 ratings of 6 pairs" in capsys.readouterr().out
-    after = study_folder.load_design(shown)
+    after = layout.load_design(shown)
     assert (after.study, after.forms[: len(before.forms)]) == (before.study, before.forms)
     new = after.forms[len(before.forms) :]
     asked = sorted((t.model, t.key, str(t.sample)) for form in new for t in form.trials if t.kind == TEST)
@@ -72,7 +76,7 @@ def test_what_exclusions_took_is_asked_for_again(shown, tmp_path, capsys):
     # The same list again, as after a terminal that died: those ratings are on their way.
     assert study.main(arguments) == 0
     assert "6 of 6 missing ratings are still to come" in capsys.readouterr().out
-    assert study_folder.load_design(shown) == after
+    assert layout.load_design(shown) == after
     # The old ratings still count, and the new forms can be shown and answered.
     assert study.main(["export", f"--study={shown}"]) == 0
     assert len(score(shown, tmp_path / "again")) == 6
@@ -88,7 +92,7 @@ def test_every_missing_rating_once_no_image_twice(data):
     pool = forms.Pool(test=[f"i{n}" for n in range(8)], catch=["c0", "c1"], practice=[("p", variants[0])])
     planned = forms.plan(pool, variants, block=4, catch=0.25, raters=5, seed=0)
     made_from = {"seed": 0, "catch": 0.25, "block": 4, "raters": 5, "samples": 2, "models": {"a": "", "b": ""}}
-    design = study_folder.StudyDesign(
+    design = layout.StudyDesign(
         study="s", title="t", side=2, made_from=made_from, sources={}, planned=len(planned), forms=tuple(planned)
     )
     pairs = [(v.model, key, v.sample) for v in variants for key in pool.test]
@@ -121,7 +125,7 @@ def test_every_missing_rating_once_no_image_twice(data):
     ],
 )
 def test_other_lists_are_refused(text, message, shown, tmp_path, capsys):
-    name = study_folder.load_design(shown).study
+    name = layout.load_design(shown).study
     (tmp_path / "top_up.csv").write_text(text.replace("STUDY", name))
     assert study.main(["design", f"--study={shown}", f"--top_up={tmp_path / 'top_up.csv'}"]) == 2
     err = capsys.readouterr().err
@@ -136,10 +140,10 @@ def test_places_that_are_still_open_are_not_asked_for_again(shown, tmp_path, cap
     first = sorted({row.assignment for row in table})[:2]
     ratings.write(shown / "private" / "ratings.csv", [row for row in table if row.assignment in first])
     assert len(score(shown, tmp_path / "score")) == 18
-    before = study_folder.load_design(shown)
+    before = layout.load_design(shown)
     assert study.main(["design", f"--study={shown}", f"--top_up={tmp_path / 'score' / 'top_up.csv'}"]) == 0
     assert "nothing to add" in capsys.readouterr().out
-    assert study_folder.load_design(shown) == before
+    assert layout.load_design(shown) == before
 
 
 def test_an_interrupted_top_up_can_be_followed_by_another(shown, tmp_path):

@@ -5,8 +5,8 @@ import collections
 from hypothesis import given
 from hypothesis import strategies as st
 
-from human_eval import forms
-from human_eval.forms import CATCH, PRACTICE, TEST, Pool, Variant
+from human_eval.design import forms
+from human_eval.design.forms import CATCH, PRACTICE, TEST, Pool, Variant
 
 KEYS = [f"train/{i}" for i in range(40)]
 

@@ -19,7 +19,8 @@ import urllib.request
 
 import pytest
 
-from human_eval import ingest, ratings, study
+from human_eval import study
+from human_eval.answers import join, ratings
 
 pytestmark = pytest.mark.slow
 HERE = pathlib.Path(__file__).parent
@@ -140,7 +141,7 @@ def test_a_whole_form_on_a_turkle_server(
     assert answers["comment"] == rater.comment
     assert abs(exposure_of(answers) - 1000) <= 50
     out = folder / "private" / "ratings.csv"
-    summary = ingest.ingest(str(folder), [str(folder / "results.csv")], out)
+    summary = join.ingest(str(folder), [str(folder / "results.csv")], out)
     assert (summary["rows"], summary["count"], summary["problems"]) == (6, 4, {})
     table = ratings.read(out)
     assert {rating.source for rating in table} == {"turkle-csv"}

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from coltran.errors import UserError
-from human_eval import exclusions
-from human_eval.exclusions import Rules
-from human_eval.ratings import Rating
+from human_eval.answers.ratings import Rating
+from human_eval.scoring import exclusions
+from human_eval.scoring.exclusions import Rules
 
 
 def sitting(n: int = 20, catch: int = 10, **changes) -> list[Rating]:

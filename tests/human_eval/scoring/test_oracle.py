@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from human_eval import agreement, categories, differences, oracle
+from human_eval.scoring import agreement, categories, differences, oracle
 
 FIVE = np.full((1, 3), 5)
 

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from human_eval import forms, power, rater_model
-from human_eval import standard_errors as se
+from human_eval.design import forms
+from human_eval.scoring import standard_errors as se
+from human_eval.simulation import power, rater_model
 
 
 def made_up(seed: int = 0, images: int = 200, per_image: int = 5, raters: int = 40) -> se.Ratings:

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from human_eval import server_app, server_log, server_pages
+from human_eval.server import app
+from human_eval.server import log as server_log
+from human_eval.server import pages as server_pages
 
 
 def test_a_form_from_the_door_to_the_code(rig, listed):
@@ -141,7 +143,7 @@ def test_forged_answers_are_refused_and_nothing_is_saved(rig, name):
         (b"{}", "application/json", 403),
         (b'{"session": 5}', "application/json", 403),
         (b'{"session": "' + b"0" * 16 + b"-1-" + b"0" * 32 + b'"}', "application/json", 403),
-        (b" " * (server_app.MAX_BODY + 1), "application/json", 413),
+        (b" " * (app.MAX_BODY + 1), "application/json", 413),
     ],
 )
 def test_broken_bodies(rig, path, data, kind, status):

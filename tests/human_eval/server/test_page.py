@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from human_eval import ingest, ratings, study
+from human_eval import study
+from human_eval.answers import join, ratings
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +75,7 @@ def test_a_whole_form_with_a_reload_and_a_kill(served, new_browser, browser_rate
 
     database = folder / "private" / "server.sqlite"
     out = folder / "private" / "ratings.csv"
-    summary = ingest.ingest(str(folder), [str(database)], out)
+    summary = join.ingest(str(folder), [str(database)], out)
     assert (summary["rows"], summary["count"], summary["problems"]) == (6, 4, {})
     table = [rating for rating in ratings.read(out) if rating.kind != "practice"]
     assert {rating.chosen for rating in table} == {"second"}

@@ -18,7 +18,10 @@ from urllib.parse import quote
 
 import pytest
 
-from human_eval import ratings, server_access, server_database, server_tokens, study
+from human_eval import study
+from human_eval.answers import ratings
+from human_eval.server import access, database
+from human_eval.server import tokens as server_tokens
 
 PATIENCE = 120  # seconds until a test gives up; nothing else hangs on the clock
 
@@ -144,7 +147,7 @@ def test_invitations_are_added_and_let_in(new_rig, capsys):
 
 def test_a_spreadsheets_zeros_make_nobody_new(new_rig):
     rig = new_rig("--access=invitation")
-    path = server_access.invite(rig.folder, 2, "https://study.example.org")
+    path = access.invite(rig.folder, 2, "https://study.example.org")
     token = path.read_text().splitlines()[2].split(",")[1]
     first = rig.enter("", invitation=token)
     path.write_text(path.read_text().replace("\n000", "\n"))
@@ -155,8 +158,8 @@ def test_a_spreadsheets_zeros_make_nobody_new(new_rig):
 
 def test_no_token_begins_like_a_formula(tmp_path, monkeypatch):
     drawn = iter(["-SUM(A1)", "--", "good"])
-    monkeypatch.setattr(server_access.secrets, "token_urlsafe", lambda _: next(drawn))
-    path = server_access.invite(tmp_path, 1, "https://x")
+    monkeypatch.setattr(access.secrets, "token_urlsafe", lambda _: next(drawn))
+    path = access.invite(tmp_path, 1, "https://x")
     assert path.read_text().splitlines()[1] == "0001,good,https://x/?invitation=good"
 
 
@@ -291,7 +294,7 @@ def test_sixty_raters_at_once_and_two_kills(new_process, kit, listed, tmp_path, 
     server.kill()
 
     path = folder / "private" / "server.sqlite"
-    with server_database.opened(path) as connection:
+    with database.opened(path) as connection:
         saved = {
             (sitting, trial): json.loads(answer)
             for sitting, trial, answer in connection.execute("SELECT sitting, trial, answer FROM answers")

@@ -8,7 +8,10 @@ import sqlite3
 import pytest
 
 from coltran.errors import UserError
-from human_eval import forms, serve, server_sittings, study
+from human_eval import study
+from human_eval.commands import serve
+from human_eval.design import forms
+from human_eval.server import sittings
 
 
 def outcome(rig, rater: str, **more) -> str:
@@ -232,7 +235,7 @@ def test_forms_that_were_added_later_are_handed_out(rig, kit):
     rig.enter("ann").do_all()
     rig.database.close()
     longer = kit.make_design()
-    extra = server_sittings.Form(form=6, raters=1, trials=longer.forms[0].trials[:1])
+    extra = sittings.Form(form=6, raters=1, trials=longer.forms[0].trials[:1])
     rig.design = type(longer)(**{**vars(longer), "forms": (*longer.forms, extra)})
     rig.open()
     assert rig.rows("SELECT count(*) FROM sittings") == [(1,)]

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from human_eval import rater_model
-from human_eval.rater_model import Effects
+from human_eval.simulation import rater_model
+from human_eval.simulation.rater_model import Effects
 
 
 @pytest.mark.parametrize(

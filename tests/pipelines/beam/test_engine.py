@@ -4,7 +4,8 @@ import apache_beam as beam
 import pytest
 
 from coltran.errors import UserError
-from pipelines import beam_options, engine
+from pipelines.beam import engine
+from pipelines.beam import options as beam_options
 
 
 def refuse(element):

@@ -11,10 +11,10 @@ import time
 
 import pytest
 
-from coltran import record_folder
+from coltran.records import folder as record_folder
 from tests.conftest import encoded, smooth_photo
+from tests.pipelines.sources.test_packings import record_rows
 from tests.pipelines.test_preprocess import contents
-from tests.pipelines.test_sources import record_rows
 
 pytestmark = pytest.mark.slow
 RUNS = 20

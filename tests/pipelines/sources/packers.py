@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 
 from coltran import cli
-from pipelines import imagenet_labels
+from pipelines.sources import labels as imagenet_labels
 
 Images = Mapping[str, bytes]  # by file name, such as n01440764_10026.JPEG
 

@@ -5,10 +5,12 @@ import os
 
 import pytest
 
-from coltran import images, record_folder, records
+from coltran.images import decoding
+from coltran.records import folder as record_folder
+from coltran.records import schema
 from pipelines import preprocess
 from tests.conftest import encoded, smooth_photo
-from tests.pipelines.hostile_files import bad_files, odd_but_good
+from tests.pipelines.sources.hostile_files import bad_files, odd_but_good
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def test_each_bad_file_has_its_reason_and_nothing_is_lost(hostile_folder, tmp_pa
     assert {line["source"]: line["reason"] for line in lines} == reasons
     assert len(lines) == len(reasons)
     assert all(line["message"] for line in lines)
-    keys = [values[records.KEY] for values in record_folder.open_folder(str(tmp_path / "out")).read([records.KEY])]
+    keys = [values[schema.KEY] for values in record_folder.open_folder(str(tmp_path / "out")).read([schema.KEY])]
     assert len(keys) == len(set(keys)) == 200
     assert "train/фото 写真 é" in keys
 
@@ -56,7 +58,7 @@ def test_each_bad_file_has_its_reason_and_nothing_is_lost(hostile_folder, tmp_pa
 @pytest.mark.parametrize("name", odd_but_good())
 def test_odd_photos_are_shown_as_a_viewer_would(name):
     """Within the loss of JPEG, GIF's palette and the like: what counts is that it is this photo, and upright."""
-    photo = images.decode(odd_but_good()[name])
+    photo = decoding.decode(odd_but_good()[name])
     expected = smooth_photo(2 if name.startswith("moving") else 1, 64, 80)
     if name in ("bits.png", "palette.png", "alpha.png") or name.startswith(("deep", "nan")):
         return  # their values are told by tests of their own

@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 from scipy import io as matlab
 
-from coltran import record_folder, records
 from coltran.errors import UserError
-from pipelines import image_names, imagenet_labels, preprocess, read_images, sources, validation_labels
+from coltran.records import folder as record_folder
+from coltran.records import schema
+from pipelines import preprocess
+from pipelines.sources import index as source_index
+from pipelines.sources import labels as imagenet_labels
+from pipelines.sources import names as image_names
+from pipelines.sources import reading, validation_labels
 from tests.conftest import encoded, smooth_photo
-from tests.pipelines import pack_sources
+from tests.pipelines.sources import packers
 
 WNIDS = imagenet_labels.wnids()
 
@@ -27,7 +32,7 @@ def record_rows(folder) -> dict[str, tuple]:
     """Every record by key, each value as bytes or number."""
     rows = {}
     for values in record_folder.open_folder(str(folder)).read():
-        rows[values[records.KEY]] = tuple(
+        rows[values[schema.KEY]] = tuple(
             value.tobytes() if isinstance(value, np.ndarray) else value for _, value in sorted(values.items())
         )
     return rows
@@ -35,7 +40,7 @@ def record_rows(folder) -> dict[str, tuple]:
 
 def preprocess_all(images, where, *arguments) -> dict[str, dict]:
     found = {}
-    for kind, pack in pack_sources.PACKERS.items():
+    for kind, pack in packers.PACKERS.items():
         source = pack(images, where / kind)
         out = where / f"records_{kind}"
         assert preprocess.main(["--source", str(source), "--out", str(out), *arguments]) == 0
@@ -48,7 +53,7 @@ def test_six_sources_one_set_of_records(few_images, tmp_path):
     assert sorted(found["folder"]) == sorted(f"train/{name[:9]}/{name[:-5]}" for name in few_images)
     for kind, rows in found.items():
         assert rows == found["folder"], kind
-    labels = {key: row[sorted(records.TRUTH.features).index("label")] for key, row in found["folder"].items()}
+    labels = {key: row[sorted(schema.TRUTH.features).index("label")] for key, row in found["folder"].items()}
     assert set(labels.values()) == {0, 1, 500, 999}
 
 
@@ -108,16 +113,16 @@ def test_splits_of_files(name, split):
 
 
 def test_kaggles_test_images_are_no_training_images(few_images, tmp_path):
-    source = str(pack_sources.kaggle_zip(few_images, tmp_path))
-    index = sources.index_images(source, "train")
+    source = str(packers.kaggle_zip(few_images, tmp_path))
+    index = source_index.index_images(source, "train")
     assert len(index.images) == len(few_images)
     assert index.ignored == len(few_images)  # the annotations
     with pytest.raises(UserError, match="it has images of split test, train: use --split"):
-        sources.index_images(source, "validation")
+        source_index.index_images(source, "validation")
 
 
 def test_a_folder_of_class_tars_and_a_folder_of_official_tars(few_images, tmp_path):
-    outer = pack_sources.nested_tar(few_images, tmp_path / "official")
+    outer = packers.nested_tar(few_images, tmp_path / "official")
     classes = tmp_path / "classes" / "train"
     with tarfile.open(outer) as archive:
         archive.extractall(classes, filter="data")
@@ -127,16 +132,16 @@ def test_a_folder_of_class_tars_and_a_folder_of_official_tars(few_images, tmp_pa
         f"train/{name[:9]}/{name[:-5]}": label for name, label in zip(few_images, [0] * 6 + [1] * 6, strict=False)
     }
     for source in (tmp_path / "official", tmp_path / "classes"):
-        found = {ref.key: ref for ref in sources.index_images(str(source), "train").images}
+        found = {ref.key: ref for ref in source_index.index_images(str(source), "train").images}
         assert len(found) == len(few_images)
         for key, label in expected.items():
             assert found[key].label == label
-            assert read_images.read_image(found[key]) == few_images[f"{key.rpartition('/')[2]}.JPEG"]
+            assert reading.read_image(found[key]) == few_images[f"{key.rpartition('/')[2]}.JPEG"]
 
 
 def test_patterns(photo_folder):
     def names(pattern: str) -> set[str]:
-        return {ref.key for ref in sources.index_images(f"{photo_folder}/{pattern}", "train").images}
+        return {ref.key for ref in source_index.index_images(f"{photo_folder}/{pattern}", "train").images}
 
     everything = names("**/*.JPEG")
     assert len(everything) == 12
@@ -177,7 +182,7 @@ def validation_tar(where):
 
 
 def labels_of(source, **kwargs) -> list[int]:
-    return [ref.label for ref in sources.index_images(str(source), "validation", **kwargs).images]
+    return [ref.label for ref in source_index.index_images(str(source), "validation", **kwargs).images]
 
 
 def test_labels_of_validation_images(tmp_path):
@@ -227,21 +232,21 @@ def test_bad_label_files_get_one_line(name, text, message, tmp_path):
 def test_damaged_or_foreign_containers_get_one_line(few_images, tmp_path):
     def message(source) -> str:
         with pytest.raises(UserError) as caught:
-            sources.index_images(str(source), "train")
+            source_index.index_images(str(source), "train")
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    shard = sorted(pack_sources.tfds(few_images, tmp_path / "tfds").iterdir())[0]
+    shard = sorted(packers.tfds(few_images, tmp_path / "tfds").iterdir())[0]
     shard.write_bytes(shard.read_bytes()[:-3] + b"abc" * 9)
     assert "record" in message(tmp_path / "tfds")
     tf = tmp_path / "foreign.tfrecord"
-    from coltran import tfrecord
+    from coltran.records import framing
 
-    tf.write_bytes(tfrecord.frame(tfrecord.encode_example({"text": b"hello"})))
+    tf.write_bytes(framing.frame(framing.encode_example({"text": b"hello"})))
     assert "has the features text" in message(tf)
-    tf.write_bytes(tfrecord.frame(b"\x08\x01 no example"))
+    tf.write_bytes(framing.frame(b"\x08\x01 no example"))
     assert "not a tf.train.Example" in message(tf)
-    part = sorted((pack_sources.parquet(few_images, tmp_path / "parquet") / "data").iterdir())[0]
+    part = sorted((packers.parquet(few_images, tmp_path / "parquet") / "data").iterdir())[0]
     part.write_bytes(part.read_bytes()[:-30])
     assert "Parquet file is damaged" in message(tmp_path / "parquet")
     import pyarrow
@@ -259,11 +264,11 @@ def test_damaged_or_foreign_containers_get_one_line(few_images, tmp_path):
 
 def test_records_are_no_images(truth_folder):
     with pytest.raises(UserError, match="records that were made already"):
-        sources.index_images(str(truth_folder), "train")
+        source_index.index_images(str(truth_folder), "train")
 
 
 def test_a_damaged_record_or_member_is_a_reject_of_its_own(few_images, tmp_path, capsys):
-    pack_sources.classic(few_images, tmp_path / "classic")
+    packers.classic(few_images, tmp_path / "classic")
     shard = tmp_path / "classic" / "train-00001-of-00003"
     data = bytearray(shard.read_bytes())
     data[data.index(b"\xff\xd8") + 40] ^= 255  # in the pixels of the first image: its checksum tells

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from coltran import record_folder
-from pipelines import dry_run, preprocess
+from coltran.records import folder as record_folder
+from pipelines import preprocess
+from pipelines.truth import dry_run
 
 
 @pytest.mark.parametrize("encoding", ["raw", "png"])

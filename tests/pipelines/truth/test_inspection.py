@@ -6,7 +6,8 @@ import shutil
 import google_crc32c
 import pytest
 
-from coltran import record_folder, records, tfrecord
+from coltran.records import folder as record_folder
+from coltran.records import framing, schema
 from pipelines import preprocess
 
 
@@ -32,7 +33,7 @@ def change_first_record(folder, **changes) -> None:
     shard = opened.manifest.shards[0]
     rows = [dict(values) for values in opened.read_shard(shard)]
     rows[0] |= changes
-    data = b"".join(tfrecord.frame(records.encode(records.TRUTH, row, opened.sizes)) for row in rows)
+    data = b"".join(framing.frame(schema.encode(schema.TRUTH, row, opened.sizes)) for row in rows)
     first_shard(folder).write_bytes(data)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["shards"][0] |= {"size": len(data), "crc32c": google_crc32c.Checksum(data).hexdigest().decode()}
@@ -66,17 +67,17 @@ def test_a_missing_and_a_superfluous_shard(folder, capsys):
 def test_values_that_do_not_follow_from_each_other(folder, capsys):
     opened = record_folder.open_folder(str(folder))
     values = next(opened.read_shard(opened.manifest.shards[0]))
-    change_first_record(folder, **{records.GRAY_LO: values[records.GRAY_LO][::-1].copy()})
+    change_first_record(folder, **{schema.GRAY_LO: values[schema.GRAY_LO][::-1].copy()})
     status, out = verify(capsys, folder)
     assert status == 1
-    assert f"record '{values[records.KEY]}': gray_lo does not follow from its image" in out
+    assert f"record '{values[schema.KEY]}': gray_lo does not follow from its image" in out
     assert "1 things are wrong" in out
 
 
 def test_describe_names_every_feature_and_option(truth_folder, capsys):
     assert preprocess.main([f"--describe={truth_folder}"]) == 0
     out = capsys.readouterr().out
-    for name in records.TRUTH.features:
+    for name in schema.TRUTH.features:
         assert f"  {name} " in out
     assert "12 truth records, split train" in out
     assert "rgb_hi         uint8    32x32x3" in out

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coltran.errors import UserError
-from pipelines.image_ref import ImageRef
-from pipelines.selection import select
+from pipelines.sources.image_ref import ImageRef
+from pipelines.truth.selection import select
 
 FOUND = [ImageRef(key=f"train/{i}", label=-1, name=f"{i}.png", path=f"/{i}.png", size=i) for i in range(60)]
 ASK = {"holdout": 20, "limit": None, "seed": 3}
