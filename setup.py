@@ -14,11 +14,9 @@ EVAL = [
     "tf-keras>=2.21,<2.22",
     "setuptools<81",  # tensorflow-hub imports pkg_resources
 ]
-MTURK = ["boto3>=1.40"]
 STUDY = [*BEAM, "flask>=3.1,<4", "waitress>=3.0.1,<4"]
 DEMO = ["scikit-image>=0.25", "pooch>=1.8"]
 DEV = [
-    *MTURK,
     "Turkle>=3.1,<3.2",
     "cryptography>=43",
     "gcp-storage-emulator>=2026.7",
@@ -59,7 +57,6 @@ setup(
         "gcp": BEAM,
         "eval": EVAL,
         "study": STUDY,
-        "mturk": MTURK,
         "demo": DEMO,
         "dev": DEV,
         "gpu": ["jax[cuda12]>=0.10,<0.11"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from xml.sax.saxutils import escape
@@ -13,7 +12,6 @@ MAX_QUESTION_BYTES = 65_535  # white space included
 _HTML = "http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2011-11-11/HTMLQuestion.xsd"
 _EXTERNAL = "http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2006-07-14/ExternalQuestion.xsd"
 _PREFIX = '<?xml version="1.0" encoding="UTF-8"?>\n'
-_STUDY = re.compile(r'<script type="application/json" id="study">(.*?)</script>', re.DOTALL)
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -62,15 +60,6 @@ def html_question(html: str) -> bytes:
             "design with a smaller --block, or use ExternalQuestion (--page_url)"
         )
     return question
-
-
-def is_pilot(text: str, where: str) -> bool:
-    """Whether an exported page, alone or in a question, marks its answers as a trial run's; UserError for no page."""
-    found = _STUDY.search(text)
-    try:
-        return json.loads(found[1] if found else "")["pilot"] is True
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{where}: is no page of `coltran-study export`; export it again") from None
 
 
 def external_question(page_url: str, form: int) -> bytes:

@@ -120,7 +120,7 @@ def test_no_framework_is_imported(kit, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     modules = set(done.stdout.split())
     assert {"flask", "waitress"} <= modules
-    assert not {"jax", "tensorflow", "apache_beam", "matplotlib", "scipy", "boto3", "PIL"} & modules
+    assert not {"jax", "tensorflow", "apache_beam", "matplotlib", "scipy", "PIL"} & modules
 
 
 def test_invitations_are_added_and_let_in(new_rig, capsys):
