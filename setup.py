@@ -4,8 +4,9 @@ Apache Beam also takes this file as `--setup_file` to install the project on rem
 Versions here are ranges; `requirements.lock` holds the exact set that `make install` uses.
 """
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
+PACKAGES = ("coltran", "pipelines", "eval", "human_eval")  # and every room in them
 BEAM = ["apache-beam[gcp]>=2.77,<2.78"]
 EVAL = [
     *BEAM,
@@ -34,8 +35,8 @@ setup(
     description="Colorization Transformer: data, training, sampling, FID and human studies",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=["coltran", "pipelines", "eval", "human_eval"],
-    package_data={"human_eval": ["page/*"], "pipelines": ["imagenet_wnids.txt"]},
+    packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
+    package_data={"": ["*.txt", "*.html", "*.css", "*.js"]},  # of any room
     install_requires=[
         "flax>=0.12,<0.13",
         "google-cloud-storage>=3",

@@ -34,7 +34,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from coltran import cli
+from coltran import quiet_tensorflow
 from coltran.images import decoding
 from coltran.records import pixel_codec
 from pipelines.sources.image_ref import ImageRef
@@ -56,7 +56,7 @@ def decode_and_resize(photos: Sequence[bytes]) -> None:
 
 def release_pipeline(photos: Sequence[bytes]) -> None:
     """Decode (fast DCT), random square crop, area to 256 and from there to 64, gray and coarse colors."""
-    tf = cli.import_tensorflow()
+    tf = quiet_tensorflow.import_tensorflow()
 
     def prepare(data):
         image = tf.io.decode_jpeg(data, channels=3)

@@ -15,7 +15,7 @@ import numpy as np
 
 from coltran import cli, storage
 from coltran.errors import UserError
-from coltran.images import decoding
+from coltran.images import colors, decoding, encoding
 from coltran.images.contact_sheet import contact_sheet, thumbnail
 from coltran.images.decoding import ImageRejected
 from coltran.photos import inputs, recolor
@@ -135,7 +135,7 @@ def _load(file: PhotoFile, options: Options, model) -> _Photo:
     except (UserError, OSError) as error:
         raise ImageRejected("unreadable", str(error).removeprefix(f"{file.path}: ")) from error
     rgb = decoding.decode(data, max_pixels=options.max_pixels, min_side=1).rgb
-    if options.format == "jpeg" and max(rgb.shape[:2]) > recolor.MAX_JPEG_SIDE:
+    if options.format == "jpeg" and max(rgb.shape[:2]) > encoding.MAX_JPEG_SIDE:
         height, width = rgb.shape[:2]
         raise ImageRejected("too_large", f"{width}x{height} pixels, more than a JPEG file can hold; use --format png")
     gray = recolor.gray_inputs(rgb, model.size, model.size_hi, options.fit)
@@ -168,12 +168,12 @@ def _write_photo(options: Options, photo: _Photo, colored: np.ndarray, certainty
     One full-size image is in memory at a time.
     """
     shape = photo.rgb.shape[:2]
-    gray = np.rint(recolor.luma(thumbnail(photo.rgb, _SHEET_SIDE)))
+    gray = np.rint(colors.luma(thumbnail(photo.rgb, _SHEET_SIDE)))
     cells = [np.repeat(gray[..., None].astype(np.uint8), 3, axis=-1)]
     for sample, color in enumerate(colored):
         rgb = recolor.recolor(photo.rgb, color)
         name = f"{photo.file.name}_sample{sample}"
-        _write(options, f"{name}.{recolor.FORMATS[options.format]}", recolor.encode(rgb, options.format))
+        _write(options, f"{name}.{encoding.FORMATS[options.format]}", encoding.encode(rgb, options.format))
         if sample < _SHEET_SAMPLES:
             cells.append(thumbnail(rgb, _SHEET_SIDE))
         if options.uncertainty:

@@ -103,7 +103,6 @@ def _averaged(variables) -> dict:
 def _import(options: Options) -> list[tuple[str, object]]:
     from coltran import storage
     from coltran.release import variables as release_variables
-    from coltran.training import trainer
     from coltran.weights import checkpoint, parameters
 
     if storage.is_gcs(options.target):
@@ -123,7 +122,7 @@ def _import(options: Options) -> list[tuple[str, object]]:
         options.target, stage=stage, config=config, step=step, ema=ema, weights=raw, training=origin
     )
     return [
-        ("network", f"{stage}, {trainer.describe(config)}"),
+        ("network", f"{stage}, {parameters.describe(config)}"),
         ("variables", f"{len(variables.raw)}, each used once"),
         ("training step", f"{step:,}" if variables.step is not None else "unknown (taken as 0)"),
         ("weights", "moving averages" if options.weights == "ema" else "raw"),
@@ -138,8 +137,7 @@ def _export(options: Options) -> list[tuple[str, object]]:
     from coltran.release import config as release_config
     from coltran.release import names as release_names
     from coltran.release import variables as release_variables
-    from coltran.training import trainer
-    from coltran.weights import checkpoint
+    from coltran.weights import checkpoint, parameters
 
     loaded = checkpoint.load(options.source)
     stage, config = loaded.stage, loaded.config
@@ -160,7 +158,7 @@ def _export(options: Options) -> list[tuple[str, object]]:
         config_text=yaml.safe_dump(program, default_flow_style=None),
     )
     return [
-        ("network", f"{stage}, {trainer.describe(config)}"),
+        ("network", f"{stage}, {parameters.describe(config)}"),
         ("training step", f"{loaded.step:,}"),
         ("sha256", loaded.ema_sha256),
         ("checkpoint", prefix),

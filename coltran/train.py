@@ -84,6 +84,7 @@ def _train(options: Options) -> int:
 
 def _trainer(options: Options, training_options, config, examples):
     from coltran.training import inputs, trainer
+    from coltran.training import options as train_options
     from coltran.training.mesh import Placement
     from coltran.training.options import StepOptions
 
@@ -94,7 +95,7 @@ def _trainer(options: Options, training_options, config, examples):
         stage=options.stage,
         config=config,
         options=training_options,
-        run=trainer.RunOptions(
+        run=train_options.RunOptions(
             checkpoint_every=options.checkpoint_every,
             evaluate_every=options.evaluate_every,
             keep=options.keep,
@@ -113,9 +114,9 @@ def _say_nothing(*_: object, **__: object) -> None:
 
 
 def _size(config) -> str:
-    from coltran.training import trainer
+    from coltran.weights import parameters
 
-    return trainer.describe(config)
+    return parameters.describe(config)
 
 
 def _plot(options: Options) -> int:

@@ -1,6 +1,6 @@
 """coltran-fid: Frechet Inception distance by the paper's protocol. `coltran-fid --help` says how it is used.
 
-plan (fid_rows) -> features and statistics of each set (fid_job) -> scores (fid_score) -> fid.json, report.html
+plan -> features and statistics of each set (job) -> scores (score) -> fid.json, report.html: all in eval/scoring/
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import functools
 import json
 import os
 import re
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from coltran import cli, storage
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from eval.features.extractors import Extractor
     from eval.images.sets import ImageSet
     from eval.scoring.plan import Pair, Row
-    from eval.scoring.result import FidResult
+    from eval.scoring.result import FidResult, RowResult
     from eval.scoring.score import SetFeatures
 
 RESULT = "fid.json"
@@ -208,14 +209,12 @@ def _progress(total: int, engine_options):
 
 
 def _command(argv: Sequence[str] | None) -> None:
-    from eval.scoring import result as fid_result
-
     options, beam_arguments = parse(argv)
     finished = storage.exists(storage.join(options.out, COMPLETED))
     result = run(options, beam_arguments)
     if finished:
         print(f"{options.out}: already finished, nothing to do")
-    for line in fid_result.report(result, options.out):
+    for line in report(result, options.out):
         print(line)
 
 
@@ -229,3 +228,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     raise SystemExit(main())
+
+
+def report(result: FidResult, out: str) -> Iterator[str]:
+    """The lines that the command ends with: one a row, then what holds for all of them."""
+    width = max(len(row.name) for row in result.rows)
+    for row in result.rows:
+        yield f"{row.name:<{width}}  {_number(row)}"
+    first = result.rows[0].scores[0]
+    extractor = result.extractor
+    facts = [
+        ("real", f"{first.real.count} images, {first.real.kind}, {' '.join(first.real.paths)}"),
+        *(("fake", line) for line in dict.fromkeys(map(_fakes, result.rows))),
+        ("extractor", f"{extractor.name}, weights {extractor.weights_sha256[:8]}, resize {extractor.resize}"),
+    ]
+    said = dict.fromkeys(note for row in result.rows for score in row.scores for note in score.notes)
+    facts += [("note", note) for note in said]
+    if result.correlation is not None:
+        facts.append(("correlation", f"{result.correlation:.2f} of FID and held-out bits"))
+    facts.append(("folder", f"{out} (look at report.html)"))
+    yield cli.table(facts)
+
+
+def _fakes(row: RowResult) -> str:
+    paths = " ".join(dict.fromkeys(path for score in row.scores for path in score.fake.paths))
+    return f"{row.scores[0].fake.count} images, {row.scores[0].fake.kind}, {paths}"
+
+
+def _number(row: RowResult) -> str:
+    """`FID 19.3700 +- 0.0900 (3 samplings)  floor 14.68  paper 19.37`."""
+    score = row.scores[0]
+    parts = [f"FID {row.fid:.4f}"]
+    if row.fid_std is not None:
+        parts[0] += f" +- {row.fid_std:.4f} ({len(row.scores)} samplings)"
+    elif score.standard_error is not None:
+        parts[0] += f" (standard error {score.standard_error:.4f})"
+    if score.fid_corrected is not None:
+        parts.append(f"bias-corrected {statistics.fmean(s.fid_corrected for s in row.scores):.4f}")
+    if score.floor is not None:
+        parts.append(f"floor {statistics.fmean(s.floor for s in row.scores):.4f}")
+    if score.kid is not None:
+        parts.append(f"KID {statistics.fmean(s.kid for s in row.scores):.6f}")
+    if row.paper is not None and score.comparable:
+        parts.append(f"paper {row.paper}")
+    return ", ".join(parts)

@@ -1,6 +1,6 @@
-"""Grayscale and the 512 coarse colors, with the numbers of the public release.
+"""Grayscale and the 512 coarse colors, with the numbers of the public release; and luma as JPEG has it.
 
-Its weights saw inputs made by these very formulas, so they are kept to the last bit.
+The release's weights saw inputs made by these very formulas, so they are kept to the last bit.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ NUM_COARSE_COLORS = 512
 _BITS_DROPPED = 5
 # float32 weights, summed from left to right: equal to tf.image.rgb_to_grayscale on all 2**24 colors.
 _GRAY_WEIGHTS = np.array([0.2989, 0.587, 0.114], np.float32)
+# BT.601, of JPEG's YCbCr. Unlike the 0.2989 of the networks' inputs they sum to 1, so that a gray level stays itself.
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def rgb_to_gray(rgb: np.ndarray) -> np.ndarray:
@@ -65,3 +67,8 @@ def coarse_to_rgb(coarse: np.ndarray) -> np.ndarray:
 def _expect_rgb(array: np.ndarray) -> None:
     if array.dtype != np.uint8 or array.shape[-1:] != (3,):
         raise ValueError(f"rgb: expected uint8 [..., 3], got {array.dtype} {list(array.shape)}")
+
+
+def luma(rgb: np.ndarray) -> np.ndarray:
+    """Float32 [...] in 0..255 of uint8 [..., 3]: the Y of JPEG's YCbCr, not rounded."""
+    return rgb.astype(np.float32) @ _LUMA

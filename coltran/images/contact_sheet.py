@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from coltran.images.decoding import repeat_pixels
+from coltran.images.geometry import repeat_pixels
 
 _GAP = 6
 _HEADER = 22

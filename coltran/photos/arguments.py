@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from coltran.images import decoding
+from coltran.images import decoding, encoding
 from coltran.photos import recolor
 from coltran.sampling.arguments import add_sampling_flags, refuse_equal_samples
 
@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
         default="squeeze",
         help="how the networks see the photo in their square: squeezed, or whole with mirrored margins (squeeze)",
     )
-    add("--format", choices=tuple(recolor.FORMATS), default="png", help="of the results (png)")
+    add("--format", choices=tuple(encoding.FORMATS), default="png", help="of the results (png)")
     add(
         "--max_pixels", type=cli.positive, default=decoding.MAX_PIXELS, help="reject larger photos (100 million pixels)"
     )

@@ -7,19 +7,14 @@ dark, and with them every detail, stay the photo's own.
 from __future__ import annotations
 
 import dataclasses
-import io
 
 import numpy as np
 
-from coltran.images import colors, decoding
+from coltran.images import colors, geometry
+from coltran.images.colors import luma
 
 FITS = ("squeeze", "pad")
-FORMATS = {"png": "png", "jpeg": "jpg"}  # and their file suffixes
-MAX_JPEG_SIDE = 65_500  # libjpeg's limit
-# BT.601, of JPEG's YCbCr. Unlike the 0.2989 of the networks' inputs they sum to 1, so that a gray level stays itself.
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _STRIP_PIXELS = 1 << 20  # recolored at once: float images of a whole scan would not fit in memory
-_JPEG_QUALITY = 95
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +56,7 @@ def gray_inputs(rgb: np.ndarray, size: tuple[int, int], size_hi: tuple[int, int]
         what is left at two sides.
     """
     fitted, box = _fit(rgb, size_hi or size, fit)
-    lo = decoding.area_resize(fitted, *size)
+    lo = geometry.area_resize(fitted, *size)
     hi = None if size_hi is None else colors.rgb_to_gray(fitted)
     return GrayInputs(lo=colors.rgb_to_gray(lo), hi=hi, box=box)
 
@@ -71,19 +66,14 @@ def _fit(rgb: np.ndarray, size: tuple[int, int], fit: str) -> tuple[np.ndarray, 
         raise ValueError(f"fit: expected one of {FITS}, got '{fit}'")
     height, width = size
     if fit == "squeeze":
-        return decoding.area_resize(rgb, height, width), (0, 0, width, height)
+        return geometry.area_resize(rgb, height, width), (0, 0, width, height)
     scale = min(height / rgb.shape[0], width / rgb.shape[1])
     rows, columns = (max(1, round(side * scale)) for side in rgb.shape[:2])
     top, left = (height - rows) // 2, (width - columns) // 2
     margins = ((top, height - rows - top), (left, width - columns - left), (0, 0))
     # Mirrored rather than filled: a hard edge would be an object to color.
-    padded = np.pad(decoding.area_resize(rgb, rows, columns), margins, mode="symmetric")
+    padded = np.pad(geometry.area_resize(rgb, rows, columns), margins, mode="symmetric")
     return padded, (left, top, left + columns, top + rows)
-
-
-def luma(rgb: np.ndarray) -> np.ndarray:
-    """Float32 [...] in 0..255 of uint8 [..., 3]: the Y of JPEG's YCbCr, not rounded."""
-    return rgb.astype(np.float32) @ _LUMA
 
 
 def recolor(photo_rgb: np.ndarray, color_rgb: np.ndarray) -> np.ndarray:
@@ -120,13 +110,3 @@ def _recolor_strip(photo_rgb: np.ndarray, color_rgb: np.ndarray) -> np.ndarray:
     share = (room / np.maximum(np.abs(chroma), 1e-3)).min(axis=-1, keepdims=True)
     mixed = light + chroma * np.minimum(share, 1)
     return np.rint(mixed).clip(0, 255).astype(np.uint8)
-
-
-def encode(rgb: np.ndarray, format: str) -> bytes:
-    """An image file of one of FORMATS: uint8 [H, W, 3] to bytes. JPEGs have full color resolution."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    options = {"quality": _JPEG_QUALITY, "subsampling": 0} if format == "jpeg" else {}
-    Image.fromarray(rgb).save(buffer, format.upper(), **options)
-    return buffer.getvalue()

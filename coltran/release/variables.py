@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from coltran import cli, storage
+from coltran import quiet_tensorflow, storage
 from coltran.errors import UserError
 
 STATE_FILE = "checkpoint"
@@ -103,7 +103,7 @@ def write(
     """
     if storage.exists(storage.join(folder, STATE_FILE)):
         raise UserError(f"{folder} holds a checkpoint already: give a new folder.")
-    tf = cli.import_tensorflow()
+    tf = quiet_tensorflow.import_tensorflow()
     optimizer = tf.Module()
     optimizer.iter = tf.Variable(step, dtype=tf.int64)
     for name, value in (("learning_rate", learning_rate), ("rho", 0.9), ("momentum", 0.0), ("decay", 0.0)):
@@ -201,7 +201,7 @@ def _good(files: Mapping[str, list[str]]) -> str:
 
 def _read_tensors(prefix: str, path: str) -> dict[str, np.ndarray]:
     """{variable name: array} of all but slots, hyperparameters and the object graph; the step under STEP_KEY."""
-    tf = cli.import_tensorflow()
+    tf = quiet_tensorflow.import_tensorflow()
     tensors = {}
     try:
         reader = tf.train.load_checkpoint(prefix)

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coltran.errors import UserError
-from coltran.images import colors, decoding
+from coltran.images import colors, geometry
 from coltran.networks.colorizer import Colorizer, Context
 from coltran.networks.config import joins_color_and_space
 from coltran.networks.upsampler import Upsampler
@@ -280,14 +280,14 @@ def _resized(largest: np.ndarray, fallback: np.ndarray, size: tuple[int, int]) -
     """`fallback` where it has `size` already, else the `largest` gray images resized by area: uint8 [N,*size]."""
     if fallback.shape[1:] == size:
         return fallback
-    return np.stack([decoding.area_resize(image, *size) for image in largest])
+    return np.stack([geometry.area_resize(image, *size) for image in largest])
 
 
 def _resized_coarse(coarse_NHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Coarse colors resized by area, channel by channel, each to its nearest level: uint16 [N,*size]."""
     if coarse_NHW.shape[1:] == size:
         return coarse_NHW
-    rgb = np.stack([decoding.area_resize(image, *size) for image in colors.coarse_to_rgb(coarse_NHW)])
+    rgb = np.stack([geometry.area_resize(image, *size) for image in colors.coarse_to_rgb(coarse_NHW)])
     return colors.rgb_to_coarse(rgb + (1 << COARSE_BITS - 1))  # the bottoms of bins, at most 224: no overflow
 
 

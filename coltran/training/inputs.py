@@ -13,7 +13,7 @@ import numpy as np
 
 from coltran import storage
 from coltran.errors import UserError
-from coltran.images import colors, decoding
+from coltran.images import colors, geometry
 from coltran.networks.config import NetworkConfig, joins_color_and_space, refuse_unknown
 from coltran.records import folder as record_folder
 from coltran.records import framing, schema
@@ -110,7 +110,7 @@ class Examples:
             return {"gray": stacked[schema.GRAY_LO], "levels": levels, "target": stacked[schema.RGB_LO]}
         joint = self._features == _JOINT_FEATURES
         low = colors.coarse_to_rgb(stacked[schema.COARSE_LO]) >> 5 if joint else stacked[schema.RGB_LO]
-        enlarged = decoding.repeat_pixels(low, self.side, self.side)
+        enlarged = geometry.repeat_pixels(low, self.side, self.side)
         return {"gray": stacked[schema.GRAY_HI], "levels": enlarged, "target": stacked[schema.RGB_HI]}
 
 

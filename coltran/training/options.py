@@ -8,6 +8,8 @@ from typing import Any
 from coltran.errors import UserError
 from coltran.networks.config import STAGES, refuse_unknown
 
+KEEP_CHECKPOINTS = 3
+
 OPTIMIZERS = ("rmsprop", "adam")
 SCHEDULES = ("constant", "cosine")
 
@@ -132,3 +134,19 @@ def train_options(stage: str, config_name: str, changes: Mapping[str, Any]) -> T
     refuse_unknown("stage", stage, STAGES)
     base = {"smoke": _SMOKE, "low_compute": _LOW_COMPUTE}.get(config_name, _PAPER)[stage]
     return TrainOptions(**{**base, **{name: value for name, value in changes.items() if value is not None}})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What does not change the weights.
+
+    Attributes:
+      checkpoint_every, evaluate_every: steps.
+      keep: newest checkpoints; the best is kept besides.
+      samples: examples that are drawn at each evaluation; 0 for none.
+    """
+
+    checkpoint_every: int
+    evaluate_every: int
+    keep: int = KEEP_CHECKPOINTS
+    samples: int = 0

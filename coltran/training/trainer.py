@@ -21,35 +21,17 @@ from coltran.errors import UserError
 from coltran.networks import flops
 from coltran.networks.config import NetworkConfig, to_json
 from coltran.training import checkpoint_writer, inputs, mesh, resume
-from coltran.training import meter as meters
 from coltran.training import step as train_step
 from coltran.training.checkpoint_writer import CheckpointWriter
 from coltran.training.evaluation import evaluate, make_evaluator
-from coltran.training.log import Meter, TrainingLog
+from coltran.training.log import TrainingLog
 from coltran.training.mesh import Placement
-from coltran.training.options import StepOptions, TrainOptions
+from coltran.training.meter import Meter, matmul_rate
+from coltran.training.options import RunOptions, StepOptions, TrainOptions
 from coltran.training.preemption import Preemption
 from coltran.training.sample_grid import SampleGrid
-from coltran.weights import parameters
 
 LOG_EVERY = 10
-KEEP_CHECKPOINTS = 3
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """What does not change the weights.
-
-    Attributes:
-      checkpoint_every, evaluate_every: steps.
-      keep: newest checkpoints; the best is kept besides.
-      samples: examples that are drawn at each evaluation; 0 for none.
-    """
-
-    checkpoint_every: int
-    evaluate_every: int
-    keep: int = KEEP_CHECKPOINTS
-    samples: int = 0
 
 
 class Trainer:
@@ -113,7 +95,7 @@ class Trainer:
         batches = inputs.training_batches(
             self.training, size, self.options.seed, first, steps, rows=rows, flip=self.options.flip
         )
-        limit = meters.matmul_rate(self.config.compute_dtype) * self.placement.mesh.size if log else 0
+        limit = matmul_rate(self.config.compute_dtype) * self.placement.mesh.size if log else 0
         meter = Meter(size, flops.training_example(self.config), limit)
         with contextlib.closing(batches), self._bar(first) as bar:
             for step, batch in enumerate(meter.batches(batches), start=first + 1):
@@ -215,8 +197,3 @@ class Trainer:
         shared = {**self._identity, "config": to_json(self.stage, self.config), "validation": validation}
         how = {**dataclasses.asdict(self.how), **dataclasses.asdict(self.run), "mesh": str(self.placement.mesh.shape)}
         mesh.agree({**shared, **how, "jax": jax.__version__})
-
-
-def describe(config: NetworkConfig) -> str:
-    """One line for people: the network's size."""
-    return f"{parameters.count(config):,} parameters, {config.height}x{config.width} pixels"

@@ -93,3 +93,8 @@ def checksum(flat: Mapping[str, Any]) -> str:
 def is_colorizer(config: NetworkConfig) -> bool:
     """Whether `config` is a colorizer's, not an upsampler's."""
     return isinstance(config, ColorizerConfig)
+
+
+def describe(config: NetworkConfig) -> str:
+    """One line for people: the network's size."""
+    return f"{count(config):,} parameters, {config.height}x{config.width} pixels"

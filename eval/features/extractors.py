@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coltran.cli import import_tensorflow
 from coltran.errors import UserError
+from coltran.quiet_tensorflow import import_tensorflow
 from eval.features.inception_graph import FEATURE_DIMS, INPUT_SIZE
 from eval.features.inception_weights import file_sha256, load_public, random_weights, weights_sha256
 from eval.features.resize import HALFPIXEL, Resize, find_resize, resize_to_input

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from coltran.cli import import_tensorflow
+from coltran.quiet_tensorflow import import_tensorflow
 from eval.features.inception_graph import (
     BATCH_NORM_EPSILON,
     GRAPH,

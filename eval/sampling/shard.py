@@ -11,8 +11,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.utils import shared
 
 from coltran import storage
-from coltran.images import colors
-from coltran.photos import recolor
+from coltran.images import colors, encoding
 from coltran.records import schema
 from coltran.records.folder import RecordFolder
 from coltran.sampling import certainty
@@ -137,7 +136,7 @@ class SampleShards(beam.DoFn):
             image = values.get(schema.RGB_HI, values.get(schema.RGB_LO))
             image = colors.coarse_to_rgb(values[schema.COARSE_LO]) if image is None else image
             path = storage.join(self._options.png_folder, *f"{name}.png".split("/"))
-            storage.write_bytes(path, recolor.encode(image, "png"))
+            storage.write_bytes(path, encoding.encode(image, "png"))
         if self._options.uncertainty is not None:
             path = storage.join(self._options.uncertainty, *name.split("/"))
             storage.write_bytes(f"{path}.npy", certainty.certainty_array(max_probability))

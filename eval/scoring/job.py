@@ -11,49 +11,28 @@ import dataclasses
 import functools
 import itertools
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
 import numpy as np
 
-from coltran import storage
-from coltran.errors import UserError
-from coltran.images import decoding
-from coltran.records import schema
 from eval.distances.combine import CombineStatistics
-from eval.distances.saved_statistics import load_arrays, save_arrays
-from eval.distances.statistics import Statistics
 from eval.features.extractors import Extractor, load_extractor
 from eval.features.inception_graph import FEATURE_DIMS
 from eval.images import color_figures
+from eval.images.reading import Part, read_part
 from eval.images.sets import ImageSet
-from eval.images.sources import Source, to_rgb
+from eval.images.sources import Source
 from eval.scoring import feature_store
 from eval.scoring.arguments import Options
 from eval.scoring.feature_store import Features
+from eval.scoring.group_statistics import write_group
 
 # One network and one batch in it at a time for all threads of a process: TensorFlow uses every core by itself, and a
 # second batch would only double the memory.
 _network = threading.Lock()
 _images_done = 0
 _FULL_BATCHES = 16  # what one worker makes at a time: at worst one batch in seventeen is padding
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Part:
-    """What a worker does at once.
-
-    Attributes:
-      source: the folder, without its list of parts.
-      index: of the part.
-      path: where its features are kept.
-      memberships: name of an image -> the (set's identity, tenth) pairs that it counts in.
-    """
-
-    source: Source
-    index: int
-    path: str
-    memberships: Mapping[str, tuple[tuple[str, int], ...]]
 
 
 def parts_of(sets: Iterable[ImageSet], extractor: Extractor, folder: str) -> list[Part]:
@@ -180,48 +159,6 @@ def _by_member(part: Part, found: Features) -> Iterator[tuple[tuple[str, int], n
         yield member, found.features[chosen]
 
 
-def read_part(part: Part, names: set[str]) -> Iterator[tuple[str, np.ndarray, float]]:
-    """(name, uint8 [h, w, 3], diversity of its samples or NaN) of a part's images of these names."""
-    if names:
-        yield from read_pngs(part.source, names) if part.source.folder is None else read_records(part, names)
-
-
-def read_records(part: Part, names: set[str]) -> Iterator[tuple[str, np.ndarray, float]]:
-    """(key, uint8 [h, w, 3], diversity of its samples or NaN) of a shard's chosen records, in file order."""
-    source = part.source
-    rows = source.folder.read_shard(
-        source.folder.manifest.shards[part.index], [schema.KEY, source.index_feature, source.feature]
-    )
-    for key, same_key in itertools.groupby(rows, lambda values: values[schema.KEY]):
-        if key not in names:
-            continue
-        found = {values[source.index_feature]: to_rgb(values[source.feature], source.feature) for values in same_key}
-        if source.index not in found:
-            continue
-        several = source.index_feature == schema.SAMPLE and len(found) > 1
-        yield key, found[source.index], color_figures.diversity(list(found.values())) if several else np.nan
-
-
-def read_pngs(source: Source, names: set[str]) -> Iterator[tuple[str, np.ndarray, float]]:
-    """(path, uint8 [h, w, 3], NaN) of PNG files. Raises UserError for one that is damaged or of another size."""
-    for path in sorted(names):
-        yield path, read_png(path, source.size), np.nan
-
-
-def read_png(path: str, size: tuple[int, int]) -> np.ndarray:
-    """A PNG as uint8 [height, width, 3]. Raises UserError if it is damaged or not of `size` (height, width)."""
-    try:
-        pixels = decoding.decode(storage.read_bytes(path), min_side=1).rgb
-    except decoding.ImageRejected as error:
-        raise UserError(f"{path}: {error}") from error
-    if pixels.shape[:2] != size:
-        raise UserError(
-            f"{path} has {pixels.shape[1]}x{pixels.shape[0]} pixels, others of the set {size[1]}x{size[0]}; "
-            "give images of one size"
-        )
-    return pixels
-
-
 @functools.lru_cache(maxsize=1)
 def _load(name: str, weights: str | None, resize: str, seed: int, framework: str | None) -> Extractor:
     return load_extractor(name, weights, resize, seed=seed, framework=framework)
@@ -241,44 +178,3 @@ def images_done() -> int:
 def _count(images_more: int) -> None:
     global _images_done
     _images_done += images_more
-
-
-def _group_path(folder: str, identity: str, group: int) -> str:
-    return storage.join(folder, f"{identity}-{group}.npz")
-
-
-def write_group(folder: str, identity: str, group: int, statistics: Statistics) -> None:
-    """Keeps the statistics of a tenth of a set: its features where they were kept, else moments."""
-    if statistics.features is not None:
-        # An engine delivers in any order; in this one a rerun sums up the same bits.
-        arrays = {"features": statistics.features[np.lexsort(statistics.features[:, :8].T)]}
-    else:
-        arrays = {"count": np.int64(statistics.count), "mean": statistics.mean, "scatter": statistics.scatter}
-    save_arrays(_group_path(folder, identity, group), **arrays)
-
-
-def read_groups(folder: str, images_set: ImageSet) -> list[Statistics]:
-    """The statistics of a set's tenths, empty ones left out.
-
-    Raises:
-      UserError: an engine lost or doubled images.
-    """
-    sizes = collections.Counter(images_set.groups.values())
-    groups = []
-    for group, size in sorted(sizes.items()):
-        path = _group_path(folder, images_set.identity, group)
-        statistics = _read_group(path) if storage.exists(path) else Statistics.empty(FEATURE_DIMS)
-        if statistics.count != size:
-            raise UserError(
-                f"{statistics.count} features of {size} images of {' '.join(images_set.paths)} arrived: the folder "
-                "changed, or the engine loses data; run again with --runner=FnApiRunner"
-            )
-        groups.append(statistics)
-    return groups
-
-
-def _read_group(path: str) -> Statistics:
-    arrays = load_arrays(path)
-    if "features" in arrays:
-        return Statistics.from_features(arrays["features"])
-    return Statistics(count=int(arrays["count"]), mean=arrays["mean"], scatter=arrays["scatter"])

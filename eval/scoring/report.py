@@ -17,10 +17,10 @@ import numpy as np
 
 from coltran import storage
 from coltran.images.contact_sheet import contact_sheet, thumbnail
+from eval.images import reading
+from eval.images.reading import Part
 from eval.images.sets import ImageSet
-from eval.scoring import job as fid_job
 from eval.scoring import plots as fid_plots
-from eval.scoring.job import Part
 from eval.scoring.plan import Row
 from eval.scoring.result import PAPER, FidResult, RowResult
 from eval.scoring.score import Extremes
@@ -224,5 +224,5 @@ def _pixels(images: ImageSet, names: set[str]) -> dict[str, np.ndarray]:
             if not wanted:
                 continue
             bare = Part(source=dataclasses.replace(source, parts=()), index=index, path="", memberships={})
-            found |= {name: pixels for name, pixels, _ in fid_job.read_part(bare, wanted)}
+            found |= {name: pixels for name, pixels, _ in reading.read_part(bare, wanted)}
     return found

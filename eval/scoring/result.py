@@ -7,13 +7,7 @@ import importlib.metadata
 import json
 import statistics
 import typing
-from collections.abc import Iterator, Sequence
-
-from coltran import cli
-from eval.features.extractors import Extractor
-from eval.images.sets import ImageSet
-from eval.scoring.arguments import PAPER_COUNT
-from eval.scoring.plan import OVERLAP_ALLOWED, OVERLAP_NONE, Pair
+from collections.abc import Sequence
 
 FLOOR_MEASURED, FLOOR_EXPECTED = "measured", "expected"
 _VERSIONED = ("apache-beam", "coltran-pipelines", "jax", "numpy", "tensorflow")
@@ -177,20 +171,6 @@ def _read(kind, value):
     return value
 
 
-def scored_set(images: ImageSet, colorfulness: float | None, diversity: float | None) -> ScoredSet:
-    """What the result says of a set."""
-    return ScoredSet(
-        paths=images.paths,
-        kind=images.kind,
-        count=images.count,
-        part=images.part,
-        sample=images.sample,
-        fingerprints=images.fingerprints,
-        colorfulness=colorfulness,
-        diversity=diversity,
-    )
-
-
 def row_result(name: str, scores: Sequence[Score], *, step: int | None, bits: float | None) -> RowResult:
     """Mean and deviation of a row's repeats, and the paper's number beside them."""
     numbers = [score.fid for score in scores]
@@ -218,33 +198,6 @@ def correlation(rows: Sequence[RowResult]) -> float | None:
         return None
 
 
-def notes(pair: Pair, extractor: Extractor, image: str) -> tuple[tuple[str, ...], bool]:
-    """(what a reader must know of a pair, whether its number may stand beside published ones)."""
-    real, fake = pair.real.count, pair.fake.count
-    found = [extractor.note] if extractor.note else []
-    if pair.overlap != OVERLAP_NONE:
-        found.append(pair.overlap)
-    for images in (pair.real, pair.fake):
-        if images.saved and images.count is None:
-            found.append(f"{images.paths[0]} does not say of how many images it is")
-        if images.saved and images.saved.about is None:
-            found.append(f"extractor of {images.paths[0]} unchecked")
-    known = [count for count in (real, fake) if count is not None]
-    if len(set(known)) > 1:
-        found.append(f"unequal counts: {real} real and {fake} fake images")
-    if known and min(known) != PAPER_COUNT:
-        found.append(f"FID falls as the number of images grows: the paper used {PAPER_COUNT}, here are {min(known)}")
-    if image != "hi":
-        found.append(f"of {image} images, before they are enlarged to 256x256")
-    comparable = (
-        extractor.comparable
-        and pair.overlap != OVERLAP_ALLOWED
-        and known == [PAPER_COUNT, PAPER_COUNT]
-        and image == "hi"
-    )
-    return tuple(found), comparable
-
-
 def versions() -> dict[str, str]:
     """Of the libraries that the numbers depend on."""
     return {name: _version(name) for name in _VERSIONED}
@@ -255,47 +208,3 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def report(result: FidResult, out: str) -> Iterator[str]:
-    """The lines that the command ends with: one a row, then what holds for all of them."""
-    width = max(len(row.name) for row in result.rows)
-    for row in result.rows:
-        yield f"{row.name:<{width}}  {_number(row)}"
-    first = result.rows[0].scores[0]
-    extractor = result.extractor
-    facts = [
-        ("real", f"{first.real.count} images, {first.real.kind}, {' '.join(first.real.paths)}"),
-        *(("fake", line) for line in dict.fromkeys(map(_fakes, result.rows))),
-        ("extractor", f"{extractor.name}, weights {extractor.weights_sha256[:8]}, resize {extractor.resize}"),
-    ]
-    said = dict.fromkeys(note for row in result.rows for score in row.scores for note in score.notes)
-    facts += [("note", note) for note in said]
-    if result.correlation is not None:
-        facts.append(("correlation", f"{result.correlation:.2f} of FID and held-out bits"))
-    facts.append(("folder", f"{out} (look at report.html)"))
-    yield cli.table(facts)
-
-
-def _fakes(row: RowResult) -> str:
-    paths = " ".join(dict.fromkeys(path for score in row.scores for path in score.fake.paths))
-    return f"{row.scores[0].fake.count} images, {row.scores[0].fake.kind}, {paths}"
-
-
-def _number(row: RowResult) -> str:
-    """`FID 19.3700 +- 0.0900 (3 samplings)  floor 14.68  paper 19.37`."""
-    score = row.scores[0]
-    parts = [f"FID {row.fid:.4f}"]
-    if row.fid_std is not None:
-        parts[0] += f" +- {row.fid_std:.4f} ({len(row.scores)} samplings)"
-    elif score.standard_error is not None:
-        parts[0] += f" (standard error {score.standard_error:.4f})"
-    if score.fid_corrected is not None:
-        parts.append(f"bias-corrected {statistics.fmean(s.fid_corrected for s in row.scores):.4f}")
-    if score.floor is not None:
-        parts.append(f"floor {statistics.fmean(s.floor for s in row.scores):.4f}")
-    if score.kid is not None:
-        parts.append(f"KID {statistics.fmean(s.kid for s in row.scores):.6f}")
-    if row.paper is not None and score.comparable:
-        parts.append(f"paper {row.paper}")
-    return ", ".join(parts)

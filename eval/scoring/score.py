@@ -15,12 +15,11 @@ from eval.distances.spread import measure_spread
 from eval.distances.statistics import Statistics
 from eval.features.extractors import Extractor
 from eval.images.sets import GROUPS, ImageSet, grouped
-from eval.scoring import feature_store
-from eval.scoring import job as fid_job
-from eval.scoring import result as fid_result
+from eval.scoring import feature_store, group_statistics
+from eval.scoring.arguments import PAPER_COUNT
 from eval.scoring.feature_store import Features
-from eval.scoring.plan import Pair
-from eval.scoring.result import FLOOR_EXPECTED, FLOOR_MEASURED, Score
+from eval.scoring.plan import OVERLAP_ALLOWED, OVERLAP_NONE, Pair
+from eval.scoring.result import FLOOR_EXPECTED, FLOOR_MEASURED, Score, ScoredSet
 
 _KID_BLOCK = 1000  # images of a tenth that count in the kernel distance, whose cost is quadratic
 _SHOWN = 8
@@ -56,10 +55,10 @@ def merge(groups: Sequence[Statistics]) -> Statistics:
 
 
 def load_set(images_set: ImageSet, extractor: Extractor, store: str, statistics_folder: str) -> SetFeatures:
-    """What a run computed for a set, or what its file has. Raises UserError as `fid_job.read_groups`."""
+    """What a run computed for a set, or what its file has. Raises UserError as `group_statistics.read_groups`."""
     if images_set.saved:
         return _from_file(images_set)
-    groups = tuple(fid_job.read_groups(statistics_folder, images_set))
+    groups = tuple(group_statistics.read_groups(statistics_folder, images_set))
     if images_set.count > MAX_FEATURES:
         return SetFeatures(groups=groups, features=None)
     parts = []
@@ -104,11 +103,11 @@ def score(pair: Pair, load: Callable[[ImageSet], SetFeatures], extractor: Extrac
     spread = measure_spread(*_comparable_groups(real, fake))
     floor, floor_by = _floor(pair, real, load)
     kernel, kernel_error = _kid(real, fake)
-    notes, comparable = fid_result.notes(pair, extractor, image)
+    said, comparable = notes(pair, extractor, image)
     return Score(
         seed=pair.seed,
-        real=fid_result.scored_set(pair.real, *_color_figures(real)),
-        fake=fid_result.scored_set(pair.fake, *_color_figures(fake)),
+        real=scored_set(pair.real, *_color_figures(real)),
+        fake=scored_set(pair.fake, *_color_figures(fake)),
         fid=spread.fid,
         standard_error=spread.standard_error,
         fid_corrected=spread.corrected,
@@ -123,7 +122,7 @@ def score(pair: Pair, load: Callable[[ImageSet], SetFeatures], extractor: Extrac
         overlapping_keys=pair.overlapping_keys,
         counts_equal=None if None in (pair.real.count, pair.fake.count) else pair.real.count == pair.fake.count,
         comparable=comparable,
-        notes=notes,
+        notes=said,
     )
 
 
@@ -176,3 +175,44 @@ def extremes(pair: Pair, load: Callable[[ImageSet], SetFeatures], shown: int = _
         nearest=tuple((fake.names[row], float(distances[row])) for row in near),
         farthest=tuple((fake.names[row], float(distances[row])) for row in far),
     )
+
+
+def scored_set(images: ImageSet, colorfulness: float | None, diversity: float | None) -> ScoredSet:
+    """What the result says of a set."""
+    return ScoredSet(
+        paths=images.paths,
+        kind=images.kind,
+        count=images.count,
+        part=images.part,
+        sample=images.sample,
+        fingerprints=images.fingerprints,
+        colorfulness=colorfulness,
+        diversity=diversity,
+    )
+
+
+def notes(pair: Pair, extractor: Extractor, image: str) -> tuple[tuple[str, ...], bool]:
+    """(what a reader must know of a pair, whether its number may stand beside published ones)."""
+    real, fake = pair.real.count, pair.fake.count
+    found = [extractor.note] if extractor.note else []
+    if pair.overlap != OVERLAP_NONE:
+        found.append(pair.overlap)
+    for images in (pair.real, pair.fake):
+        if images.saved and images.count is None:
+            found.append(f"{images.paths[0]} does not say of how many images it is")
+        if images.saved and images.saved.about is None:
+            found.append(f"extractor of {images.paths[0]} unchecked")
+    known = [count for count in (real, fake) if count is not None]
+    if len(set(known)) > 1:
+        found.append(f"unequal counts: {real} real and {fake} fake images")
+    if known and min(known) != PAPER_COUNT:
+        found.append(f"FID falls as the number of images grows: the paper used {PAPER_COUNT}, here are {min(known)}")
+    if image != "hi":
+        found.append(f"of {image} images, before they are enlarged to 256x256")
+    comparable = (
+        extractor.comparable
+        and pair.overlap != OVERLAP_ALLOWED
+        and known == [PAPER_COUNT, PAPER_COUNT]
+        and image == "hi"
+    )
+    return tuple(found), comparable

@@ -12,7 +12,8 @@ import xml.parsers.expat
 from collections.abc import Iterator
 
 from coltran.errors import UserError
-from human_eval.answers.submissions import Submission, from_fields, from_rater, parse_json, utc_time
+from human_eval.answers.submissions import Submission, from_fields, from_rater, utc_time
+from human_eval.folder.strict_json import parse_json
 
 SOURCE = "mturk-api"
 _MAX_DEPTH = 8

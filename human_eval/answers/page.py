@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coltran.errors import UserError
-from human_eval.answers.submissions import Submission, from_result, parse_json
+from human_eval.answers.submissions import Submission, from_result
+from human_eval.folder.strict_json import parse_json
 
 SOURCE = "static"
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from coltran.errors import UserError
+from human_eval.folder.strict_json import parse_json
 
 UNSET = ("", "unset", "undefined", "null")
 _MAX_NUMBER = 2**53
@@ -137,18 +138,6 @@ def from_rater(fields: Mapping[str, str], **about: str) -> Submission:
         return from_fields(fields, **about)
     except UserError as error:
         return dataclasses.replace(from_result({"trials": []}, **about), problem=str(error))
-
-
-def parse_json(text: str, where: str) -> object:
-    """The value of a JSON text; raises UserError for what is none (NaN and Infinity too)."""
-
-    def refuse(word: str) -> None:
-        raise ValueError(f"{word} is no JSON")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: is no whole JSON text ({error or 'too deep'}); save or download it again") from None
 
 
 def utc_time(text: str) -> str:

@@ -21,12 +21,13 @@ from urllib.parse import urlsplit
 from coltran import cli
 from coltran.errors import UserError
 from human_eval.design import leak_audit
-from human_eval.design.forms import Form
 from human_eval.folder import layout
+from human_eval.folder.forms import Form
 from human_eval.folder.layout import StudyDesign
 from human_eval.folder.spreadsheet import csv_bytes
 from human_eval.page import mturk_questions
 from human_eval.page import render as rater_page
+from human_eval.page.arguments import add_texts
 
 FORMATS = ("static", "mturk", "turkle")
 BATCH_COLUMNS = ("form", "trials")
@@ -46,13 +47,6 @@ def add_options(add) -> None:
     add("--page_url", metavar="URL", help="https address of public/index.html, for ExternalQuestion (mturk)")
     add_texts(add)
     add("--pilot", action="store_true", help="mark all answers as a trial run, which never counts")
-
-
-def add_texts(add) -> None:
-    """Options for what raters read, which `serve` has too."""
-    add("--title", help="the page's title (the design's)")
-    add("--consent", metavar="FILE", help="your consent text, .txt or .html (a short one of ours)")
-    add("--instructions", metavar="FILE", help="your instructions, .txt or .html (ours)")
 
 
 def run(found: argparse.Namespace) -> None:

@@ -21,8 +21,8 @@ import time
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval.commands import export
 from human_eval.folder import layout
+from human_eval.page import arguments
 from human_eval.page.render import read_texts
 from human_eval.server import access as server_access
 from human_eval.server import log
@@ -50,7 +50,7 @@ def add_options(add) -> None:
     add("--pilot", action="store_true", help="a trial run: a database of its own, whose answers never count")
     add("--completion_code", default="", metavar="CODE", help="one code for everybody (one for each sitting)")
     add("--completion_url", default="", metavar="URL", help="where raters go at the end; {code} stands for their code")
-    export.add_texts(add)
+    arguments.add_texts(add)
     add("--trust_proxy", action="store_true", help="take raters' addresses from X-Forwarded-For, behind one proxy")
     add("--address_limit", type=cli.positive, default=6000, metavar="N", help="requests a minute of an address (6000)")
     add("--session_limit", type=cli.positive, default=240, metavar="N", help="answers a minute of a rater (240)")

@@ -6,7 +6,8 @@ import collections
 import dataclasses
 
 from coltran.errors import UserError
-from human_eval.design.forms import CATCH, PRACTICE, TEST, Form, truth_ahead
+from human_eval.design.forms import truth_ahead
+from human_eval.folder.forms import CATCH, PRACTICE, TEST, Form
 from human_eval.folder.layout import StudyDesign
 
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from coltran import storage
 from coltran.errors import UserError
-from human_eval.design.forms import WRONG_COLORS, Form, Trial, Variant
+from coltran.images import colors
 from human_eval.design.sources import TRUTH, ReadPixels, Source
-from human_eval.design.wrong_colors import luma_of, wrong_colors
+from human_eval.design.wrong_colors import wrong_colors
 from human_eval.folder import opaque_files
+from human_eval.folder.forms import WRONG_COLORS, Form, Trial, Variant
 from pipelines.beam import engine
 from pipelines.beam import options as beam_options
 
@@ -108,7 +109,7 @@ def _luma_differences(grouped: tuple[str, Iterable[tuple[Variant, bytes]]]) -> I
     """(model, mean absolute difference from the truth in luma) of each colorization of an image."""
     found = dict(grouped[1])
     for variant in found.keys() - {_TRUTH, _WRONG}:
-        truth, colorized = (luma_of(opaque_files.decode(found[name])) for name in (_TRUTH, variant))
+        truth, colorized = (colors.luma(opaque_files.decode(found[name])) for name in (_TRUTH, variant))
         yield variant.model, float(np.abs(truth - colorized).mean())
 
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import apache_beam as beam
 import numpy as np
+from apache_beam.metrics import Metrics
 
 from coltran import storage
 from coltran.errors import UserError
 from coltran.records import folder as record_folder
 from coltran.records import schema as records
-from coltran.records.folder import RecordFolder
-from human_eval.design.forms import Variant
-from pipelines.reading import ReadRecords
+from coltran.records.folder import RecordFolder, Shard
+from human_eval.folder.forms import Variant
 
 TRUTH = "truth"
 _MODES = ("RGB", "L", "P")
@@ -189,3 +189,36 @@ def _decode_file(entry: tuple[str, int, str], path: str, model: str, side: int) 
             f"{storage.join(path, file)}: is {image.shape[1]}x{image.shape[0]}; all images of a study are {side}x{side}"
         )
     return key, Variant(model=model, sample=sample), image
+
+
+class ReadRecords(beam.PTransform):
+    """A PCollection of decoded records, as `schema.decode` gives them, in no particular order.
+
+    Shards, not records, are what is spread over the workers. A worker checks every record's checksum and every shard's
+    count, so that a damaged or cut shard fails the job instead of shrinking its result.
+    """
+
+    def __init__(self, folder: RecordFolder, names: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self._folder = folder
+        self._names = None if names is None else list(names)
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        return (
+            pipeline
+            | "Shards" >> beam.Create(list(self._folder.manifest.shards), reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_ReadShard(self._folder, self._names))
+        )
+
+
+class _ReadShard(beam.DoFn):
+    def __init__(self, folder: RecordFolder, names: list[str] | None) -> None:
+        self._folder = folder
+        self._names = names
+        self._read = Metrics.counter("records", "read")
+
+    def process(self, shard: Shard) -> Iterator[dict[str, object]]:
+        for values in self._folder.read_shard(shard, self._names):
+            self._read.inc()
+            yield values

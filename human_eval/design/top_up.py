@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import collections
-import dataclasses
 import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -15,49 +13,11 @@ from coltran.errors import UserError
 from human_eval.answers import ratings
 from human_eval.answers.ratings import Rating
 from human_eval.design import forms
-from human_eval.design.forms import CATCH, PRACTICE, TEST, WRONG_COLORS, Form, Variant
-from human_eval.folder import layout
+from human_eval.folder.forms import CATCH, PRACTICE, TEST, WRONG_COLORS, Form, Variant
 from human_eval.folder.layout import StudyDesign
 from human_eval.folder.spreadsheet import unescape_formula
 
 Need = Mapping[tuple[str, str, int], int]
-
-
-def run(found: argparse.Namespace, options) -> None:
-    """Adds forms to a study; see `coltran-study design --help`."""
-    from human_eval.design import check as design_check
-    from human_eval.design import study as designs
-
-    if not (found.top_up and found.study):
-        raise UserError("--study and --top_up go together: coltran-study design --study STUDY --top_up top_up.csv")
-    out = pathlib.Path(found.study)
-    before = layout.load_design(out)
-    asked = read_needs(found.top_up, before)
-    table = pathlib.Path(found.ratings or out / ratings.IN_STUDY)
-    needed = without_open(asked, before, ratings.read(table))
-    coming = sum(asked.values()) - sum(needed.values())
-    if coming:
-        print(f"{coming} of {sum(asked.values())} missing ratings are still to come from forms that are not all done")
-    if not needed:
-        print(f"{found.top_up}: no pair is short of ratings; nothing to add")
-        return
-    block = min(found.block, before.made_from["block"])
-    secret = layout.load_secret(out / layout.SECRET)
-    new = plan(before, needed, block=block, seeds=[before.made_from["seed"], int.from_bytes(secret)])
-    design = dataclasses.replace(before, forms=(*before.forms, *new))
-    design_check.check(design, topped_up=True)
-    truth, models = designs.open_sources(
-        before.sources["truth"], dict(before.sources["models"]), before.made_from["image"]
-    )
-    for source, fingerprint in [(truth, before.made_from["truth"])] + [
-        (model, before.made_from["models"][model.model]) for model in models
-    ]:
-        if source.fingerprint != fingerprint:
-            raise UserError(f"{source.path}: holds other images than when the study was designed; restore the folder")
-    designs.write_parts(out, design, new, truth, models, options)
-    added = sum(len([t for t in form.trials if t.kind == TEST]) for form in new)
-    print(f"{len(new)} forms of one sitting each added: {added} ratings of {len(needed)} pairs")
-    designs.report(found, design)
 
 
 def read_needs(path: str, design: StudyDesign) -> dict[tuple[str, str, int], int]:

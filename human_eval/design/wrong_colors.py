@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+from coltran.images import colors
+
 _INVERSION = -1.5  # of the chroma: grass turns magenta, skin turns blue
 _CAST = 55.0  # so that a photo without colors of its own gets some too; in units of 8-bit chroma
 # Toward magenta or green, in the plane of (Cb, Cr): a cast to orange or blue may pass for evening or shade.
@@ -24,14 +26,9 @@ def wrong_colors(image: np.ndarray, key: str) -> np.ndarray:
     """
     direction = _DIRECTIONS[hashlib.sha256(key.encode()).digest()[0] & 1]
     red, green, blue = np.moveaxis(image.astype(np.float32), -1, 0)
-    luma = luma_of(image)
+    luma = colors.luma(image)
     blueness = _INVERSION * 0.564 * (blue - luma) + _CAST * math.cos(direction)
     redness = _INVERSION * 0.713 * (red - luma) + _CAST * math.sin(direction)
     red, blue = luma + redness / 0.713, luma + blueness / 0.564
     green = (luma - 0.299 * red - 0.114 * blue) / 0.587
     return np.clip(np.rint(np.stack([red, green, blue], -1)), 0, 255).astype(np.uint8)
-
-
-def luma_of(image: np.ndarray) -> np.ndarray:
-    """Luma (ITU-R BT.601) of a uint8 [H, W, 3] image: float32 [H, W], 0 to 255."""
-    return image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)

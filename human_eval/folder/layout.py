@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from coltran.errors import UserError
 from coltran.records.folder import COMPLETED
-from human_eval.design.forms import PRACTICE, Form, Trial
+from human_eval.folder.forms import PRACTICE, Form, Trial
 from human_eval.folder.opaque_files import ROLES, opaque_name
 from human_eval.folder.spreadsheet import csv_bytes
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from coltran.errors import UserError
-from human_eval.answers.submissions import parse_json
+from human_eval.folder.strict_json import parse_json
 from human_eval.server.sittings import RefusedError
 
 _MAX_TRIAL = 2**53

@@ -7,7 +7,7 @@ import html
 import json
 from collections.abc import Sequence
 
-from human_eval.design.forms import TEST, Form
+from human_eval.folder.forms import TEST, Form
 from human_eval.server.database import ABANDONED, FINISHED, RUNNING, Database
 from human_eval.server.pages import page, progress_rows
 

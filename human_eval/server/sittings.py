@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 
-from human_eval.design.forms import PRACTICE, Form
+from human_eval.folder.forms import PRACTICE, Form
 from human_eval.server.database import ABANDONED, FINISHED, RUNNING, Database
 
 NOTHING_LEFT, ALL_TAKEN, COMPLETE = "nothing left", "all taken", "complete"

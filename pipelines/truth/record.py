@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from coltran.images import colors, decoding
+from coltran.images import colors, decoding, geometry
 from coltran.images.decoding import ImageRejected, Photo
 from coltran.records import schema
 from pipelines.sources.image_ref import ImageRef
@@ -60,11 +60,11 @@ def truth_values(photo: Photo, options, *, key: str, label: int, crop: int = 0) 
       Values by feature name, for `schema.encode`.
     """
     if options.random_crop:
-        square = decoding.random_crop(photo.rgb, seed=options.seed, key=key, index=crop)
+        square = geometry.random_crop(photo.rgb, seed=options.seed, key=key, index=crop)
     else:
-        square = decoding.center_crop(photo.rgb)
-    rgb_hi = square if options.hi is None else decoding.area_resize(square, options.hi, options.hi)
-    rgb_lo = decoding.area_resize(rgb_hi, options.lo, options.lo)
+        square = geometry.center_crop(photo.rgb)
+    rgb_hi = square if options.hi is None else geometry.area_resize(square, options.hi, options.hi)
+    rgb_lo = geometry.area_resize(rgb_hi, options.lo, options.lo)
     values = {
         schema.KEY: key,
         schema.CROP: crop,

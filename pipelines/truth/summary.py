@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from coltran import storage
-from coltran.images import colors, decoding
+from coltran.images import colors, geometry
 from coltran.images.contact_sheet import contact_sheet
 from coltran.records import framing, schema
 from pipelines.shards.job import ShardJob, ShardReport
@@ -117,7 +117,7 @@ def _preview(job: ShardJob) -> bytes:
             cells.append([])
         gray = np.repeat(values[schema.GRAY_LO][..., None], 3, axis=-1)
         triple = (gray, colors.coarse_to_rgb(values[schema.COARSE_LO]), values[schema.RGB_LO])
-        cells[-1] += [decoding.area_resize(image, _PREVIEW_SIDE, _PREVIEW_SIDE) for image in triple]
+        cells[-1] += [geometry.area_resize(image, _PREVIEW_SIDE, _PREVIEW_SIDE) for image in triple]
     return contact_sheet(cells, ["gray", "coarse", "target"] * _PREVIEW_COLUMNS, min_side=_PREVIEW_SIDE)
 
 

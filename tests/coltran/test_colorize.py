@@ -10,7 +10,7 @@ from flax import nnx
 from PIL import Image
 
 from coltran import colorize, storage
-from coltran.images import decoding
+from coltran.images import colors, decoding
 from coltran.networks import presets
 from coltran.networks.config import replace_fields
 from coltran.photos import recolor
@@ -100,7 +100,7 @@ def test_each_photo_keeps_its_size_and_luma_and_gets_color(colorized, name):
     made = [pixels((out / f"{result_name(name)}_sample{sample}.png").read_bytes()) for sample in (0, 1)]
     for rgb in made:
         assert rgb.shape == shown.shape
-        assert np.abs(recolor.luma(rgb) - recolor.luma(shown)).max() <= 0.5 + 1e-3
+        assert np.abs(colors.luma(rgb) - colors.luma(shown)).max() <= 0.5 + 1e-3
     if shown.shape[0] > 1 and name != "bits.png":  # on black and white alone there is no room for color
         assert max(np.ptp(rgb.astype(int), axis=-1).max() for rgb in made) > 5
         assert not np.array_equal(*made)

@@ -8,7 +8,7 @@ import flax.nnx as nnx
 import numpy as np
 import pytest
 
-from coltran import cli, import_release
+from coltran import import_release, quiet_tensorflow
 from coltran.errors import UserError
 from coltran.networks import presets
 from coltran.networks.config import UpsamplerConfig, replace_fields
@@ -73,7 +73,9 @@ def test_public_weights_give_the_public_outputs_and_survive_the_way_back(release
 
 
 def keys(folder):
-    return set(cli.import_tensorflow().train.load_checkpoint(f"{folder}/model-1").get_variable_to_shape_map())
+    return set(
+        quiet_tensorflow.import_tensorflow().train.load_checkpoint(f"{folder}/model-1").get_variable_to_shape_map()
+    )
 
 
 def test_raw_weights_give_other_outputs(released, reference, tmp_path, capsys):

@@ -9,6 +9,7 @@ import pytest
 from coltran.records.folder import COMPLETED
 from human_eval.design import forms
 from human_eval.folder import layout, opaque_files
+from human_eval.folder.forms import Variant
 
 SECRET = b"secret of the tests"
 
@@ -18,7 +19,7 @@ def make_study(
 ) -> pathlib.Path:
     """A study folder; 2 x 2 images, red for truths and blue for colorizations."""
     keys = [f"train/n01440764/photo_{number}" for number in range(images)]
-    variants = [forms.Variant(model="colorized", sample=sample) for sample in range(samples)]
+    variants = [Variant(model="colorized", sample=sample) for sample in range(samples)]
     pool = forms.Pool(
         test=keys,
         catch=[f"train/n01443537/other_{number}" for number in range(images)],

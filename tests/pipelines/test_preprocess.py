@@ -12,7 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from coltran.images import colors, decoding
+from coltran.images import colors, decoding, geometry
 from coltran.records import folder as record_folder
 from coltran.records import schema
 from pipelines import preprocess
@@ -48,9 +48,9 @@ def test_records_are_what_the_definitions_say(photo_folder, truth_folder):
         seen[values[schema.KEY]] = values
         path = photo_folder / (values[schema.KEY].removeprefix("train/") + ".JPEG")
         photo = decoding.decode(path.read_bytes())
-        crop = decoding.random_crop(photo.rgb, seed=0, key=values[schema.KEY], index=0)
-        rgb_hi = decoding.area_resize(crop, 32, 32)
-        rgb_lo = decoding.area_resize(rgb_hi, 16, 16)
+        crop = geometry.random_crop(photo.rgb, seed=0, key=values[schema.KEY], index=0)
+        rgb_hi = geometry.area_resize(crop, 32, 32)
+        rgb_lo = geometry.area_resize(rgb_hi, 16, 16)
         np.testing.assert_array_equal(values[schema.RGB_HI], rgb_hi)
         np.testing.assert_array_equal(values[schema.RGB_LO], rgb_lo)
         np.testing.assert_array_equal(values[schema.GRAY_HI], colors.rgb_to_gray(rgb_hi))

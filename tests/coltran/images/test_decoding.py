@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coltran.images import decoding
+from coltran.images import decoding, geometry
 from tests.conftest import encoded, smooth_photo
 
 
@@ -39,7 +39,7 @@ def exact_area_mean(image: np.ndarray, height: int, width: int) -> np.ndarray:
 def test_area_resize_is_the_exact_mean_rounded(source, target):
     image = np.random.default_rng(1).integers(0, 256, source, np.uint8)
     exact = exact_area_mean(image, *target)
-    result = decoding.area_resize(image, *target)
+    result = geometry.area_resize(image, *target)
     # Half to even is Python's round() on fractions; float32 may only decide otherwise on exact ties.
     for value, mean in zip(result.ravel(), exact.ravel(), strict=True):
         assert value == round(mean) or abs(mean - int(mean)) == fractions.Fraction(1, 2)
@@ -47,23 +47,23 @@ def test_area_resize_is_the_exact_mean_rounded(source, target):
 
 def test_ties_go_to_even():
     image = np.array([[0, 1], [2, 3]], np.uint8).repeat(2, axis=0)  # means of the columns 1, 2; of pairs 0.5, 2.5
-    pairs = decoding.area_resize(np.array([[0, 1, 2, 3]], np.uint8), 1, 2)
+    pairs = geometry.area_resize(np.array([[0, 1, 2, 3]], np.uint8), 1, 2)
     assert pairs.tolist() == [[0, 2]]
-    assert decoding.area_resize(image, 1, 2).tolist() == [[1, 2]]
+    assert geometry.area_resize(image, 1, 2).tolist() == [[1, 2]]
 
 
 def test_reference(reference_folder):
     for name in sorted((reference_folder / "preprocess").glob("*.npz")):
         data = np.load(name)
-        rgb_256 = decoding.area_resize(decoding.center_crop(data["decoded"]), 256, 256)
+        rgb_256 = geometry.area_resize(geometry.center_crop(data["decoded"]), 256, 256)
         difference = np.abs(rgb_256.astype(int) - data["rgb_256"])
         assert difference.max() <= 1, name.stem
         assert (difference.max(axis=-1) == 0).mean() >= 0.9999, name.stem
-        rgb_64 = decoding.area_resize(data["rgb_256"], 64, 64)
+        rgb_64 = geometry.area_resize(data["rgb_256"], 64, 64)
         np.testing.assert_array_equal(rgb_64, data["rgb_64"], err_msg=name.stem)
-        np.testing.assert_array_equal(decoding.area_resize(rgb_64, 256, 256), data["rgb_64_up_256"], err_msg=name.stem)
+        np.testing.assert_array_equal(geometry.area_resize(rgb_64, 256, 256), data["rgb_64_up_256"], err_msg=name.stem)
         np.testing.assert_array_equal(
-            decoding.repeat_pixels(rgb_64, 256, 256), data["rgb_64_up_256"], err_msg=name.stem
+            geometry.repeat_pixels(rgb_64, 256, 256), data["rgb_64_up_256"], err_msg=name.stem
         )
 
 
@@ -71,17 +71,17 @@ def test_reference(reference_folder):
 def test_center_crop_takes_the_floor_offset(shape, box):
     image = np.arange(np.prod(shape)).reshape(shape)
     top, left, side = box
-    np.testing.assert_array_equal(decoding.center_crop(image), image[top : top + side, left : left + side])
+    np.testing.assert_array_equal(geometry.center_crop(image), image[top : top + side, left : left + side])
 
 
 def test_random_crops_cover_all_places_and_depend_on_seed_key_and_index_alone():
     image = np.arange(10).reshape(1, 10)
-    places = {int(decoding.random_crop(image, seed=0, key=f"k{i}", index=0)[0, 0]) for i in range(300)}
+    places = {int(geometry.random_crop(image, seed=0, key=f"k{i}", index=0)[0, 0]) for i in range(300)}
     assert places == set(range(10))
-    crop = decoding.random_crop(image, seed=0, key="k", index=0)
-    np.testing.assert_array_equal(crop, decoding.random_crop(image.copy(), seed=0, key="k", index=0))
+    crop = geometry.random_crop(image, seed=0, key="k", index=0)
+    np.testing.assert_array_equal(crop, geometry.random_crop(image.copy(), seed=0, key="k", index=0))
     others = [
-        decoding.random_crop(image, seed=s, key=k, index=i) for s, k, i in [(1, "k", 0), (0, "l", 0), (0, "k", 3)]
+        geometry.random_crop(image, seed=s, key=k, index=i) for s, k, i in [(1, "k", 0), (0, "l", 0), (0, "k", 3)]
     ]
     assert any((other != crop).any() for other in others)
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from coltran.images import encoding
 from coltran.photos import recolor
 from coltran.records import schema
 from tests.conftest import smooth_photo
@@ -135,7 +136,7 @@ def test_left_stays_left_and_up_stays_up():
 
 def test_files_hold_what_was_given():
     rgb = smooth_photo(8, 40, 60)
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(recolor.encode(rgb, "png")))), rgb)
-    jpeg = Image.open(io.BytesIO(recolor.encode(rgb, "jpeg")))
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encoding.encode(rgb, "png")))), rgb)
+    jpeg = Image.open(io.BytesIO(encoding.encode(rgb, "jpeg")))
     assert jpeg.format == "JPEG"
     assert np.abs(np.asarray(jpeg).astype(int) - rgb).mean() < 3

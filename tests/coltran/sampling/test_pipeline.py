@@ -6,7 +6,7 @@ from flax import nnx
 
 from coltran.errors import UserError
 from coltran.images import colors
-from coltran.images.decoding import area_resize
+from coltran.images.geometry import area_resize
 from coltran.networks import presets
 from coltran.networks.config import replace_fields
 from coltran.sampling.pipeline import ColorizationPipeline, _resized_coarse

@@ -21,8 +21,8 @@ from human_eval import study
 from human_eval.answers import key as answer_key
 from human_eval.design import check as design_check
 from human_eval.design import leak_audit, wrong_colors
-from human_eval.design.forms import CATCH, PRACTICE, TEST
 from human_eval.folder import layout
+from human_eval.folder.forms import CATCH, PRACTICE, TEST
 
 SIZE = ("--images=6", "--block=3", "--practice=2", "--catch=0.3")
 
@@ -292,7 +292,7 @@ def test_practice_and_catch_trials_are_of_other_images(designed):
         ({"--seed": "-1"}, "--seed -1: must not be negative"),
         ({"--secret": "/nowhere"}, "/nowhere: no such file"),
         ({"--secret": "KEY", "--out": "STUDY"}, "has a secret of its own"),
-        ({"--top_up": "/nowhere"}, "--study and --top_up go together"),
+        ({"--top_up": "top_up.csv"}, "a command of its own: coltran-study top_up --study STUDY top_up.csv"),
     ],
 )
 def test_mistakes_get_one_line(change, message, designed, truth_folder, colorized_folder, tmp_path, capsys):

@@ -12,6 +12,7 @@ from human_eval import study
 from human_eval.answers import files as answer_files
 from human_eval.answers import join, ratings, submissions
 from human_eval.answers import key as answer_key
+from human_eval.commands import ingest
 from human_eval.folder import rater_ids, spreadsheet
 
 
@@ -46,7 +47,7 @@ def ingested(study_path, tmp_path):
             files.append(tmp_path / f"answers{number}.json")
             files[-1].write_text(json.dumps(result))
         out = study_path / "private" / "ratings.csv"
-        summary = join.ingest(str(study_path), list(map(str, files)), out)
+        summary = ingest.ingest(str(study_path), list(map(str, files)), out)
         return ratings.read(out), summary
 
     return run
@@ -143,7 +144,7 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES.values())
 def test_again_or_in_parts_or_in_another_format_the_bytes_stay(name, study_path, rehearsal, tmp_path):
     def bytes_after(*files):
-        join.ingest(str(study_path), [str(rehearsal / file) for file in files], tmp_path / "ratings.csv")
+        ingest.ingest(str(study_path), [str(rehearsal / file) for file in files], tmp_path / "ratings.csv")
         return (tmp_path / "ratings.csv").read_bytes(), (tmp_path / "ingest.json").read_bytes()
 
     once = bytes_after(name)
@@ -163,7 +164,7 @@ def test_the_order_of_ingesting_decides_nothing(study_path, tmp_path):
     tables = []
     for name, order in (("a", files), ("b", files[::-1])):
         for file in order:
-            join.ingest(str(study_path), [str(file)], tmp_path / name / "ratings.csv")
+            ingest.ingest(str(study_path), [str(file)], tmp_path / name / "ratings.csv")
         tables.append((tmp_path / name / "ratings.csv").read_bytes())
     assert tables[0] == tables[1]
     rows = ratings.read(tmp_path / "a" / "ratings.csv")
@@ -232,7 +233,7 @@ def test_what_cannot_count_is_named_and_kept(study_path, ingested):
     assert voided.repeated
     assert not voided.excluded  # the study's rules decide on it
     assert any(row.response_ms is None and row.first_ms is None and row.chosen for row in table)
-    assert "2 x unset answer; first: assignment" in join.describe(summary)
+    assert "2 x unset answer; first: assignment" in ingest.describe(summary)
 
 
 def test_an_assignment_that_two_people_or_two_answers_share_does_not_count(study_path, ingested):
@@ -279,7 +280,7 @@ def test_columns_sorted_as_text_and_an_unset_place(study_path, rehearsal, tmp_pa
     broken = tmp_path / "mturk.csv"
     with broken.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
-    summary = join.ingest(str(study_path), [str(broken)], tmp_path / "ratings.csv")
+    summary = ingest.ingest(str(study_path), [str(broken)], tmp_path / "ratings.csv")
     assert summary["do_not_count"][join.UNSET]["count"] == 2
     assert summary["problems"]["unreadable submissions"]["count"] == 1
     key = answer_key.load(study_path)

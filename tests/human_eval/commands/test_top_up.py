@@ -13,8 +13,8 @@ from human_eval import study
 from human_eval.answers import ratings
 from human_eval.design import check as design_check
 from human_eval.design import forms, top_up
-from human_eval.design.forms import TEST
 from human_eval.folder import layout
+from human_eval.folder.forms import TEST, Variant
 
 SIZES = ("--images=6", "--block=3", "--practice=1", "--catch=0.3", "--raters=3")
 
@@ -61,7 +61,7 @@ def test_what_exclusions_took_is_asked_for_again(shown, tmp_path, capsys):
     assert len(short) == 6
     assert {row["missing"] for row in short} == {"1"}
 
-    arguments = ["design", f"--study={shown}", f"--top_up={tmp_path / 'score' / 'top_up.csv'}"]
+    arguments = ["top_up", f"--study={shown}", str(tmp_path / "score" / "top_up.csv")]
     capsys.readouterr()
     assert study.main(arguments) == 0
     assert "2 forms of one sitting each added: 6 ratings of 6 pairs" in capsys.readouterr().out
@@ -88,7 +88,7 @@ def test_what_exclusions_took_is_asked_for_again(shown, tmp_path, capsys):
 @settings(deadline=None)
 @given(data=st.data())
 def test_every_missing_rating_once_no_image_twice(data):
-    variants = [forms.Variant(model=model, sample=sample) for model in "ab" for sample in range(2)]
+    variants = [Variant(model=model, sample=sample) for model in "ab" for sample in range(2)]
     pool = forms.Pool(test=[f"i{n}" for n in range(8)], catch=["c0", "c1"], practice=[("p", variants[0])])
     planned = forms.plan(pool, variants, block=4, catch=0.25, raters=5, seed=0)
     made_from = {"seed": 0, "catch": 0.25, "block": 4, "raters": 5, "samples": 2, "models": {"a": "", "b": ""}}
@@ -127,7 +127,7 @@ def test_every_missing_rating_once_no_image_twice(data):
 def test_other_lists_are_refused(text, message, shown, tmp_path, capsys):
     name = layout.load_design(shown).study
     (tmp_path / "top_up.csv").write_text(text.replace("STUDY", name))
-    assert study.main(["design", f"--study={shown}", f"--top_up={tmp_path / 'top_up.csv'}"]) == 2
+    assert study.main(["top_up", f"--study={shown}", str(tmp_path / "top_up.csv")]) == 2
     err = capsys.readouterr().err
     assert message.replace("STUDY", name) in err
     assert err.count("\n") == 1
@@ -141,7 +141,7 @@ def test_places_that_are_still_open_are_not_asked_for_again(shown, tmp_path, cap
     ratings.write(shown / "private" / "ratings.csv", [row for row in table if row.assignment in first])
     assert len(score(shown, tmp_path / "score")) == 18
     before = layout.load_design(shown)
-    assert study.main(["design", f"--study={shown}", f"--top_up={tmp_path / 'score' / 'top_up.csv'}"]) == 0
+    assert study.main(["top_up", f"--study={shown}", str(tmp_path / "score" / "top_up.csv")]) == 0
     assert "nothing to add" in capsys.readouterr().out
     assert layout.load_design(shown) == before
 
@@ -157,7 +157,7 @@ def test_an_interrupted_top_up_can_be_followed_by_another(shown, tmp_path):
         [dataclasses.replace(r, response_ms=1.0) if r.assignment == hasty else r for r in table],
     )
     score(shown, tmp_path / "score")
-    assert study.main(["design", f"--study={shown}", f"--top_up={tmp_path / 'score' / 'top_up.csv'}"]) == 0
+    assert study.main(["top_up", f"--study={shown}", str(tmp_path / "score" / "top_up.csv")]) == 0
     assert study.main(["export", f"--study={shown}"]) == 0
 
 
@@ -165,6 +165,6 @@ def test_nothing_missing_adds_nothing(shown, tmp_path, capsys):
     play(shown, tmp_path / "played", seed=5)
     (tmp_path / "top_up.csv").write_text("study,model,key,sample,missing\n")
     before = (shown / "private" / "design.json").read_bytes()
-    assert study.main(["design", f"--study={shown}", f"--top_up={tmp_path / 'top_up.csv'}"]) == 0
+    assert study.main(["top_up", f"--study={shown}", str(tmp_path / "top_up.csv")]) == 0
     assert "nothing to add" in capsys.readouterr().out
     assert (shown / "private" / "design.json").read_bytes() == before

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from human_eval.design import forms
-from human_eval.design.forms import CATCH, PRACTICE, TEST, Pool, Variant
+from human_eval.design.forms import Pool
+from human_eval.folder.forms import CATCH, PRACTICE, TEST, Variant
 
 KEYS = [f"train/{i}" for i in range(40)]
 

@@ -14,7 +14,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from human_eval import study
-from human_eval.answers import join, ratings
+from human_eval.answers import ratings
+from human_eval.commands import ingest
 
 pytestmark = pytest.mark.slow  # a form takes as long as it takes
 
@@ -78,7 +79,7 @@ def test_a_whole_form_from_disk(new_browser, browser_rater, exposure_of, exporte
     assert all(name.startswith("file://") for name in rater.requests())
     (folder / "answers.json").write_text(json.dumps(answers))
     out = folder / "private" / "ratings.csv"
-    summary = join.ingest(str(folder), [str(folder / "answers.json")], out)
+    summary = ingest.ingest(str(folder), [str(folder / "answers.json")], out)
     assert (summary["count"], summary["problems"]) == (4, {})  # the order logged is the page's flip of the listed one
     assert summary["kinds"] == {"test": 4, "catch": 1, "practice": 2}
     assert {rating.chosen for rating in ratings.read(out) if rating.kind == "test"} == {"second"}
@@ -246,5 +247,5 @@ def test_a_whole_form_in_mechanical_turk_s_frame(
         writer = csv.DictWriter(file, [*row, "Approve", "Reject"], quoting=csv.QUOTE_ALL)
         writer.writeheader()
         writer.writerow(row)
-    summary = join.ingest(str(folder), [str(folder / "results.csv")], folder / "private" / "ratings.csv")
+    summary = ingest.ingest(str(folder), [str(folder / "results.csv")], folder / "private" / "ratings.csv")
     assert (summary["count"], summary["problems"], summary["kinds"]["catch"]) == (4, {}, 1)

@@ -20,7 +20,8 @@ import urllib.request
 import pytest
 
 from human_eval import study
-from human_eval.answers import join, ratings
+from human_eval.answers import ratings
+from human_eval.commands import ingest
 
 pytestmark = pytest.mark.slow
 HERE = pathlib.Path(__file__).parent
@@ -141,7 +142,7 @@ def test_a_whole_form_on_a_turkle_server(
     assert answers["comment"] == rater.comment
     assert abs(exposure_of(answers) - 1000) <= 50
     out = folder / "private" / "ratings.csv"
-    summary = join.ingest(str(folder), [str(folder / "results.csv")], out)
+    summary = ingest.ingest(str(folder), [str(folder / "results.csv")], out)
     assert (summary["rows"], summary["count"], summary["problems"]) == (6, 4, {})
     table = ratings.read(out)
     assert {rating.source for rating in table} == {"turkle-csv"}

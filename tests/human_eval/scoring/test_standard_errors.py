@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from human_eval.design import forms
+from human_eval.folder.forms import Variant
 from human_eval.scoring import standard_errors as se
 from human_eval.simulation import power, rater_model
 
@@ -92,7 +93,7 @@ def test_no_spread_no_error_but_wilson_stays_open(fooled):
 def simulated(effects: rater_model.Effects, seed: int, images: int = 300, raters: int = 5) -> se.Ratings:
     """Sample 0's ratings in a study of our design: every rater has one form, and a third of it is of sample 0."""
     pool = forms.Pool(test=[str(i) for i in range(images)], catch=(), practice=())
-    variants = [forms.Variant(model="m", sample=sample) for sample in range(3)]
+    variants = [Variant(model="m", sample=sample) for sample in range(3)]
     planned = forms.plan(pool, variants, block=30, catch=0, raters=raters, seed=seed)
     rows = [
         (int(t.key), t.sample, form.form * raters + r, t.truth_first)

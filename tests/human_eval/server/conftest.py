@@ -13,6 +13,7 @@ import pytest
 from human_eval.commands import serve
 from human_eval.design import forms
 from human_eval.folder import layout, opaque_files
+from human_eval.folder.forms import Variant
 from human_eval.server import log
 
 SECRET = b"secret of the tests"
@@ -24,7 +25,7 @@ _COLORS = [np.full((2, 2, 3), color, np.uint8) for color in ((255, 0, 0), (0, 0,
 def make_design(*, images=8, block=4, samples=3, raters=2, seed=5) -> layout.StudyDesign:
     """Blocks of `block` images with `samples` forms each; in every form 2 practice and 1 catch trial."""
     keys = [f"train/{WNID}/photo_{number}" for number in range(images + 12)]
-    variants = [forms.Variant(model=MODEL, sample=sample) for sample in range(samples)]
+    variants = [Variant(model=MODEL, sample=sample) for sample in range(samples)]
     pool = forms.Pool(
         test=keys[:images],
         catch=keys[images : images + 10],

@@ -9,8 +9,8 @@ import pytest
 from coltran.errors import UserError
 from human_eval import study
 from human_eval.answers import files as answer_files
-from human_eval.answers import join, ratings
-from human_eval.commands import serve
+from human_eval.answers import ratings
+from human_eval.commands import ingest, serve
 from human_eval.folder import rater_ids
 from human_eval.server import database as server_database
 
@@ -170,7 +170,7 @@ def test_a_pilot_of_the_static_page(rig, tmp_path):
     trials = [page.body(place) for place in range(len(page.trials))]
     result = {"form": page.form, "rater": "ann", "pilot": True, "finished": "2026-06-01T10:00:00Z", "trials": trials}
     (tmp_path / "a.json").write_text(json.dumps(result))
-    join.ingest(str(rig.folder), [str(tmp_path / "a.json")], tmp_path / "r.csv")
+    ingest.ingest(str(rig.folder), [str(tmp_path / "a.json")], tmp_path / "r.csv")
     [source] = {row.source for row in ratings.read(tmp_path / "r.csv")}
     assert source == "pilot static"
 

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from human_eval import study
-from human_eval.answers import join, ratings
+from human_eval.answers import ratings
+from human_eval.commands import ingest
 
 pytestmark = pytest.mark.slow
 
@@ -75,7 +76,7 @@ def test_a_whole_form_with_a_reload_and_a_kill(served, new_browser, browser_rate
 
     database = folder / "private" / "server.sqlite"
     out = folder / "private" / "ratings.csv"
-    summary = join.ingest(str(folder), [str(database)], out)
+    summary = ingest.ingest(str(folder), [str(database)], out)
     assert (summary["rows"], summary["count"], summary["problems"]) == (6, 4, {})
     table = [rating for rating in ratings.read(out) if rating.kind != "practice"]
     assert {rating.chosen for rating in table} == {"second"}

@@ -10,7 +10,7 @@ import pytest
 from coltran.errors import UserError
 from human_eval import study
 from human_eval.commands import serve
-from human_eval.design import forms
+from human_eval.folder.forms import TEST
 from human_eval.server import sittings
 
 
@@ -127,7 +127,7 @@ def test_balance_of_orders_for_any_number_of_raters(new_rig, listed, raters):
         for trial in form.trials:
             # The listed order has the odd one; the design lists the truth first in half of a variant's pairs.
             assert first[trial.trial] == (raters + (trial.truth_first if raters % 2 else 0)) // 2
-    tests = [t for form in rig.design.forms for t in form.trials if t.kind == forms.TEST]
+    tests = [t for form in rig.design.forms for t in form.trials if t.kind == TEST]
     assert abs(2 * sum(first[t.trial] for t in tests) - raters * len(tests)) <= 3  # at most one for each of 3 variants
 
 

@@ -5,7 +5,7 @@ import tarfile
 import zipfile
 from collections.abc import Mapping
 
-from coltran import cli
+from coltran import quiet_tensorflow
 from pipelines.sources import labels as imagenet_labels
 
 Images = Mapping[str, bytes]  # by file name, such as n01440764_10026.JPEG
@@ -55,7 +55,7 @@ def kaggle_zip(images: Images, where: pathlib.Path) -> pathlib.Path:
 
 
 def _write_tfrecords(images: Images, where: pathlib.Path, pattern: str, features) -> pathlib.Path:
-    tf = cli.import_tensorflow()
+    tf = quiet_tensorflow.import_tensorflow()
     where.mkdir(parents=True, exist_ok=True)
     names = list(images)
     for shard in range(3):
