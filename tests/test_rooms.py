@@ -166,11 +166,11 @@ def test_imports_go_round_in_no_circle(name_of):
 
 def test_no_file_repeats_the_name_of_its_room_or_package():
     stutters = []
-    for module, path in MODULES.items():
-        *above, name = module.split(".")
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        *above, name = module_of(path).split(".")
         around = {word.removesuffix("s") for folder in above for word in folder.split("_")}
-        beside = path.name != "__init__.py" and path.with_suffix("").is_dir()
-        if any(word in name for word in around) or beside:
+        beside = path.name != "__init__.py" and path.with_suffix("").is_dir()  # page.py beside page/
+        if beside or any(word in name for word in around):
             stutters.append(str(path.relative_to(ROOT)))
     assert not stutters
 
