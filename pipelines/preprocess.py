@@ -2,8 +2,8 @@
 
     coltran-preprocess --source photos/ --out records/train --split train
 
-The driver lists the images, chooses, and plans shards; workers make them (`write_truth`). See `preprocess_options` for
-what users read.
+The driver lists the images, chooses, and plans shards; workers make them (`truth/shard.py`). See `truth/arguments.py`
+for what users read.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def certainty_map(max_probability_HW: np.ndarray, *, aspect: float | None = None
     """PNG bytes of a map with a color bar that always reaches from 0 to 1, so that maps can be compared.
 
     Args:
-      max_probability_HW: float [H, W] in 0..1, such as one of `colorize_batch.Result.max_probability`.
+      max_probability_HW: float [H, W] in 0..1, such as one of `pipeline.Result.max_probability`.
       aspect: width / height to show it with, that of the photo; by default its own.
       title: a line above it.
     Raises:
