@@ -26,8 +26,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as coltran-fid sets it
 import numpy as np
 
 from coltran import cli
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 
 ROWS = ("loop", "job", "jax", "numbers")
 SIDE = 256
@@ -79,8 +78,7 @@ def beam_job(folder: record_folder.RecordFolder, options, store: str) -> float:
     """Images per second of the job, from its start to the statistics' last byte."""
     from eval.images import sets as image_sets
     from eval.scoring import job as fid_job
-    from pipelines.beam import engine
-    from pipelines.beam import options as beam_options
+    from pipelines.beam import engine, options as beam_options
 
     extractor = fid_job.shared_extractor(options)
     sources = image_sets.open_sources([folder.path], "hi", 0)

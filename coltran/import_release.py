@@ -74,8 +74,7 @@ def convert(variables, weights: str):
     Raises:
       UserError: a variable is missing, left over or of another shape, or config.yaml contradicts the shapes.
     """
-    from coltran.release import config as release_config
-    from coltran.release import names as release_names
+    from coltran.release import config as release_config, names as release_names
 
     chosen = variables.raw if weights == "raw" else _averaged(variables)
     stage, config = release_config.infer({name: array.shape for name, array in chosen.items()})
@@ -134,9 +133,7 @@ def _import(options: Options) -> list[tuple[str, object]]:
 def _export(options: Options) -> list[tuple[str, object]]:
     import yaml
 
-    from coltran.release import config as release_config
-    from coltran.release import names as release_names
-    from coltran.release import variables as release_variables
+    from coltran.release import config as release_config, names as release_names, variables as release_variables
     from coltran.weights import checkpoint, parameters
 
     loaded = checkpoint.load(options.source)

@@ -83,8 +83,7 @@ def _train(options: Options) -> int:
 
 
 def _trainer(options: Options, training_options, config, examples):
-    from coltran.training import inputs, trainer
-    from coltran.training import options as train_options
+    from coltran.training import inputs, options as train_options, trainer
     from coltran.training.mesh import Placement
     from coltran.training.options import StepOptions
 
@@ -129,8 +128,7 @@ def _plot(options: Options) -> int:
 
 
 def _network_config(options: Options, side: int):
-    from coltran.networks import config as configs
-    from coltran.networks import presets
+    from coltran.networks import config as configs, presets
 
     config = presets.network_config(options.stage, options.config, height=side, width=side)
     for name, text in _changes(options):

@@ -41,8 +41,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
     Raises:
       UserError: for what the user can put right, most of it before any image is read.
     """
-    from eval.scoring import job as fid_job
-    from eval.scoring import plan
+    from eval.scoring import job as fid_job, plan
     from eval.scoring.result import FidResult
     from pipelines.beam import options as beam_options
     from pipelines.shards import lock as run_lock
@@ -66,9 +65,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
 
 
 def _compute(rows: Sequence[Row], extractor: Extractor, fingerprint: str, options: Options, engine_options):
-    from eval.scoring import job as fid_job
-    from eval.scoring import report as fid_report
-    from eval.scoring import score
+    from eval.scoring import job as fid_job, report as fid_report, score
     from pipelines.beam import engine
 
     started = time.monotonic()
@@ -142,8 +139,7 @@ def _score(
     fingerprint: str,
     options: Options,
 ) -> FidResult:
-    from eval.scoring import result as fid_result
-    from eval.scoring import score
+    from eval.scoring import result as fid_result, score
 
     results = []
     with cli.progress_bar(sum(len(row.pairs) for row in rows), "scoring", "pairs", delay=2) as bar:
@@ -199,8 +195,7 @@ def _slug(name: str) -> str:
 
 def _progress(total: int, engine_options):
     from eval.scoring import job as fid_job
-    from pipelines.beam import engine
-    from pipelines.beam import options as beam_options
+    from pipelines.beam import engine, options as beam_options
 
     if not beam_options.is_local(engine_options):
         return contextlib.nullcontext()

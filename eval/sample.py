@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from coltran import cli, storage
 from coltran.errors import UserError
-from coltran.records import folder as record_folder
-from coltran.records import partition, schema
+from coltran.records import folder as record_folder, partition, schema
 from coltran.records.folder import RecordFolder
 from eval.sampling.arguments import PROG, Options, parse, parser
 

@@ -129,8 +129,7 @@ def write_records(folder: pathlib.Path, schema, sizes, rows: list[dict], num_sha
 @pytest.fixture(scope="session")
 def colorized_folder(truth_folder, tmp_path_factory) -> pathlib.Path:
     """Three made-up colorizations of each of the 12 truth records: the truth, its channels turned by the sample."""
-    from coltran.records import folder as record_folder
-    from coltran.records import schema as records
+    from coltran.records import folder as record_folder, schema as records
 
     rows = [
         {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 NUM_COARSE_COLORS = 512
-_BITS_DROPPED = 5
+COARSE_BITS = 5  # a coarse level is the value without its 5 lowest bits
 # float32 weights, summed from left to right: equal to tf.image.rgb_to_grayscale on all 2**24 colors.
 _GRAY_WEIGHTS = np.array([0.2989, 0.587, 0.114], np.float32)
 # BT.601, of JPEG's YCbCr. Unlike the 0.2989 of the networks' inputs they sum to 1, so that a gray level stays itself.
@@ -43,7 +43,7 @@ def rgb_to_coarse(rgb: np.ndarray) -> np.ndarray:
       uint16 [...] in 0..511, 64 r + 8 g + b.
     """
     _expect_rgb(rgb)
-    bins = (rgb >> _BITS_DROPPED).astype(np.uint16)
+    bins = (rgb >> COARSE_BITS).astype(np.uint16)
     return bins[..., 0] * 64 + bins[..., 1] * 8 + bins[..., 2]
 
 
@@ -61,7 +61,7 @@ def coarse_to_rgb(coarse: np.ndarray) -> np.ndarray:
     if coarse.size and (coarse.min() < 0 or coarse.max() >= NUM_COARSE_COLORS):
         raise ValueError(f"coarse: expected symbols in 0..511, got {coarse.min()}..{coarse.max()}")
     bins = np.stack([coarse // 64, coarse // 8 % 8, coarse % 8], axis=-1)
-    return (bins << _BITS_DROPPED).astype(np.uint8)
+    return (bins << COARSE_BITS).astype(np.uint8)
 
 
 def _expect_rgb(array: np.ndarray) -> None:

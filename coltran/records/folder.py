@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from coltran import storage
 from coltran.errors import UserError
-from coltran.records import framing
-from coltran.records import schema as records
+from coltran.records import framing, schema as records
 
 MANIFEST = "manifest.json"
 COMPLETED = "COMPLETED"

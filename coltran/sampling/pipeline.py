@@ -27,10 +27,8 @@ from coltran.networks.upsampler import Upsampler
 from coltran.sampling import sampler
 from coltran.sampling.programs import Program, UpsamplerProgram, chunks, images_at_once
 from coltran.sampling.random_keys import sample_keys
-from coltran.sampling.sampler import SamplerOptions
 from coltran.weights import checkpoint
 
-COARSE_BITS = 5  # a coarse level is the value without its 5 lowest bits
 SPATIAL_CHUNK = 1  # images at a time in the spatial upsampler: 256x256 pixels of 512 features are 134 MB each
 
 
@@ -81,7 +79,7 @@ class ColorizationPipeline:
         spatial_upsampler: Upsampler | None = None,
         checksums: Mapping[str, str] | None = None,
         batch_size: int,
-        options: SamplerOptions | None = None,
+        options: sampler.SamplerOptions | None = None,
     ):
         if batch_size < 1:
             raise UserError(f"batch_size must be at least 1, got {batch_size}.")
@@ -95,7 +93,7 @@ class ColorizationPipeline:
                 else "a spatial upsampler needs a color upsampler before it: give its checkpoint too."
             )
         _check_sizes(colorizer, color_upsampler, spatial_upsampler)
-        options = options or SamplerOptions()
+        options = options or sampler.SamplerOptions()
         self.batch_size, self.options, self.checksums = batch_size, options, dict(checksums or {})
         self._colorizer_size = _pixels(colorizer)
         self._size = _pixels(colorizer if color_upsampler is None else color_upsampler)
@@ -121,7 +119,7 @@ class ColorizationPipeline:
         spatial_upsampler: str | Path | None = None,
         batch_size: int = 16,
         weights: str = "ema",
-        options: SamplerOptions | None = None,
+        options: sampler.SamplerOptions | None = None,
     ) -> "ColorizationPipeline":
         """The pipeline of three checkpoint folders (or training work folders, of which the newest step is taken).
 
@@ -205,7 +203,7 @@ class ColorizationPipeline:
         rgb = colors.coarse_to_rgb(coarse_lo)
         if self._recolor is None:
             return rgb
-        levels = (rgb >> COARSE_BITS).astype(np.int32)
+        levels = (rgb >> colors.COARSE_BITS).astype(np.int32)
         return self._recolor(levels, gray_lo.astype(np.int32))
 
     def upsample_space(self, rgb_lo: np.ndarray, gray_hi: np.ndarray) -> np.ndarray:
@@ -213,7 +211,7 @@ class ColorizationPipeline:
 
         rgb_lo is the color upsampler's image, or that of the coarse colors for a network that is for color too.
         """
-        rgb_lo = rgb_lo >> COARSE_BITS if self._joint else rgb_lo
+        rgb_lo = rgb_lo >> colors.COARSE_BITS if self._joint else rgb_lo
         height, width = self._size_hi
         rows, columns = height // rgb_lo.shape[1], width // rgb_lo.shape[2]
         enlarged = rgb_lo.astype(np.int32).repeat(rows, axis=1).repeat(columns, axis=2)
@@ -288,7 +286,7 @@ def _resized_coarse(coarse_NHW: np.ndarray, size: tuple[int, int]) -> np.ndarray
     if coarse_NHW.shape[1:] == size:
         return coarse_NHW
     rgb = np.stack([geometry.area_resize(image, *size) for image in colors.coarse_to_rgb(coarse_NHW)])
-    return colors.rgb_to_coarse(rgb + (1 << COARSE_BITS - 1))  # the bottoms of bins, at most 224: no overflow
+    return colors.rgb_to_coarse(rgb + (1 << colors.COARSE_BITS - 1))  # the bottoms of bins, at most 224: no overflow
 
 
 def _check_gray(name: str, gray: np.ndarray, size: tuple[int, int]) -> None:

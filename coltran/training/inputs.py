@@ -15,8 +15,7 @@ from coltran import storage
 from coltran.errors import UserError
 from coltran.images import colors, geometry
 from coltran.networks.config import NetworkConfig, joins_color_and_space, refuse_unknown
-from coltran.records import folder as record_folder
-from coltran.records import framing, schema
+from coltran.records import folder as record_folder, framing, schema
 from coltran.records.folder import RecordFolder
 
 Batch = dict[str, np.ndarray]

@@ -13,8 +13,7 @@ import numpy as np
 
 from coltran.errors import UserError
 from coltran.networks.config import NetworkConfig, first_difference
-from coltran.training import mesh
-from coltran.training import step as train_step
+from coltran.training import mesh, step as train_step
 from coltran.training.checkpoint_writer import best_score
 from coltran.training.options import TrainOptions
 from coltran.weights import checkpoint

@@ -20,8 +20,7 @@ from coltran import cli
 from coltran.errors import UserError
 from coltran.networks import flops
 from coltran.networks.config import NetworkConfig, to_json
-from coltran.training import checkpoint_writer, inputs, mesh, resume
-from coltran.training import step as train_step
+from coltran.training import checkpoint_writer, inputs, mesh, resume, step as train_step
 from coltran.training.checkpoint_writer import CheckpointWriter
 from coltran.training.evaluation import evaluate, make_evaluator
 from coltran.training.log import TrainingLog

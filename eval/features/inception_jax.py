@@ -67,8 +67,7 @@ def _apply(sequence: Sequence, layers, x):
 
 def _apply_node(node, layers, x):
     import jax
-    from jax import lax
-    from jax import numpy as jnp
+    from jax import lax, numpy as jnp
 
     match node:
         case Conv():

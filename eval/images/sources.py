@@ -13,8 +13,7 @@ import numpy as np
 from coltran import storage
 from coltran.errors import UserError
 from coltran.images import colors
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from coltran.records.folder import RecordFolder
 
 COLOR = {"hi": schema.RGB_HI, "lo": schema.RGB_LO, "coarse": schema.COARSE_LO}

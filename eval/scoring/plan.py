@@ -13,11 +13,9 @@ from collections.abc import Sequence
 
 from coltran import storage
 from coltran.errors import UserError
-from coltran.records import folder as record_folder
-from coltran.records import partition, schema
+from coltran.records import folder as record_folder, partition, schema
 from eval.distances.saved_statistics import SavedStatistics
-from eval.images import sets as image_sets
-from eval.images import sources as image_sources
+from eval.images import sets as image_sets, sources as image_sources
 from eval.images.sets import ImageSet
 from eval.images.sources import Source
 from eval.scoring.arguments import ALL, GRAY_ROW, PAPER_COUNT, Options, RowSpec

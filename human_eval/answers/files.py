@@ -6,9 +6,7 @@ import pathlib
 from collections.abc import Iterator
 
 from coltran.errors import UserError
-from human_eval.answers import mturk_api, mturk_csv, turkle_csv
-from human_eval.answers import page as page_answers
-from human_eval.answers import server as server_answers
+from human_eval.answers import mturk_api, mturk_csv, page as page_answers, server as server_answers, turkle_csv
 from human_eval.answers.ratings import read_rows
 from human_eval.answers.submissions import Submission
 

@@ -7,8 +7,7 @@ import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from human_eval.answers import ratings
-from human_eval.answers import server as server_answers
+from human_eval.answers import ratings, server as server_answers
 from human_eval.answers.key import AnswerKey, Pair
 from human_eval.answers.ratings import Rating
 from human_eval.answers.submissions import Answer, Submission

@@ -25,8 +25,7 @@ from human_eval.folder import layout
 from human_eval.folder.forms import Form
 from human_eval.folder.layout import StudyDesign
 from human_eval.folder.spreadsheet import csv_bytes
-from human_eval.page import mturk_questions
-from human_eval.page import render as rater_page
+from human_eval.page import mturk_questions, render as rater_page
 from human_eval.page.arguments import add_texts
 
 FORMATS = ("static", "mturk", "turkle")

@@ -15,8 +15,7 @@ import pathlib
 from collections.abc import Sequence
 
 from coltran.errors import UserError
-from human_eval.answers import comments, join, ratings
-from human_eval.answers import key as answer_key
+from human_eval.answers import comments, join, key as answer_key, ratings
 from human_eval.folder import rater_ids
 from human_eval.server import database
 

@@ -16,8 +16,7 @@ from collections.abc import Mapping, Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval.answers import comments, ratings
-from human_eval.answers import files as answer_files
+from human_eval.answers import comments, files as answer_files, ratings
 from human_eval.answers.join import UNKNOWN_TRIAL, rows_of, settle, summarize, summary_path, who_and_where
 from human_eval.answers.key import load
 from human_eval.answers.ratings import Rating

@@ -19,8 +19,7 @@ from collections.abc import Mapping, Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from human_eval.answers import key as answer_key
-from human_eval.answers import ratings
+from human_eval.answers import key as answer_key, ratings
 from human_eval.answers.key import AnswerKey
 from human_eval.answers.ratings import Rating
 from human_eval.folder.spreadsheet import csv_bytes
@@ -66,8 +65,7 @@ def run(found: argparse.Namespace) -> None:
 
 def write_all(found: argparse.Namespace, judged: Sequence[Rating], rules, key: AnswerKey | None) -> dict[str, object]:
     """Scores the judged table and writes all files of --out; returns what score.json holds."""
-    from human_eval.scoring import report as score_report
-    from human_eval.scoring import tables as score_tables
+    from human_eval.scoring import report as score_report, tables as score_tables
 
     used = [rating for rating in judged if rating.counts]
     if not used:

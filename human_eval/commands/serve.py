@@ -24,8 +24,7 @@ from coltran.errors import UserError
 from human_eval.folder import layout
 from human_eval.page import arguments
 from human_eval.page.render import read_texts
-from human_eval.server import access as server_access
-from human_eval.server import log
+from human_eval.server import access as server_access, log
 from human_eval.server.database import PILOT_DATABASE, STUDY_DATABASE, Database
 
 ORGANIZER_TOKEN = pathlib.PurePath("private", "organizer_token")

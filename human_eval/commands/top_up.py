@@ -32,8 +32,7 @@ def add_options(add) -> None:
 
 
 def run(found: argparse.Namespace, beam_arguments: Sequence[str] = ()) -> None:
-    from human_eval.design import check as design_check
-    from human_eval.design import study
+    from human_eval.design import check as design_check, study
     from pipelines.beam import options as beam_options
 
     options = beam_options.beam_options(beam_arguments)

@@ -17,8 +17,7 @@ from human_eval.design.sources import TRUTH, ReadPixels, Source
 from human_eval.design.wrong_colors import wrong_colors
 from human_eval.folder import opaque_files
 from human_eval.folder.forms import WRONG_COLORS, Form, Trial, Variant
-from pipelines.beam import engine
-from pipelines.beam import options as beam_options
+from pipelines.beam import engine, options as beam_options
 
 _TRUTH = Variant(model=TRUTH, sample=0)
 _WRONG = Variant(model=WRONG_COLORS, sample=0)

@@ -12,8 +12,7 @@ from coltran.errors import UserError
 from human_eval.answers import key as answer_key
 from human_eval.folder import layout, opaque_files
 from human_eval.folder.layout import StudyDesign
-from human_eval.page import mturk_questions
-from human_eval.page import render as rater_page
+from human_eval.page import mturk_questions, render as rater_page
 
 OUTSIDE = ("public", "mturk", "turkle")  # folders of a study that leave the house
 _TEXTS = (".html", ".csv", ".xml")

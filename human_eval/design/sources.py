@@ -17,8 +17,7 @@ from apache_beam.metrics import Metrics
 
 from coltran import storage
 from coltran.errors import UserError
-from coltran.records import folder as record_folder
-from coltran.records import schema as records
+from coltran.records import folder as record_folder, schema as records
 from coltran.records.folder import RecordFolder, Shard
 from human_eval.folder.forms import Variant
 

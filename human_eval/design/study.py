@@ -189,8 +189,7 @@ def write_parts(out: pathlib.Path, design: StudyDesign, new: Sequence[Form], tru
       truth, models: opened sources.
       options: of Beam.
     """
-    from human_eval.design import images as pair_images
-    from human_eval.design import leak_audit
+    from human_eval.design import images as pair_images, leak_audit
     from pipelines.beam import options as beam_options
 
     secret = layout.load_secret(out / layout.SECRET)

@@ -9,9 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from human_eval.answers.key import AnswerKey, Pair
 from human_eval.answers.ratings import Rating
-from human_eval.scoring import paper_numbers
-from human_eval.scoring import plots as score_plots
-from human_eval.scoring import tables as score_tables
+from human_eval.scoring import paper_numbers, plots as score_plots, tables as score_tables
 
 _EXTREMES = 6
 _ERRORS = {

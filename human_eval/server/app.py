@@ -21,8 +21,7 @@ from werkzeug.exceptions import HTTPException
 from coltran import storage
 from human_eval.folder.layout import IMAGES, StudyDesign, image_pairs, public_form
 from human_eval.page.render import Texts, render
-from human_eval.server import bodies, pages, progress, tokens
-from human_eval.server import log as server_log
+from human_eval.server import bodies, log as server_log, pages, progress, tokens
 from human_eval.server.access import Access, StrangerError
 from human_eval.server.database import Database
 from human_eval.server.limits import Limit

@@ -23,9 +23,7 @@ import google_crc32c
 
 from coltran import storage
 from coltran.errors import UserError
-from coltran.records import folder as record_folder
-from coltran.records import framing
-from coltran.records import schema as records
+from coltran.records import folder as record_folder, framing, schema as records
 from coltran.records.folder import COMPLETED, MANIFEST, REJECTS, RUN, Manifest, Shard
 from pipelines.shards.lock import LOCK
 

@@ -10,10 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from coltran import storage
 from coltran.records import folder as record_folder
 from coltran.records.folder import Manifest
-from pipelines.beam import engine
-from pipelines.beam import options as beam_options
-from pipelines.shards import job as shard_job
-from pipelines.shards import lock as run_lock
+from pipelines.beam import engine, options as beam_options
+from pipelines.shards import job as shard_job, lock as run_lock
 from pipelines.shards.job import ShardJob
 
 

@@ -11,8 +11,7 @@ import zipfile
 from coltran import storage
 from coltran.errors import UserError
 from coltran.file_patterns import IMAGE_SUFFIXES, is_pattern, list_matching
-from coltran.records import folder as record_folder
-from coltran.records import framing
+from coltran.records import folder as record_folder, framing
 from pipelines.sources import names as image_names
 
 # In the order in which they are looked for in a folder that holds several.

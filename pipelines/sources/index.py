@@ -12,9 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from coltran import cli
 from coltran.errors import UserError
 from coltran.file_patterns import IMAGE_SUFFIXES
-from pipelines.sources import labels as imagenet_labels
-from pipelines.sources import names as image_names
-from pipelines.sources import validation_labels
+from pipelines.sources import labels as imagenet_labels, names as image_names, validation_labels
 from pipelines.sources.files import SourceFile, SourceFiles, find_files
 from pipelines.sources.image_ref import ImageRef
 from pipelines.sources.labels import UNKNOWN
@@ -100,8 +98,7 @@ def _list_containers(kind: str, files: Sequence[SourceFile]) -> Iterator[ImageRe
     elif kind == "zip":
         from pipelines.sources.archives import list_zip as lister
     else:
-        from pipelines.sources.archives import list_tar as lister
-        from pipelines.sources.archives import split_tar
+        from pipelines.sources.archives import list_tar as lister, split_tar
 
         files = [part for file in files for part in split_tar(file)]
     with concurrent.futures.ThreadPoolExecutor(_LISTERS) as threads:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from coltran import storage
 from coltran.errors import UserError
-from pipelines.sources import archives
-from pipelines.sources import labels as imagenet_labels
+from pipelines.sources import archives, labels as imagenet_labels
 from pipelines.sources.files import SourceFile
 
 KAGGLE = "LOC_val_solution.csv"

@@ -12,8 +12,7 @@ import numpy as np
 from coltran import cli, storage
 from coltran.errors import UserError
 from coltran.images import colors
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from coltran.records.folder import RecordFolder, Shard
 
 _READERS = 4

@@ -12,9 +12,7 @@ from coltran import import_release, quiet_tensorflow
 from coltran.errors import UserError
 from coltran.networks import presets
 from coltran.networks.config import UpsamplerConfig, replace_fields
-from coltran.release import config as release_config
-from coltran.release import names as release_names
-from coltran.release import variables as release_variables
+from coltran.release import config as release_config, names as release_names, variables as release_variables
 from coltran.release.variables import ReleaseVariables
 from coltran.weights import checkpoint, parameters
 

@@ -15,8 +15,7 @@ import pytest
 from PIL import Image
 
 from coltran import train
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from coltran.training import curves, losses
 from coltran.weights import checkpoint
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from eval import fid
 from eval.distances.frechet import frechet_distance
 from eval.distances.statistics import Statistics

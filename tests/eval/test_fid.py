@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from coltran.images import colors
-from coltran.records import folder as record_folder
-from coltran.records import partition, schema
+from coltran.records import folder as record_folder, partition, schema
 from eval import fid
 from eval.features.extractors import RANDOM_NOTE, load_extractor
 from eval.scoring import arguments as fid_arguments

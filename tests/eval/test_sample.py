@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from eval import sample
 from tests.eval.conftest import STAGES, save_untrained
 

@@ -8,8 +8,7 @@ from flax import nnx
 from PIL import Image
 
 from coltran.images import colors
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from coltran.weights import checkpoint, parameters
 from tests.eval.test_sample import rows, run
 

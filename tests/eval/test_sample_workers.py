@@ -10,8 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from eval.sample import _grouped
 from tests.conftest import encoded, smooth_photo
 from tests.eval.conftest import STAGES

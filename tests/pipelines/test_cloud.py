@@ -12,8 +12,7 @@ import pytest
 
 from coltran import storage
 from coltran.errors import UserError
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from coltran.training import inputs
 from pipelines import preprocess
 from tests.pipelines.sources.test_packings import record_rows

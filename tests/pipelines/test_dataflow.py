@@ -9,8 +9,7 @@ import pytest
 
 from coltran import storage
 from pipelines.beam.options import beam_options
-from pipelines.shards import job as shard_job
-from pipelines.shards import run as shard_run
+from pipelines.shards import job as shard_job, run as shard_run
 from pipelines.truth import arguments
 
 ROOT = pathlib.Path(__file__).parents[2]

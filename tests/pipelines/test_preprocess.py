@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from coltran.images import colors, decoding, geometry
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from pipelines import preprocess
 from tests.conftest import encoded, smooth_photo
 

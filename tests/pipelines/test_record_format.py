@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from coltran import quiet_tensorflow
-from coltran.records import folder as record_folder
-from coltran.records import schema as records
+from coltran.records import folder as record_folder, schema as records
 from pipelines import preprocess
 from tests.conftest import encoded, smooth_photo
 

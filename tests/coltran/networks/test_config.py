@@ -3,8 +3,7 @@
 import pytest
 
 from coltran.errors import UserError
-from coltran.networks import config as configs
-from coltran.networks import presets
+from coltran.networks import config as configs, presets
 from coltran.networks.config import ColorizerConfig, UpsamplerConfig
 from coltran.training import options as train_options
 

@@ -1,8 +1,7 @@
 """Parts of a set by hash: disjoint, exact in size, and blind to order."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coltran.errors import UserError
 from coltran.records import partition

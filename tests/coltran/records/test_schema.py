@@ -8,8 +8,7 @@ import pytest
 
 from coltran import storage
 from coltran.errors import UserError
-from coltran.records import folder as record_folder
-from coltran.records import framing, schema
+from coltran.records import folder as record_folder, framing, schema
 from coltran.records.schema import TRUTH, Sizes
 
 SIZES = Sizes(lo=4, hi=8)

@@ -5,8 +5,7 @@ import pytest
 
 from coltran.errors import UserError
 from coltran.images import colors
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from coltran.training import inputs
 
 

@@ -16,8 +16,7 @@ import pytest
 
 from coltran import train
 from coltran.errors import UserError
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from coltran.training import mesh
 from coltran.weights import checkpoint
 from tests.conftest import smooth_photo, write_records

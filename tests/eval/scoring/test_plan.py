@@ -6,8 +6,7 @@ import pytest
 
 from coltran.errors import UserError
 from coltran.images import colors
-from coltran.records import folder as record_folder
-from coltran.records import partition, schema
+from coltran.records import folder as record_folder, partition, schema
 from eval.scoring import plan
 from eval.scoring.arguments import Options, RowSpec
 from tests.conftest import smooth_photo, write_records

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.scoring import plots as fid_plots
-from eval.scoring import report as fid_report
-from eval.scoring import result as fid_result
+from eval.scoring import plots as fid_plots, report as fid_report, result as fid_result
 from eval.scoring.result import FidResult, Score, ScoredBy, ScoredSet
 
 SET = ScoredSet(paths=("a",), kind="truth records", count=5000, part=None, sample=None, fingerprints=("f",))

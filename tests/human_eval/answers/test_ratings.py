@@ -5,8 +5,7 @@ import dataclasses
 import io
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from coltran.errors import UserError
 from human_eval.answers import ratings

@@ -15,12 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from human_eval import study
 from human_eval.answers import key as answer_key
-from human_eval.design import check as design_check
-from human_eval.design import leak_audit, wrong_colors
+from human_eval.design import check as design_check, leak_audit, wrong_colors
 from human_eval.folder import layout
 from human_eval.folder.forms import CATCH, PRACTICE, TEST
 

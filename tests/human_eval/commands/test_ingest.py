@@ -9,9 +9,7 @@ import pytest
 
 from coltran.errors import UserError
 from human_eval import study
-from human_eval.answers import files as answer_files
-from human_eval.answers import join, ratings, submissions
-from human_eval.answers import key as answer_key
+from human_eval.answers import files as answer_files, join, key as answer_key, ratings, submissions
 from human_eval.commands import ingest
 from human_eval.folder import rater_ids, spreadsheet
 

@@ -12,10 +12,8 @@ import statistics
 import pytest
 
 from human_eval import study
-from human_eval.answers import key as answer_key
-from human_eval.answers import ratings
-from human_eval.scoring import plots as score_plots
-from human_eval.scoring import results as score_results
+from human_eval.answers import key as answer_key, ratings
+from human_eval.scoring import plots as score_plots, results as score_results
 
 FAST = ["--replicates=100"]
 

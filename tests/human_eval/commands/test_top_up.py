@@ -6,13 +6,11 @@ import dataclasses
 import shutil
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from human_eval import study
 from human_eval.answers import ratings
-from human_eval.design import check as design_check
-from human_eval.design import forms, top_up
+from human_eval.design import check as design_check, forms, top_up
 from human_eval.folder import layout
 from human_eval.folder.forms import TEST, Variant
 

@@ -2,8 +2,7 @@
 
 import collections
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from human_eval.design import forms
 from human_eval.design.forms import Pool

@@ -8,8 +8,7 @@ import pytest
 
 from coltran.errors import UserError
 from human_eval import study
-from human_eval.answers import files as answer_files
-from human_eval.answers import ratings
+from human_eval.answers import files as answer_files, ratings
 from human_eval.commands import ingest, serve
 from human_eval.folder import rater_ids
 from human_eval.server import database as server_database

@@ -6,9 +6,7 @@ import re
 
 import pytest
 
-from human_eval.server import app
-from human_eval.server import log as server_log
-from human_eval.server import pages as server_pages
+from human_eval.server import app, log as server_log, pages as server_pages
 
 
 def test_a_form_from_the_door_to_the_code(rig, listed):

@@ -20,8 +20,7 @@ import pytest
 
 from human_eval import study
 from human_eval.answers import ratings
-from human_eval.server import access, database
-from human_eval.server import tokens as server_tokens
+from human_eval.server import access, database, tokens as server_tokens
 
 PATIENCE = 120  # seconds until a test gives up; nothing else hangs on the clock
 

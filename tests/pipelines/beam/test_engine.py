@@ -4,8 +4,7 @@ import apache_beam as beam
 import pytest
 
 from coltran.errors import UserError
-from pipelines.beam import engine
-from pipelines.beam import options as beam_options
+from pipelines.beam import engine, options as beam_options
 
 
 def refuse(element):

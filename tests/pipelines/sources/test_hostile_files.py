@@ -6,8 +6,7 @@ import os
 import pytest
 
 from coltran.images import decoding
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from pipelines import preprocess
 from tests.conftest import encoded, smooth_photo
 from tests.pipelines.sources.hostile_files import bad_files, odd_but_good

@@ -9,13 +9,15 @@ import pytest
 from scipy import io as matlab
 
 from coltran.errors import UserError
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from pipelines import preprocess
-from pipelines.sources import index as source_index
-from pipelines.sources import labels as imagenet_labels
-from pipelines.sources import names as image_names
-from pipelines.sources import reading, validation_labels
+from pipelines.sources import (
+    index as source_index,
+    labels as imagenet_labels,
+    names as image_names,
+    reading,
+    validation_labels,
+)
 from tests.conftest import encoded, smooth_photo
 from tests.pipelines.sources import packers
 

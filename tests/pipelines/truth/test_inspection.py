@@ -6,8 +6,7 @@ import shutil
 import google_crc32c
 import pytest
 
-from coltran.records import folder as record_folder
-from coltran.records import framing, schema
+from coltran.records import folder as record_folder, framing, schema
 from pipelines import preprocess
 
 

@@ -1,8 +1,7 @@
 """Which images a split takes: disjoint, whole, blind to order, and refused where nothing would be left."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from coltran.errors import UserError
 from pipelines.sources.image_ref import ImageRef

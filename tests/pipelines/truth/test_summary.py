@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from coltran.images import colors
-from coltran.records import folder as record_folder
-from coltran.records import schema
+from coltran.records import folder as record_folder, schema
 from pipelines import preprocess
 
 
