@@ -4,8 +4,9 @@ Apache Beam also takes this file as `--setup_file` to install the project on rem
 Versions here are ranges; `requirements.lock` holds the exact set that `make install` uses.
 """
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
+PACKAGES = ("coltran", "pipelines", "eval", "human_eval")  # and every room in them
 BEAM = ["apache-beam[gcp]>=2.77,<2.78"]
 EVAL = [
     *BEAM,
@@ -14,11 +15,9 @@ EVAL = [
     "tf-keras>=2.21,<2.22",
     "setuptools<81",  # tensorflow-hub imports pkg_resources
 ]
-MTURK = ["boto3>=1.40"]
 STUDY = [*BEAM, "flask>=3.1,<4", "waitress>=3.0.1,<4"]
 DEMO = ["scikit-image>=0.25", "pooch>=1.8"]
 DEV = [
-    *MTURK,
     "Turkle>=3.1,<3.2",
     "cryptography>=43",
     "gcp-storage-emulator>=2026.7",
@@ -36,8 +35,8 @@ setup(
     description="Colorization Transformer: data, training, sampling, FID and human studies",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=["coltran", "pipelines", "eval", "human_eval"],
-    package_data={"human_eval": ["page/*"], "pipelines": ["imagenet_wnids.txt"]},
+    packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
+    package_data={"": ["*.txt", "*.html", "*.css", "*.js"]},  # of any room
     install_requires=[
         "flax>=0.12,<0.13",
         "google-cloud-storage>=3",
@@ -59,7 +58,6 @@ setup(
         "gcp": BEAM,
         "eval": EVAL,
         "study": STUDY,
-        "mturk": MTURK,
         "demo": DEMO,
         "dev": DEV,
         "gpu": ["jax[cuda12]>=0.10,<0.11"],

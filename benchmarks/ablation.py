@@ -41,7 +41,7 @@ def train(variant: str, options: argparse.Namespace, more: list[str]) -> int:
 
 def table(out: pathlib.Path) -> str:
     """Markdown: validation bits per pixel of each variant at the last step that all have, fewest first."""
-    from coltran import curves
+    from coltran.training import curves
 
     found = {variant: dict(curves.validation(out / variant)) for variant in VARIANTS}
     common = set.intersection(*(set(curve) for curve in found.values()))
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--steps", required=True, type=int)
     parser.add_argument("--evaluate_every", type=int, default=1000, help="steps (1000)")
     options, more = parser.parse_known_args()  # what is left goes to coltran-train
-    from coltran import curves
+    from coltran.training import curves
 
     for variant in VARIANTS:
         status = train(variant, options, more)

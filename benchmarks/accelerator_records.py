@@ -16,12 +16,13 @@ import tarfile
 import zipfile
 
 from coltran import storage
-from coltran.images import ImageRejected
-from pipelines import preprocess, shard_job
-from pipelines.image_ref import ImageRef
-from pipelines.preprocess_options import parse
-from pipelines.read_images import read_images
-from pipelines.truth_record import make_records
+from coltran.images.decoding import ImageRejected
+from pipelines import preprocess
+from pipelines.shards import job as shard_job
+from pipelines.sources.image_ref import ImageRef
+from pipelines.sources.reading import read_images
+from pipelines.truth.arguments import parse
+from pipelines.truth.record import make_records
 
 LOW = ["--hi=none", "--lo=32", "--stages=colorizer,color_upsampler", "--num_shards=16"]
 HIGH = ["--hi=128", "--lo=32", "--holdout=48", "--num_shards=16"]

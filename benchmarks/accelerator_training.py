@@ -19,11 +19,13 @@ import time
 import numpy as np
 from alone import alone
 
-from coltran import inputs, parameters, presets
-from coltran.config import replace_fields, to_json
-from coltran.train_options import TrainOptions
-from coltran.training import RunOptions, Trainer
-from coltran.training_log import METRICS, read_metrics
+from coltran.networks import presets
+from coltran.networks.config import replace_fields, to_json
+from coltran.training import inputs
+from coltran.training.log import METRICS, read_metrics
+from coltran.training.options import RunOptions, TrainOptions
+from coltran.training.trainer import Trainer
+from coltran.weights import parameters
 
 _TRIAL = 60  # steps
 

@@ -14,8 +14,9 @@ import argparse
 
 import numpy as np
 
-from coltran import parameters, presets
-from coltran.colorize_batch import ColorizationPipeline, Result
+from coltran.networks import presets
+from coltran.sampling.pipeline import ColorizationPipeline, Result
+from coltran.weights import parameters
 
 
 def colorize(network, gray: np.ndarray, batch_size: int) -> Result:

@@ -25,7 +25,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as coltran-fid sets it
 
 import numpy as np
 
-from coltran import cli, record_folder, records
+from coltran import cli
+from coltran.records import folder as record_folder, schema
 
 ROWS = ("loop", "job", "jax", "numbers")
 SIDE = 256
@@ -33,14 +34,14 @@ SIDE = 256
 
 def write_records(folder: pathlib.Path, count: int) -> record_folder.RecordFolder:
     """`count` truth records of random pixels, in shards of 128."""
-    from pipelines import shard_job
+    from pipelines.shards import job as shard_job
 
-    sizes = records.Sizes(lo=8, hi=SIDE)
-    features = (records.KEY, records.CROP, records.LABEL, records.GRAYSCALE, records.RGB_HI)
+    sizes = schema.Sizes(lo=8, hi=SIDE)
+    features = (schema.KEY, schema.CROP, schema.LABEL, schema.GRAYSCALE, schema.RGB_HI)
     shards = [list(range(start, min(start + 128, count))) for start in range(0, count, 128)]
     job = shard_job.ShardJob(
         folder=str(folder),
-        schema=records.TRUTH.name,
+        schema=schema.TRUTH.name,
         split="benchmark",
         sizes=sizes,
         features=features,
@@ -55,7 +56,7 @@ def write_records(folder: pathlib.Path, count: int) -> record_folder.RecordFolde
             for number in shard:
                 pixels = rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
                 values = dict(zip(features, (f"{number}", 0, -1, 0, pixels), strict=True))
-                writer.write(records.encode(records.TRUTH, values, sizes))
+                writer.write(schema.encode(schema.TRUTH, values, sizes))
     shard_job.finish(job, max_reject_fraction=0, run={})
     return record_folder.open_folder(str(folder))
 
@@ -63,8 +64,8 @@ def write_records(folder: pathlib.Path, count: int) -> record_folder.RecordFolde
 def plain_loop(folder: record_folder.RecordFolder, extractor, batch_size: int) -> float:
     """Images per second of the loop that anyone would write."""
     started, waiting = time.perf_counter(), []
-    for values in folder.read([records.RGB_HI]):
-        waiting.append(values[records.RGB_HI])
+    for values in folder.read([schema.RGB_HI]):
+        waiting.append(values[schema.RGB_HI])
         if len(waiting) == batch_size:
             extractor.features(np.stack(waiting))
             waiting = []
@@ -75,8 +76,9 @@ def plain_loop(folder: record_folder.RecordFolder, extractor, batch_size: int) -
 
 def beam_job(folder: record_folder.RecordFolder, options, store: str) -> float:
     """Images per second of the job, from its start to the statistics' last byte."""
-    from eval import fid_job, image_sets
-    from pipelines import beam_options, engine
+    from eval.images import sets as image_sets
+    from eval.scoring import job as fid_job
+    from pipelines.beam import engine, options as beam_options
 
     extractor = fid_job.shared_extractor(options)
     sources = image_sets.open_sources([folder.path], "hi", 0)
@@ -90,8 +92,8 @@ def beam_job(folder: record_folder.RecordFolder, options, store: str) -> float:
 
 
 def features(rows: list[str], count: int, rounds: int, batch_size: int) -> None:
-    from eval import fid_job
-    from eval.fid_options import Options
+    from eval.scoring import job as fid_job
+    from eval.scoring.arguments import Options
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = write_records(pathlib.Path(scratch, "records"), count)
@@ -125,7 +127,7 @@ def _beside(name: str, rates: dict[str, list[float]]) -> str:
 
 
 def jax_engine(count: int, batch_size: int) -> None:
-    from eval.extractors import load_extractor
+    from eval.features.extractors import load_extractor
 
     extractor = load_extractor("random", framework="jax")
     batch = np.random.default_rng(0).integers(0, 256, (batch_size, SIDE, SIDE, 3), dtype=np.uint8)
@@ -138,10 +140,10 @@ def jax_engine(count: int, batch_size: int) -> None:
 
 
 def numbers() -> None:
-    from eval.distance import frechet_distance
-    from eval.fid_score import merge
-    from eval.spread import measure_spread
-    from eval.statistics import Statistics
+    from eval.distances.frechet import frechet_distance
+    from eval.distances.spread import measure_spread
+    from eval.distances.statistics import Statistics
+    from eval.scoring.score import merge
 
     rng = np.random.default_rng(0)
     sets = [[rng.normal(size=(500, 2048)).astype(np.float32) for _ in range(10)] for _ in range(2)]

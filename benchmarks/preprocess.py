@@ -34,12 +34,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from coltran import cli, images, pixel_codec
-from pipelines import preprocess_options
-from pipelines.image_ref import ImageRef
-from pipelines.truth_record import make_records, truth_values
+from coltran import quiet_tensorflow
+from coltran.images import decoding
+from coltran.records import pixel_codec
+from pipelines.sources.image_ref import ImageRef
+from pipelines.truth import arguments as preprocess_arguments
+from pipelines.truth.record import make_records, truth_values
 
-_OPTIONS = preprocess_options.Options(source="-", out="-")
+_OPTIONS = preprocess_arguments.Options(source="-", out="-")
 
 
 def decode_only(photos: Sequence[bytes]) -> None:
@@ -49,12 +51,12 @@ def decode_only(photos: Sequence[bytes]) -> None:
 
 def decode_and_resize(photos: Sequence[bytes]) -> None:
     for number, data in enumerate(photos):
-        truth_values(images.decode(data), _OPTIONS, key=f"train/{number}", label=-1)
+        truth_values(decoding.decode(data), _OPTIONS, key=f"train/{number}", label=-1)
 
 
 def release_pipeline(photos: Sequence[bytes]) -> None:
     """Decode (fast DCT), random square crop, area to 256 and from there to 64, gray and coarse colors."""
-    tf = cli.import_tensorflow()
+    tf = quiet_tensorflow.import_tensorflow()
 
     def prepare(data):
         image = tf.io.decode_jpeg(data, channels=3)

@@ -4,10 +4,10 @@
     python benchmarks/sampling.py --rows colorizer --batches 1 16
     python benchmarks/sampling.py --dtypes bfloat16 float32 --batches 1 16 64 256    on a GPU
 
-Random weights, 64x64 and 256x256 pixels. A row's limit is its counted floating-point operations (coltran/flops.py) at
-the rate of a product of two large matrices (coltran/device_rate.py), measured right before and after the row; `of
-limit` is how many times longer it took. Every row runs in a process of its own, so that its peak memory is its own. A
-row's first call compiles; `--cold` leaves the disk cache of compiled programs out.
+Random weights, 64x64 and 256x256 pixels. A row's limit is its counted floating-point operations
+(coltran/networks/flops.py) at the rate of a product of two large matrices (coltran/training/meter.py), measured right
+before and after the row; `of limit` is how many times longer it took. Every row runs in a process of its own, so that
+its peak memory is its own. A row's first call compiles; `--cold` leaves the disk cache of compiled programs out.
 
 `--baseline SECONDS` prints, beside each colorizer row, how many times faster that is than SECONDS an image.
 """
@@ -33,10 +33,11 @@ def program(row: str, batch: int, dtype: str):
     import jax
     import numpy as np
 
-    from coltran import flops, parameters, presets
-    from coltran.colorize_batch import ColorizationPipeline
-    from coltran.compiled import UpsamplerProgram
-    from coltran.config import replace_fields
+    from coltran.networks import flops, presets
+    from coltran.networks.config import replace_fields
+    from coltran.sampling.pipeline import ColorizationPipeline
+    from coltran.sampling.programs import UpsamplerProgram
+    from coltran.weights import parameters
 
     stage = "colorizer" if row == "encoder" else row
     side = 256 if row == "spatial_upsampler" else 64
@@ -64,7 +65,7 @@ def program(row: str, batch: int, dtype: str):
 
 def measure(row: str, batch: int, dtype: str, seconds: float) -> dict[str, float]:
     """One row, in this process: compile time, seconds an image, FLOPs, matmul rate, peak memory."""
-    from coltran.device_rate import matmul_rate
+    from coltran.training.meter import matmul_rate
 
     run, flops_per_image = program(row, batch, dtype)
     times = []

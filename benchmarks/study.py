@@ -22,8 +22,8 @@ import time
 
 import numpy as np
 
-from coltran import records
-from human_eval import opaque_files
+from coltran.records import schema as records
+from human_eval.folder import opaque_files
 
 SIDE = 256
 EXTRA = 60  # practice and catch images
@@ -41,7 +41,7 @@ def photo(seed: int) -> np.ndarray:
 
 def write_records(folder: pathlib.Path, schema: records.Schema, count: int, samples: int) -> None:
     """A record folder of `count` images; with samples, that many colorizations of each: its channels turned around."""
-    from pipelines import shard_job
+    from pipelines.shards import job as shard_job
 
     sizes = records.Sizes(lo=8, hi=SIDE)
     rows = [(number, sample) for number in range(count) for sample in range(max(1, samples))]

@@ -5,10 +5,10 @@
     python benchmarks/training.py --stages colorizer --batches 224 --dtypes bfloat16 --accumulate 4 --remat
 
 Random weights and records, 64x64 and 256x256 pixels. `of matmul` is the model's counted floating-point operations
-(coltran/flops.py: forward, and twice that for backward) a second, as a share of what a plain product of two square
-matrices reached right before and after on as many devices: the utilization that training logs. `input/s` is how many
-examples a second the input pipeline reads alone, from a record folder made for this run. Every row runs in a process of
-its own, so that its peak memory is its own; on an accelerator that is the device's.
+(coltran/networks/flops.py: forward, and twice that for backward) a second, as a share of what a plain product of two
+square matrices reached right before and after on as many devices: the utilization that training logs. `input/s` is how
+many examples a second the input pipeline reads alone, from a record folder made for this run. Every row runs in a
+process of its own, so that its peak memory is its own; on an accelerator that is the device's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STAGES = ("colorizer", "color_upsampler", "spatial_upsampler")
 
 
 def random_batch(stage: str, config, batch: int):
-    """A batch as coltran/inputs.py makes it."""
+    """A batch as coltran/training/inputs.py makes it."""
     import numpy as np
 
     rng, shape = np.random.default_rng(0), (batch, config.height, config.width)
@@ -44,11 +44,12 @@ def measure(stage: str, batch: int, dtype: str, options: argparse.Namespace) -> 
     """One row, in this process."""
     import jax
 
-    from coltran import flops, presets, train_step
-    from coltran.config import replace_fields
-    from coltran.device_rate import matmul_rate
-    from coltran.mesh import Placement
-    from coltran.train_options import StepOptions, train_options
+    from coltran.networks import flops, presets
+    from coltran.networks.config import replace_fields
+    from coltran.training import step as train_step
+    from coltran.training.mesh import Placement
+    from coltran.training.meter import matmul_rate
+    from coltran.training.options import StepOptions, train_options
 
     side = 256 if stage == "spatial_upsampler" else 64
     config = presets.network_config(stage, "coltran", height=side, width=side)
@@ -114,7 +115,7 @@ def make_records(folder: pathlib.Path, count: int) -> str:
 
 def input_rate(stage: str, records: str, batch: int, seconds: float) -> float:
     """Examples a second of the input pipeline, with nobody else at work."""
-    from coltran import inputs
+    from coltran.training import inputs
 
     with inputs.Examples(records, stage) as examples:
         batches = inputs.training_batches(examples, batch, 0, 0, 1_000_000)

@@ -101,21 +101,6 @@ def fraction(text: str) -> float:
     return value
 
 
-def import_tensorflow():
-    """The tensorflow module, without the lines that its import writes whatever TF_CPP_MIN_LOG_LEVEL says."""
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        import tensorflow
-
-        tensorflow.constant(0)  # the devices are looked for at the first use, with more such lines
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
-    return tensorflow
-
-
 def nearest(name: str, good: Iterable[str], *, cutoff: float = 0.6) -> str:
     """` Did you mean 'X'?` for a misspelt name, or an empty string where nothing is near."""
     found = difflib.get_close_matches(name, list(good), n=1, cutoff=cutoff)

@@ -13,14 +13,17 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from coltran import cli, images, photo_inputs, photos, storage, uncertainty
-from coltran.colorize_options import PROG, Options, parse
-from coltran.contact_sheet import contact_sheet, thumbnail
+from coltran import cli, storage
 from coltran.errors import UserError
-from coltran.images import ImageRejected
-from coltran.photo_inputs import CONTACT_SHEET, PhotoFile
-from coltran.photos import GrayInputs
-from coltran.record_folder import REJECTS
+from coltran.images import colors, decoding, encoding
+from coltran.images.contact_sheet import contact_sheet, thumbnail
+from coltran.images.decoding import ImageRejected
+from coltran.photos import inputs, recolor
+from coltran.photos.arguments import PROG, Options, parse
+from coltran.photos.inputs import CONTACT_SHEET, PhotoFile
+from coltran.photos.recolor import GrayInputs
+from coltran.records.folder import REJECTS
+from coltran.sampling import certainty as certainties
 
 REJECTED_STATUS = 1
 _BATCH_SIZE = 16  # on a GPU or TPU; on a CPU one photo would wait for fifteen others that are not there
@@ -57,7 +60,7 @@ class _Photo:
 
 def run(options: Options) -> Summary:
     """Colorizes all photos. Raises UserError for what the user can put right; bad files are no error."""
-    files = photo_inputs.find_photos(options.inputs, options.out)
+    files = inputs.find_photos(options.inputs, options.out)
     storage.check_access(options.out)
     model = _load_model(options)
     _write(options, REJECTS, b"")  # whether anything can be written there is better known before than after the work
@@ -88,9 +91,9 @@ def run(options: Options) -> Summary:
 
 
 def _load_model(options: Options):
-    from coltran.colorize_batch import ColorizationPipeline
-    from coltran.compiled import images_at_once
-    from coltran.sampler import SamplerOptions
+    from coltran.sampling.pipeline import ColorizationPipeline
+    from coltran.sampling.programs import images_at_once
+    from coltran.sampling.sampler import SamplerOptions
 
     return ColorizationPipeline.load(
         colorizer=options.colorizer,
@@ -131,11 +134,11 @@ def _load(file: PhotoFile, options: Options, model) -> _Photo:
         data = storage.read_bytes(file.path)
     except (UserError, OSError) as error:
         raise ImageRejected("unreadable", str(error).removeprefix(f"{file.path}: ")) from error
-    rgb = images.decode(data, max_pixels=options.max_pixels, min_side=1).rgb
-    if options.format == "jpeg" and max(rgb.shape[:2]) > photos.MAX_JPEG_SIDE:
+    rgb = decoding.decode(data, max_pixels=options.max_pixels, min_side=1).rgb
+    if options.format == "jpeg" and max(rgb.shape[:2]) > encoding.MAX_JPEG_SIDE:
         height, width = rgb.shape[:2]
         raise ImageRejected("too_large", f"{width}x{height} pixels, more than a JPEG file can hold; use --format png")
-    gray = photos.gray_inputs(rgb, model.size, model.size_hi, options.fit)
+    gray = recolor.gray_inputs(rgb, model.size, model.size_hi, options.fit)
     return _Photo(file=file, rgb=rgb, key=hashlib.sha256(data).hexdigest(), gray=gray)
 
 
@@ -165,20 +168,20 @@ def _write_photo(options: Options, photo: _Photo, colored: np.ndarray, certainty
     One full-size image is in memory at a time.
     """
     shape = photo.rgb.shape[:2]
-    gray = np.rint(photos.luma(thumbnail(photo.rgb, _SHEET_SIDE)))
+    gray = np.rint(colors.luma(thumbnail(photo.rgb, _SHEET_SIDE)))
     cells = [np.repeat(gray[..., None].astype(np.uint8), 3, axis=-1)]
     for sample, color in enumerate(colored):
-        rgb = photos.recolor(photo.rgb, color)
+        rgb = recolor.recolor(photo.rgb, color)
         name = f"{photo.file.name}_sample{sample}"
-        _write(options, f"{name}.{photos.FORMATS[options.format]}", photos.encode(rgb, options.format))
+        _write(options, f"{name}.{encoding.FORMATS[options.format]}", encoding.encode(rgb, options.format))
         if sample < _SHEET_SAMPLES:
             cells.append(thumbnail(rgb, _SHEET_SIDE))
         if options.uncertainty:
-            picture = uncertainty.certainty_map(certainty[sample], aspect=shape[1] / shape[0])
+            picture = certainties.certainty_map(certainty[sample], aspect=shape[1] / shape[0])
             _write(options, f"{name}_certainty.png", picture)
-            _write(options, f"{name}_certainty.npy", uncertainty.certainty_array(certainty[sample]))
+            _write(options, f"{name}_certainty.npy", certainties.certainty_array(certainty[sample]))
     if options.uncertainty:
-        cells.append(thumbnail(uncertainty.certainty_colors(certainty[0]), _SHEET_SIDE, shape))
+        cells.append(thumbnail(certainties.certainty_colors(certainty[0]), _SHEET_SIDE, shape))
     return cells
 
 

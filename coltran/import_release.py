@@ -67,14 +67,14 @@ def convert(variables, weights: str):
     """(stage, config, averaged parameters, raw parameters) of a release's variables.
 
     Args:
-      variables: coltran.release_checkpoint.ReleaseVariables.
+      variables: coltran.release.variables.ReleaseVariables.
       weights: `ema` takes the moving averages, and the raw weights beside them; `raw` takes the raw ones for both, so
         that whatever samples from the checkpoint uses them.
 
     Raises:
       UserError: a variable is missing, left over or of another shape, or config.yaml contradicts the shapes.
     """
-    from coltran import release_config, release_names
+    from coltran.release import config as release_config, names as release_names
 
     chosen = variables.raw if weights == "raw" else _averaged(variables)
     stage, config = release_config.infer({name: array.shape for name, array in chosen.items()})
@@ -87,7 +87,7 @@ def convert(variables, weights: str):
 
 def _averaged(variables) -> dict:
     """The moving averages, with the fixed gamma and beta, which have none."""
-    from coltran.release_names import is_fixed
+    from coltran.release.names import is_fixed
 
     fixed = {name: array for name, array in variables.raw.items() if is_fixed(name)}
     if not variables.averaged:
@@ -100,11 +100,13 @@ def _averaged(variables) -> dict:
 
 
 def _import(options: Options) -> list[tuple[str, object]]:
-    from coltran import checkpoint, parameters, release_checkpoint, storage, training
+    from coltran import storage
+    from coltran.release import variables as release_variables
+    from coltran.weights import checkpoint, parameters
 
     if storage.is_gcs(options.target):
         raise UserError(f"--to must be a local folder, got {options.target}.")
-    variables = release_checkpoint.read(options.source, options.step)
+    variables = release_variables.read(options.source, options.step)
     try:
         stage, config, ema, raw = convert(variables, options.weights)
     except UserError as error:
@@ -119,7 +121,7 @@ def _import(options: Options) -> list[tuple[str, object]]:
         options.target, stage=stage, config=config, step=step, ema=ema, weights=raw, training=origin
     )
     return [
-        ("network", f"{stage}, {training.describe(config)}"),
+        ("network", f"{stage}, {parameters.describe(config)}"),
         ("variables", f"{len(variables.raw)}, each used once"),
         ("training step", f"{step:,}" if variables.step is not None else "unknown (taken as 0)"),
         ("weights", "moving averages" if options.weights == "ema" else "raw"),
@@ -131,7 +133,8 @@ def _import(options: Options) -> list[tuple[str, object]]:
 def _export(options: Options) -> list[tuple[str, object]]:
     import yaml
 
-    from coltran import checkpoint, release_checkpoint, release_config, release_names, training
+    from coltran.release import config as release_config, names as release_names, variables as release_variables
+    from coltran.weights import checkpoint, parameters
 
     loaded = checkpoint.load(options.source)
     stage, config = loaded.stage, loaded.config
@@ -143,7 +146,7 @@ def _export(options: Options) -> list[tuple[str, object]]:
         "polyak_decay": float(loaded.training.get("ema_decay", 0.999)),
     }
     raw = release_names.to_release(stage, config, loaded.weights)
-    prefix = release_checkpoint.write(
+    prefix = release_variables.write(
         options.target,
         raw={**raw, **release_names.fixed_variables(stage, config)},
         averaged=release_names.to_release(stage, config, loaded.ema),
@@ -152,7 +155,7 @@ def _export(options: Options) -> list[tuple[str, object]]:
         config_text=yaml.safe_dump(program, default_flow_style=None),
     )
     return [
-        ("network", f"{stage}, {training.describe(config)}"),
+        ("network", f"{stage}, {parameters.describe(config)}"),
         ("training step", f"{loaded.step:,}"),
         ("sha256", loaded.ema_sha256),
         ("checkpoint", prefix),

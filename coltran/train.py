@@ -13,9 +13,10 @@ each: docs/training.md.
 import sys
 from collections.abc import Sequence
 
-from coltran import cli, train_flags
+from coltran import cli
 from coltran.errors import UserError
-from coltran.train_flags import PROG, Options
+from coltran.training import arguments as train_arguments
+from coltran.training.arguments import PROG, Options
 
 TERMINATED_STATUS = 143  # 128 + SIGTERM, as shells report it
 _TRAIN_OPTIONS = (
@@ -26,7 +27,7 @@ _TRAIN_OPTIONS = (
 
 def parse(argv: Sequence[str]) -> Options:
     """Raises UserError for flags that are unknown, missing or contradictory."""
-    return train_flags.parse(argv, __doc__)
+    return train_arguments.parse(argv, __doc__)
 
 
 def run(options: Options) -> int:
@@ -44,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(options: Options) -> int:
     import jax
 
-    from coltran import inputs, mesh
-    from coltran.train_options import train_options
+    from coltran.training import inputs, mesh
+    from coltran.training.options import train_options
 
     hosts = mesh.Hosts(
         coordinator=options.coordinator,
@@ -82,18 +83,18 @@ def _train(options: Options) -> int:
 
 
 def _trainer(options: Options, training_options, config, examples):
-    from coltran import inputs, training
-    from coltran.mesh import Placement
-    from coltran.train_options import StepOptions
+    from coltran.training import inputs, options as train_options, trainer
+    from coltran.training.mesh import Placement
+    from coltran.training.options import StepOptions
 
     validation = inputs.Examples(options.validation, options.stage, config) if options.validation else None
     if validation is not None:
         validation.check_size(config)
-    return training.Trainer(
+    return trainer.Trainer(
         stage=options.stage,
         config=config,
         options=training_options,
-        run=training.RunOptions(
+        run=train_options.RunOptions(
             checkpoint_every=options.checkpoint_every,
             evaluate_every=options.evaluate_every,
             keep=options.keep,
@@ -112,13 +113,14 @@ def _say_nothing(*_: object, **__: object) -> None:
 
 
 def _size(config) -> str:
-    from coltran import training
+    from coltran.weights import parameters
 
-    return training.describe(config)
+    return parameters.describe(config)
 
 
 def _plot(options: Options) -> int:
-    from coltran import curves, storage
+    from coltran import storage
+    from coltran.training import curves
 
     storage.write_bytes(options.out, curves.draw(options.plot))
     print(f"curves: {options.out}")
@@ -126,8 +128,7 @@ def _plot(options: Options) -> int:
 
 
 def _network_config(options: Options, side: int):
-    from coltran import config as configs
-    from coltran import presets
+    from coltran.networks import config as configs, presets
 
     config = presets.network_config(options.stage, options.config, height=side, width=side)
     for name, text in _changes(options):
@@ -147,7 +148,7 @@ def _changes(options: Options) -> list[tuple[str, str]]:
 
 
 def _entropy_line(stage: str, examples, seed: int) -> str:
-    from coltran import inputs
+    from coltran.training import inputs
 
     if stage != "colorizer":
         return ""
@@ -161,9 +162,10 @@ def _bits_line(step: int, bits: dict[str, float], note: str = "") -> str:
 
 
 def _evaluate(options: Options) -> int:
-    from coltran import checkpoint, inputs
-    from coltran import config as configs
-    from coltran.evaluate import evaluate, make_evaluator
+    from coltran.networks import config as configs
+    from coltran.training import inputs
+    from coltran.training.evaluation import evaluate, make_evaluator
+    from coltran.weights import checkpoint
 
     loaded = checkpoint.load(options.checkpoint, stage=options.stage)
     config = loaded.config

@@ -1,6 +1,6 @@
 """coltran-fid: Frechet Inception distance by the paper's protocol. `coltran-fid --help` says how it is used.
 
-plan (fid_rows) -> features and statistics of each set (fid_job) -> scores (fid_score) -> fid.json, report.html
+plan -> features and statistics of each set (job) -> scores (score) -> fid.json, report.html: all in eval/scoring/
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ import functools
 import json
 import os
 import re
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from coltran import cli, storage
 from coltran.errors import UserError
-from coltran.record_folder import COMPLETED, RUN
-from eval.fid_options import PROG, Options, parse, parser
+from coltran.records.folder import COMPLETED, RUN
+from eval.scoring.arguments import PROG, Options, parse, parser
 
 if TYPE_CHECKING:
-    from eval.extractors import Extractor
-    from eval.fid_result import FidResult
-    from eval.fid_rows import Pair, Row
-    from eval.fid_score import SetFeatures
-    from eval.image_sets import ImageSet
+    from eval.features.extractors import Extractor
+    from eval.images.sets import ImageSet
+    from eval.scoring.plan import Pair, Row
+    from eval.scoring.result import FidResult, RowResult
+    from eval.scoring.score import SetFeatures
 
 RESULT = "fid.json"
 FEATURES, STATISTICS, WORK = "features", "statistics", "_work"
@@ -40,12 +41,13 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
     Raises:
       UserError: for what the user can put right, most of it before any image is read.
     """
-    from eval import fid_job, fid_rows
-    from eval.fid_result import FidResult
-    from pipelines import beam_options, run_lock
+    from eval.scoring import job as fid_job, plan
+    from eval.scoring.result import FidResult
+    from pipelines.beam import options as beam_options
+    from pipelines.shards import lock as run_lock
 
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
-    rows = fid_rows.plan(options)
+    rows = plan.plan(options)
     extractor = fid_job.shared_extractor(options)
     fingerprint = _fingerprint(rows, extractor, options)
     path = storage.join(options.out, RESULT)
@@ -63,8 +65,8 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
 
 
 def _compute(rows: Sequence[Row], extractor: Extractor, fingerprint: str, options: Options, engine_options):
-    from eval import fid_job, fid_report, fid_score
-    from pipelines import engine
+    from eval.scoring import job as fid_job, report as fid_report, score
+    from pipelines.beam import engine
 
     started = time.monotonic()
     pairs = [pair for row in rows for pair in row.pairs]
@@ -78,14 +80,14 @@ def _compute(rows: Sequence[Row], extractor: Extractor, fingerprint: str, option
         with _progress(total, engine_options):
             engine.run_pipeline(lambda pipeline: fid_job.build(pipeline, parts, options, work), engine_options)
     features_seconds = time.monotonic() - started
-    kept = functools.lru_cache(_KEPT_SETS)(lambda identity: fid_score.load_set(sets[identity], extractor, store, work))
+    kept = functools.lru_cache(_KEPT_SETS)(lambda identity: score.load_set(sets[identity], extractor, store, work))
 
     def load(images: ImageSet) -> SetFeatures:
         return kept(images.identity)  # rows share sets without sharing the objects
 
     result = _score(rows, load, extractor, fingerprint, options)
     _write_statistics(rows, load, extractor, options)
-    fid_report.write(options.out, result, rows, [fid_score.extremes(row.pairs[0], load) for row in rows])
+    fid_report.write(options.out, result, rows, [score.extremes(row.pairs[0], load) for row in rows])
     storage.write_bytes(storage.join(options.out, RESULT), result.to_json())
     seconds = time.monotonic() - started
     figures = {"images": total, "seconds_of_features": features_seconds, "seconds": seconds}
@@ -101,7 +103,7 @@ def _distinct(pairs: Sequence[Pair]) -> dict[str, ImageSet]:
 
 
 def _fingerprint(rows: Sequence[Row], extractor: Extractor, options: Options) -> str:
-    from pipelines import shard_job
+    from pipelines.shards import job as shard_job
 
     sets = [[row.name, row.step, [[pair.seed, *_identities(pair)] for pair in row.pairs]] for row in rows]
     made_by = [extractor.name, extractor.weights_sha256, extractor.resize, options.image, options.batch_size]
@@ -137,14 +139,14 @@ def _score(
     fingerprint: str,
     options: Options,
 ) -> FidResult:
-    from eval import fid_result, fid_score
+    from eval.scoring import result as fid_result, score
 
     results = []
     with cli.progress_bar(sum(len(row.pairs) for row in rows), "scoring", "pairs", delay=2) as bar:
         for row in rows:
             scores = []
             for pair in row.pairs:
-                scores.append(fid_score.score(pair, load, extractor, options.image))
+                scores.append(score.score(pair, load, extractor, options.image))
                 bar.update()
             bits = dict(options.bits).get(row.name)
             results.append(fid_result.row_result(row.name, scores, step=row.step, bits=bits))
@@ -165,7 +167,7 @@ def _write_statistics(
     rows: Sequence[Row], load: Callable[[ImageSet], SetFeatures], extractor: Extractor, options: Options
 ) -> None:
     """statistics/<row>-<seed>.npz of each set, to be given to later runs."""
-    from eval import statistics_files
+    from eval.distances import saved_statistics
 
     written: dict[str, str] = {}
     for row in rows:
@@ -178,7 +180,7 @@ def _write_statistics(
                 written[name] = images.identity
                 summed = load(images)
                 kept = summed.features
-                statistics_files.write(
+                saved_statistics.write(
                     storage.join(options.out, STATISTICS, f"{name}.npz"),
                     summed.merged,
                     about=_about(extractor, images, options.image),
@@ -192,8 +194,8 @@ def _slug(name: str) -> str:
 
 
 def _progress(total: int, engine_options):
-    from eval import fid_job
-    from pipelines import beam_options, engine
+    from eval.scoring import job as fid_job
+    from pipelines.beam import engine, options as beam_options
 
     if not beam_options.is_local(engine_options):
         return contextlib.nullcontext()
@@ -202,14 +204,12 @@ def _progress(total: int, engine_options):
 
 
 def _command(argv: Sequence[str] | None) -> None:
-    from eval import fid_result
-
     options, beam_arguments = parse(argv)
     finished = storage.exists(storage.join(options.out, COMPLETED))
     result = run(options, beam_arguments)
     if finished:
         print(f"{options.out}: already finished, nothing to do")
-    for line in fid_result.report(result, options.out):
+    for line in report(result, options.out):
         print(line)
 
 
@@ -223,3 +223,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     raise SystemExit(main())
+
+
+def report(result: FidResult, out: str) -> Iterator[str]:
+    """The lines that the command ends with: one a row, then what holds for all of them."""
+    width = max(len(row.name) for row in result.rows)
+    for row in result.rows:
+        yield f"{row.name:<{width}}  {_number(row)}"
+    first = result.rows[0].scores[0]
+    extractor = result.extractor
+    facts = [
+        ("real", f"{first.real.count} images, {first.real.kind}, {' '.join(first.real.paths)}"),
+        *(("fake", line) for line in dict.fromkeys(map(_fakes, result.rows))),
+        ("extractor", f"{extractor.name}, weights {extractor.weights_sha256[:8]}, resize {extractor.resize}"),
+    ]
+    said = dict.fromkeys(note for row in result.rows for score in row.scores for note in score.notes)
+    facts += [("note", note) for note in said]
+    if result.correlation is not None:
+        facts.append(("correlation", f"{result.correlation:.2f} of FID and held-out bits"))
+    facts.append(("folder", f"{out} (look at report.html)"))
+    yield cli.table(facts)
+
+
+def _fakes(row: RowResult) -> str:
+    paths = " ".join(dict.fromkeys(path for score in row.scores for path in score.fake.paths))
+    return f"{row.scores[0].fake.count} images, {row.scores[0].fake.kind}, {paths}"
+
+
+def _number(row: RowResult) -> str:
+    """`FID 19.3700 +- 0.0900 (3 samplings)  floor 14.68  paper 19.37`."""
+    score = row.scores[0]
+    parts = [f"FID {row.fid:.4f}"]
+    if row.fid_std is not None:
+        parts[0] += f" +- {row.fid_std:.4f} ({len(row.scores)} samplings)"
+    elif score.standard_error is not None:
+        parts[0] += f" (standard error {score.standard_error:.4f})"
+    if score.fid_corrected is not None:
+        parts.append(f"bias-corrected {statistics.fmean(s.fid_corrected for s in row.scores):.4f}")
+    if score.floor is not None:
+        parts.append(f"floor {statistics.fmean(s.floor for s in row.scores):.4f}")
+    if score.kid is not None:
+        parts.append(f"KID {statistics.fmean(s.kid for s in row.scores):.6f}")
+    if row.paper is not None and score.comparable:
+        parts.append(f"paper {row.paper}")
+    return ", ".join(parts)

@@ -10,13 +10,14 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from coltran import cli, partition, record_folder, records, storage
+from coltran import cli, storage
 from coltran.errors import UserError
-from coltran.record_folder import RecordFolder
-from eval.sample_options import PROG, Options, parse, parser
+from coltran.records import folder as record_folder, partition, schema
+from coltran.records.folder import RecordFolder
+from eval.sampling.arguments import PROG, Options, parse, parser
 
 if TYPE_CHECKING:
-    from pipelines.shard_run import ShardRun
+    from pipelines.shards.run import ShardRun
 
 GALLERY = "gallery.png"
 _FULL_BATCHES = 4  # what one worker makes at a time: at worst one batch in five is padding
@@ -24,11 +25,12 @@ _FULL_BATCHES = 4  # what one worker makes at a time: at worst one batch in five
 
 def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
     """Runs the job to its end. Raises UserError for what the user can put right."""
-    from eval.sample_shard import SampleShards, needed_features
-    from pipelines import beam_options, shard_run
+    from eval.sampling.shard import SampleShards, needed_features
+    from pipelines.beam import options as beam_options
+    from pipelines.shards import run as shard_run
 
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
-    source = record_folder.open_folder(options.records, schema=records.TRUTH, needs=needed_features(options))
+    source = record_folder.open_folder(options.records, schema=schema.TRUTH, needs=needed_features(options))
     job = _plan_job(source, options)
     result = shard_run.run_shards(
         job,
@@ -44,7 +46,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
 
 def _write_gallery(source: RecordFolder, options: Options) -> None:
     """Adds the picture to a finished folder that has none: a run may have been killed just before."""
-    from eval import gallery
+    from eval.sampling import gallery
 
     path = storage.join(options.out, GALLERY)
     if options.gallery and not storage.exists(path):
@@ -69,9 +71,9 @@ def _choose(source: RecordFolder, options: Options) -> list[list[dict[str, objec
     """Per input shard, the (key, sample) pairs to make, in its order. Only the first crop of an image counts."""
     keys = [
         [
-            values[records.KEY]
-            for values in source.read_shard(shard, [records.KEY, records.CROP])
-            if not values[records.CROP]
+            values[schema.KEY]
+            for values in source.read_shard(shard, [schema.KEY, schema.CROP])
+            if not values[schema.CROP]
         ]
         for shard in source.manifest.shards
     ]
@@ -86,23 +88,23 @@ def _choose(source: RecordFolder, options: Options) -> list[list[dict[str, objec
 
 
 def _plan_job(source: RecordFolder, options: Options):
-    from eval.sample_shard import sampler_options
-    from pipelines import shard_job
+    from eval.sampling.shard import sampler_options
+    from pipelines.shards import job as shard_job
 
     sampler_options(options)
     kept = dataclasses.asdict(options) | _check_checkpoints(source, options)
     for name in ("records", "out", "png_folder", "uncertainty", "gallery"):  # none of these changes a record
         del kept[name]
-    made = {records.COARSE_LO, *records.COLORIZED.required}
-    made |= {records.LOG_LIKELIHOOD} if options.coarse == "model" else set()
-    made |= {records.RGB_LO} if options.color_upsampler else set()
-    made |= {records.RGB_HI} if options.spatial_upsampler else set()
+    made = {schema.COARSE_LO, *schema.COLORIZED.required}
+    made |= {schema.LOG_LIKELIHOOD} if options.coarse == "model" else set()
+    made |= {schema.RGB_LO} if options.color_upsampler else set()
+    made |= {schema.RGB_HI} if options.spatial_upsampler else set()
     return shard_job.ShardJob(
         folder=options.out,
-        schema=records.COLORIZED.name,
+        schema=schema.COLORIZED.name,
         split="colorized",
-        sizes=records.Sizes(lo=source.sizes.lo, hi=source.sizes.hi if options.spatial_upsampler else None),
-        features=tuple(name for name in records.COLORIZED.features if name in made),
+        sizes=schema.Sizes(lo=source.sizes.lo, hi=source.sizes.hi if options.spatial_upsampler else None),
+        features=tuple(name for name in schema.COLORIZED.features if name in made),
         options=kept | {"records_fingerprint": source.manifest.fingerprint},
         fingerprint=shard_job.fingerprint("sample", kept, source.manifest.fingerprint),
         num_shards=len(source.manifest.shards),
@@ -114,8 +116,8 @@ def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, obje
 
     Raises UserError for a checkpoint of another stage or size.
     """
-    from coltran import checkpoint
-    from coltran import config as configs
+    from coltran.networks import config as configs
+    from coltran.weights import checkpoint
 
     facts = {}
     for stage, side in (("colorizer", "lo"), ("color_upsampler", "lo"), ("spatial_upsampler", "hi")):

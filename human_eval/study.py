@@ -21,21 +21,20 @@ from coltran import cli
 from coltran.errors import UserError
 
 PROG = "coltran-study"
-# Each has a module of its name with a docstring for --help, `add_options` and `run`; only the one in use is imported.
+# Each is a module of human_eval/commands with a docstring for --help, `add_options` and `run`; only the one in use is
+# imported.
 _COMMANDS = {
     "design": "choose images, make forms, and write the study folder",
     "export": "write the rater page for a web server, Mechanical Turk or Turkle",
     "serve": "run the study on a server of your own",
-    "publish": "make HITs on Mechanical Turk, by boto3",
-    "status": "how far they are",
-    "fetch": "fetch their answers",
     "ingest": "join raters' answers with the answer key into one table",
     "score": "fooling rates, standard errors and a report",
+    "top_up": "add forms for pairs that are short of ratings",
     "simulate": "raters with known effects, in every format",
     "power": "expected standard errors of a planned study",
     "forget": "delete one rater's ratings",
 }
-_ON_BEAM = ("design",)  # these take Beam's flags
+_ON_BEAM = ("design", "top_up")  # these take Beam's flags
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -43,7 +42,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     parser = cli.Parser(PROG, __doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=PROG)
     for name, text in _COMMANDS.items():
-        module = importlib.import_module(f"human_eval.{name}") if name == command else None
+        module = importlib.import_module(f"human_eval.commands.{name}") if name == command else None
         other = commands.add_parser(name, help=text, description=module and module.__doc__)
         if module:
             module.add_options(other.add_argument)
@@ -58,7 +57,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[s
 
 def _command(argv: Sequence[str] | None) -> None:
     found, beam_arguments = parse(argv)
-    module = importlib.import_module(f"human_eval.{found.command}")
+    module = importlib.import_module(f"human_eval.commands.{found.command}")
     if found.command in _ON_BEAM:
         return module.run(found, beam_arguments)
     if beam_arguments:

@@ -2,8 +2,8 @@
 
     coltran-preprocess --source photos/ --out records/train --split train
 
-The driver lists the images, chooses, and plans shards; workers make them (`write_truth`). See `preprocess_options` for
-what users read.
+The driver lists the images, chooses, and plans shards; workers make them (`truth/shard.py`). See `truth/arguments.py`
+for what users read.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from coltran import cli, records, storage
-from pipelines import selection
-from pipelines.preprocess_options import PROG, Inspection, Options, parse, parser
-from pipelines.selection import Selection
+from coltran import cli, storage
+from coltran.records import schema
+from pipelines.truth import selection
+from pipelines.truth.arguments import PROG, Inspection, Options, parse, parser
+from pipelines.truth.selection import Selection
 
 if TYPE_CHECKING:
-    from pipelines.image_ref import ImageRef
-    from pipelines.shard_job import ShardJob
-    from pipelines.shard_run import ShardRun
-    from pipelines.sources import Index
+    from pipelines.shards.job import ShardJob
+    from pipelines.shards.run import ShardRun
+    from pipelines.sources.image_ref import ImageRef
+    from pipelines.sources.index import Index
 
 _SHARD_BYTES = 150_000_000
 _MIN_SHARDS = 8  # enough for small folders to be spread over the workers
@@ -32,12 +33,12 @@ _MIN_SHARDS = 8  # enough for small folders to be spread over the workers
 
 def choose(options: Options) -> tuple[Index, Selection]:
     """The images that the source has, and those of them that become records."""
-    from pipelines import sources
+    from pipelines.sources import index as source_index
 
     for path in (options.source, options.out):
         storage.check_access(path)
     split = "train" if options.split == selection.HOLDOUT else options.split
-    index = sources.index_images(options.source, split, kind=options.source_kind, labels=options.labels)
+    index = source_index.index_images(options.source, split, kind=options.source_kind, labels=options.labels)
     chosen = selection.select(
         index.images, split=options.split, holdout=options.holdout, limit=options.limit, seed=options.seed
     )
@@ -46,8 +47,10 @@ def choose(options: Options) -> tuple[Index, Selection]:
 
 def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
     """Runs the job to its end; see the module's text. Raises UserError for what the user can put right."""
-    from pipelines import beam_options, shard_run, truth_summary
-    from pipelines.write_truth import WriteTruthShard
+    from pipelines.beam import options as beam_options
+    from pipelines.shards import run as shard_run
+    from pipelines.truth import summary
+    from pipelines.truth.shard import WriteTruthShard
 
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
     index, chosen = choose(options)
@@ -60,18 +63,18 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
         what="preprocess",
         max_reject_fraction=options.max_reject_fraction,
         facts={"files_ignored": index.ignored, "held_out": chosen.held_out},
-        summarize=truth_summary.summary_files,
+        summarize=summary.summary_files,
     )
 
 
 def _plan_job(options: Options, chosen: Selection) -> ShardJob:
-    from pipelines import shard_job
+    from pipelines.shards import job as shard_job
 
     listed = itertools.chain(chosen.images, chosen.duplicates)
     listing = shard_job.digest_listing((ref.key, ref.label, ref.name, ref.size) for ref in listed)
     record_bytes = sum(
         math.prod(feature.shape(options.sizes)) * (2 if feature.dtype == "uint16" else 1)
-        for feature in records.TRUTH.select(options.features)
+        for feature in schema.TRUTH.select(options.features)
     )
     by_size = math.ceil(record_bytes * options.crops * len(chosen.images) / _SHARD_BYTES)
     wanted = options.num_shards or max(by_size, min(_MIN_SHARDS, math.ceil(len(chosen.images) / 32)))
@@ -84,7 +87,7 @@ def _plan_job(options: Options, chosen: Selection) -> ShardJob:
     kept["stages"] = list(options.stages)
     return shard_job.ShardJob(
         folder=options.out,
-        schema=records.TRUTH.name,
+        schema=schema.TRUTH.name,
         split=options.split,
         sizes=options.sizes,
         features=options.features,
@@ -148,7 +151,7 @@ def report(result: ShardRun, options: Options) -> Iterator[str]:
 
 
 def _inspect(asked: Inspection) -> int:
-    from pipelines import inspection
+    from pipelines.truth import inspection
 
     if asked.action == "describe":
         print(*inspection.describe(asked.folder), sep="\n")
@@ -162,7 +165,8 @@ def _inspect(asked: Inspection) -> int:
 def _try_out(options: Options, beam_arguments: Sequence[str]) -> Iterator[str]:
     from apache_beam.options.pipeline_options import DirectOptions
 
-    from pipelines import beam_options, dry_run
+    from pipelines.beam import options as beam_options
+    from pipelines.truth import dry_run
 
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
     index, chosen = choose(options)

@@ -103,8 +103,8 @@ def truth_folder(photo_folder, tmp_path_factory) -> pathlib.Path:
 
 def write_records(folder: pathlib.Path, schema, sizes, rows: list[dict], num_shards: int = 2) -> pathlib.Path:
     """A finished record folder of given values, written the way the jobs do."""
-    from coltran import records
-    from pipelines import shard_job
+    from coltran.records import schema as records
+    from pipelines.shards import job as shard_job
 
     job = shard_job.ShardJob(
         folder=str(folder),
@@ -129,7 +129,7 @@ def write_records(folder: pathlib.Path, schema, sizes, rows: list[dict], num_sha
 @pytest.fixture(scope="session")
 def colorized_folder(truth_folder, tmp_path_factory) -> pathlib.Path:
     """Three made-up colorizations of each of the 12 truth records: the truth, its channels turned by the sample."""
-    from coltran import record_folder, records
+    from coltran.records import folder as record_folder, schema as records
 
     rows = [
         {

@@ -28,8 +28,10 @@ def reference_file():
 @pytest.fixture(scope="session")
 def release_colorizer(reference):
     """`release_colorizer("coltran")` -> (network with the release's weights, gray [B,H,W], symbols, the file)."""
-    from coltran import parameters, presets, release_names
-    from coltran.config import replace_fields
+    from coltran.networks import presets
+    from coltran.networks.config import replace_fields
+    from coltran.release import names as release_names
+    from coltran.weights import parameters
 
     def load(variant: str):
         data = reference(f"colorizer_{variant}.npz")

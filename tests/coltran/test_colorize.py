@@ -9,10 +9,14 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from coltran import checkpoint, colorize, images, parameters, photos, presets, storage
-from coltran.config import replace_fields
+from coltran import colorize, storage
+from coltran.images import colors, decoding
+from coltran.networks import presets
+from coltran.networks.config import replace_fields
+from coltran.photos import recolor
+from coltran.weights import checkpoint, parameters
 from tests.conftest import encoded, smooth_photo
-from tests.pipelines.hostile_files import bad_files, odd_but_good
+from tests.pipelines.sources.hostile_files import bad_files, odd_but_good
 
 STAGES = {"colorizer": 16, "color_upsampler": 16, "spatial_upsampler": 32}
 TINY = {"hidden_size": 8, "ff_size": 8, "num_heads": 2}
@@ -92,11 +96,11 @@ def result_name(name: str) -> str:
 def test_each_photo_keeps_its_size_and_luma_and_gets_color(colorized, name):
     _, out = colorized
     data = good_photos()[name]
-    shown = images.decode(data, min_side=1).rgb
+    shown = decoding.decode(data, min_side=1).rgb
     made = [pixels((out / f"{result_name(name)}_sample{sample}.png").read_bytes()) for sample in (0, 1)]
     for rgb in made:
         assert rgb.shape == shown.shape
-        assert np.abs(photos.luma(rgb) - photos.luma(shown)).max() <= 0.5 + 1e-3
+        assert np.abs(colors.luma(rgb) - colors.luma(shown)).max() <= 0.5 + 1e-3
     if shown.shape[0] > 1 and name != "bits.png":  # on black and white alone there is no room for color
         assert max(np.ptp(rgb.astype(int), axis=-1).max() for rgb in made) > 5
         assert not np.array_equal(*made)
@@ -128,7 +132,7 @@ def test_certainty_maps_are_probabilities_on_the_colorizers_pixels(colorized):
 
 
 def test_the_contact_sheet_shows_each_photo_beside_its_samples(colorized):
-    from coltran.contact_sheet import thumbnail
+    from coltran.images.contact_sheet import thumbnail
 
     photos_folder, out = colorized
     sheet = pixels((out / "contact_sheet.png").read_bytes())[..., :3]
@@ -281,7 +285,7 @@ def test_the_parallel_head_s_certainty(networks, tmp_path, capsys):
     status, _, err = run(capsys, arguments(networks, tmp_path / "out", *more, stages=["colorizer"]))
     assert status == 0, err
     network, _ = checkpoint.load_network(networks / "colorizer", stage="colorizer")
-    gray = photos.gray_inputs(photo, (16, 16), None, "squeeze").lo
+    gray = recolor.gray_inputs(photo, (16, 16), None, "squeeze").lo
     logits = network.parallel_head(network.encode(gray[None].astype(np.int32)).pixel_BHWD)
     certainty = np.load(tmp_path / "out" / "photo_sample0_certainty.npy")
     np.testing.assert_allclose(certainty, nnx.softmax(logits).max(axis=-1)[0], rtol=2e-3)
@@ -320,5 +324,5 @@ def test_480_real_photos_and_a_corrupt_one(shared_data, networks, tmp_path, caps
     assert {name: Image.open(path).size for name, path in made.items()} == sizes
     for name in gray:
         # Not the file's own levels: some gray photos have a profile, and are shown (and colorized) as sRGB.
-        levels = images.decode((source / f"{name}.JPEG").read_bytes()).rgb[..., 0].astype(int)
+        levels = decoding.decode((source / f"{name}.JPEG").read_bytes()).rgb[..., 0].astype(int)
         assert np.abs(np.asarray(Image.open(made[name]).convert("L")).astype(int) - levels).max() <= 1

@@ -8,19 +8,13 @@ import flax.nnx as nnx
 import numpy as np
 import pytest
 
-from coltran import (
-    checkpoint,
-    cli,
-    import_release,
-    parameters,
-    presets,
-    release_checkpoint,
-    release_config,
-    release_names,
-)
-from coltran.config import UpsamplerConfig, replace_fields
+from coltran import import_release, quiet_tensorflow
 from coltran.errors import UserError
-from coltran.release_checkpoint import ReleaseVariables
+from coltran.networks import presets
+from coltran.networks.config import UpsamplerConfig, replace_fields
+from coltran.release import config as release_config, names as release_names, variables as release_variables
+from coltran.release.variables import ReleaseVariables
+from coltran.weights import checkpoint, parameters
 
 STAGES = ("colorizer", "color_upsampler", "spatial_upsampler")
 SMALL = {"hidden_size": 32, "ff_size": 32, "num_encoder_layers": 2}
@@ -77,7 +71,9 @@ def test_public_weights_give_the_public_outputs_and_survive_the_way_back(release
 
 
 def keys(folder):
-    return set(cli.import_tensorflow().train.load_checkpoint(f"{folder}/model-1").get_variable_to_shape_map())
+    return set(
+        quiet_tensorflow.import_tensorflow().train.load_checkpoint(f"{folder}/model-1").get_variable_to_shape_map()
+    )
 
 
 def test_raw_weights_give_other_outputs(released, reference, tmp_path, capsys):
@@ -233,7 +229,7 @@ def tiny(tmp_path_factory):
     variables = release_names.to_release("color_upsampler", config, flat)
     folder = tmp_path_factory.mktemp("public")
     given = {"step": 7, "learning_rate": 3e-4, "config_text": "model: {name: color_upsampler, resolution: [2, 3]}\n"}
-    release_checkpoint.write(str(folder), raw=variables, averaged=variables, **given)
+    release_variables.write(str(folder), raw=variables, averaged=variables, **given)
     return folder, config, flat
 
 
@@ -299,7 +295,7 @@ def test_mistakes_get_one_line_and_write_nothing(tiny, damage, said, tmp_path, c
     elif damage == "other":
         source = tmp_path / "other"
         given = {"raw": {"dense/kernel:0": np.zeros(3, np.float32)}, "averaged": {}, "config_text": ""}
-        release_checkpoint.write(str(source), step=1, learning_rate=1.0, **given)
+        release_variables.write(str(source), step=1, learning_rate=1.0, **given)
         more = ["--weights=raw"]
     elif damage == "yaml":
         (source / "config.yaml").write_text("model: [")
@@ -313,11 +309,11 @@ def test_mistakes_get_one_line_and_write_nothing(tiny, damage, said, tmp_path, c
 
 
 def test_a_variable_that_is_deleted_from_the_file_is_named(tiny, tmp_path, capsys):
-    read = release_checkpoint.read(str(tiny[0]))
+    read = release_variables.read(str(tiny[0]))
     lost = "color_upsampler/factorized_attention/self_attention_nd_1/k/kernel:0"
     raw, averaged = ({n: a for n, a in group.items() if n != lost} for group in (read.raw, read.averaged))
     given = {"step": 7, "learning_rate": 3e-4, "config_text": read.config_text}
-    release_checkpoint.write(str(tmp_path / "public"), raw=raw, averaged=averaged, **given)
+    release_variables.write(str(tmp_path / "public"), raw=raw, averaged=averaged, **given)
     status, _, error = run(capsys, "--from", tmp_path / "public", "--to", tmp_path / "ours")
     assert (status, error.count("\n")) == (2, 1)
     assert f"missing {lost}" in error

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from coltran import record_folder, storage
+from coltran import storage
 from coltran.errors import UserError
+from coltran.records import folder as record_folder
 
 
 @pytest.fixture(params=["disk", "cloud"])

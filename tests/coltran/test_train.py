@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coltran import checkpoint, curves, losses, record_folder, records, train
+from coltran import train
+from coltran.records import folder as record_folder, schema
+from coltran.training import curves, losses
+from coltran.weights import checkpoint
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 TINY = ["--config=smoke", "--set=hidden_size=8", "--set=ff_size=8", "--batch_size=4", "--ema_decay=0.9", "--samples=0"]
 
 
@@ -214,12 +217,12 @@ def test_samples_are_drawn_beside_the_truth(truth_folder, tmp_path):
     (seen,) = [v.image for e in summary_iterator(str(events)) for v in e.summary.value if v.tag == "samples"]
     assert (seen.height, seen.width, seen.encoded_image_string) == (*picture.shape[:2], png)
     # The last column is the truth: the first three records, enlarged.
-    rows = list(record_folder.open_folder(str(truth_folder)).read([records.RGB_LO]))[:3]
+    rows = list(record_folder.open_folder(str(truth_folder)).read([schema.RGB_LO]))[:3]
     step = 128 + 6
     for index, row in enumerate(rows):
         top, left = 28 + index * step, 6 + 3 * step
         shown = picture[top : top + 128, left : left + 128]
-        np.testing.assert_array_equal(shown[::8, ::8], row[records.RGB_LO])
+        np.testing.assert_array_equal(shown[::8, ::8], row[schema.RGB_LO])
 
 
 def test_evaluating_without_weights_is_refused(truth_folder, tmp_path, capsys):

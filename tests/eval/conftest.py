@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from coltran import records
-from eval.extractors import RANDOM_NOTE, Extractor
+from coltran.records import schema
+from eval.features.extractors import RANDOM_NOTE, Extractor
 from tests.conftest import load_arrays, reference_path, write_records
 from tests.eval.fid_runs import SIZES, truth_rows
 
@@ -70,8 +70,9 @@ TINY = {"hidden_size": 8, "ff_size": 8, "num_heads": 2}
 
 
 def save_untrained(folder, stage: str, side: int, **changes) -> None:
-    from coltran import checkpoint, parameters, presets
-    from coltran.config import replace_fields
+    from coltran.networks import presets
+    from coltran.networks.config import replace_fields
+    from coltran.weights import checkpoint, parameters
 
     config = replace_fields(presets.network_config(stage, "smoke", height=side, width=side), TINY | changes)
     weights = parameters.flatten(parameters.nnx.state(parameters.build(config, seed=3), parameters.nnx.Param))
@@ -93,21 +94,21 @@ def checkpoints(tmp_path_factory):
 def holdout(tmp_path_factory):
     """21 truth records in 3 shards: a number that no batch size divides."""
     rows = truth_rows("holdout", 21, seed=100)
-    return write_records(tmp_path_factory.mktemp("holdout") / "records", records.TRUTH, SIZES, rows, num_shards=3)
+    return write_records(tmp_path_factory.mktemp("holdout") / "records", schema.TRUTH, SIZES, rows, num_shards=3)
 
 
 @pytest.fixture(scope="session")
 def more(tmp_path_factory):
     """9 further truth records."""
     return write_records(
-        tmp_path_factory.mktemp("more") / "records", records.TRUTH, SIZES, truth_rows("more", 9, seed=200)
+        tmp_path_factory.mktemp("more") / "records", schema.TRUTH, SIZES, truth_rows("more", 9, seed=200)
     )
 
 
 @pytest.fixture
 def quick_features(monkeypatch):
     """Features that cost nothing and do not depend on the batch: 2048 fixed mixtures of a few pixels."""
-    from eval import fid_job
+    from eval.scoring import job as fid_job
 
     mixing = np.random.default_rng(0).normal(size=(48, 2048))
 

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from coltran import record_folder, records
-from eval import fid, fid_options
-from eval.distance import frechet_distance
-from eval.statistics import Statistics
+from coltran.records import folder as record_folder, schema
+from eval import fid
+from eval.distances.frechet import frechet_distance
+from eval.distances.statistics import Statistics
+from eval.scoring import arguments as fid_arguments
 from tests.conftest import smooth_photo
 
-SIZES = records.Sizes(lo=16, hi=32)
+SIZES = schema.Sizes(lo=16, hi=32)
 RANDOM = ["--extractor=random", "--batch_size=4"]
 
 
@@ -34,20 +35,20 @@ def refused(capsys, tmp_path, *arguments) -> str:
 def truth_rows(name: str, count: int, seed: int, hi: int = 32) -> list[dict]:
     return [
         {
-            records.KEY: f"val/{name}_{index}",
-            records.CROP: 0,
-            records.LABEL: -1,
-            records.GRAYSCALE: 0,
-            records.RGB_HI: smooth_photo(seed + index, hi, hi),
-            records.RGB_LO: smooth_photo(seed + index + 500, 16, 16),
+            schema.KEY: f"val/{name}_{index}",
+            schema.CROP: 0,
+            schema.LABEL: -1,
+            schema.GRAYSCALE: 0,
+            schema.RGB_HI: smooth_photo(seed + index, hi, hi),
+            schema.RGB_LO: smooth_photo(seed + index + 500, 16, 16),
         }
         for index in range(count)
     ]
 
 
-def pixels(folder, feature=records.RGB_HI, keys=None) -> np.ndarray:
-    rows = record_folder.open_folder(str(folder)).read([records.KEY, feature])
-    return np.stack([row[feature] for row in rows if keys is None or row[records.KEY] in keys])
+def pixels(folder, feature=schema.RGB_HI, keys=None) -> np.ndarray:
+    rows = record_folder.open_folder(str(folder)).read([schema.KEY, feature])
+    return np.stack([row[feature] for row in rows if keys is None or row[schema.KEY] in keys])
 
 
 def in_memory(extractor, real: np.ndarray, fake: np.ndarray) -> float:
@@ -63,6 +64,6 @@ def only_score(result):
     return score
 
 
-def quick_options(tmp_path, **changes) -> fid_options.Options:
+def quick_options(tmp_path, **changes) -> fid_arguments.Options:
     changes = {name: (str(value),) if name in ("real", "fake") else value for name, value in changes.items()}
-    return fid_options.Options(out=str(tmp_path / "fid"), extractor="random", **changes)
+    return fid_arguments.Options(out=str(tmp_path / "fid"), extractor="random", **changes)

@@ -6,10 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from coltran import colors, partition, record_folder, records
-from eval import fid, fid_options
-from eval.extractors import RANDOM_NOTE, load_extractor
-from eval.fid_rows import OVERLAP_UNCHECKED
+from coltran.images import colors
+from coltran.records import folder as record_folder, partition, schema
+from eval import fid
+from eval.features.extractors import RANDOM_NOTE, load_extractor
+from eval.scoring import arguments as fid_arguments
+from eval.scoring.plan import OVERLAP_UNCHECKED
 from tests.conftest import write_records
 from tests.eval.fid_runs import RANDOM, in_memory, only_score, pixels, quick_options, refused, run
 
@@ -56,7 +58,7 @@ def test_the_job_gives_the_in_memory_number(capsys, tmp_path, holdout, more, ext
 
 @pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (3, 7), (2, 32)])
 def test_same_features_same_number(workers, batch_size, tmp_path, holdout, more, colorized_folder, quick_features):
-    options = fid_options.Options(
+    options = fid_arguments.Options(
         real=(str(holdout), str(more)),
         fake=(str(colorized_folder),),
         out=str(tmp_path / "fid"),
@@ -78,8 +80,8 @@ def test_same_features_same_number(workers, batch_size, tmp_path, holdout, more,
 
 
 def sample_pixels(folder, sample: int) -> np.ndarray:
-    rows = record_folder.open_folder(str(folder)).read([records.SAMPLE, records.RGB_HI])
-    return np.stack([row[records.RGB_HI] for row in rows if row[records.SAMPLE] == sample])
+    rows = record_folder.open_folder(str(folder)).read([schema.SAMPLE, schema.RGB_HI])
+    return np.stack([row[schema.RGB_HI] for row in rows if row[schema.SAMPLE] == sample])
 
 
 def test_another_sample_of_each_image(tmp_path, holdout, colorized_folder, quick_features, capsys):
@@ -96,7 +98,7 @@ def test_another_sample_of_each_image(tmp_path, holdout, colorized_folder, quick
 def test_last_batch_and_more_images_than_dimensions(tmp_path, quick_features, monkeypatch):
     # 5,003 images, which no batch size divides; above 2048 the combiner folds. Random waves of the pixels have full
     # rank.
-    from eval import fid_job
+    from eval.scoring import job as fid_job
 
     mixing = np.random.default_rng(0).normal(scale=0.02, size=(192, 2048)).astype(np.float32)
 
@@ -107,15 +109,15 @@ def test_last_batch_and_more_images_than_dimensions(tmp_path, quick_features, mo
     monkeypatch.setattr(fid_job, "shared_extractor", lambda options: waves)
     generator = np.random.default_rng(1)
     folders, images = [], []
-    sizes = records.Sizes(lo=8)
+    sizes = schema.Sizes(lo=8)
     for name, highest in (("a", 256), ("b", 250)):
         images.append(generator.integers(0, highest, (5003, 8, 8, 3), dtype=np.uint8))
         rows = [
-            {records.KEY: f"{name}{index}", records.CROP: 0, records.LABEL: -1, records.GRAYSCALE: 0}
-            | {records.RGB_LO: image}
+            {schema.KEY: f"{name}{index}", schema.CROP: 0, schema.LABEL: -1, schema.GRAYSCALE: 0}
+            | {schema.RGB_LO: image}
             for index, image in enumerate(images[-1])
         ]
-        folders.append(write_records(tmp_path / name, records.TRUTH, sizes, rows, num_shards=4))
+        folders.append(write_records(tmp_path / name, schema.TRUTH, sizes, rows, num_shards=4))
     options = quick_options(tmp_path, real=folders[0], fake=folders[1], image="lo", num="all")
     result = only_score(fid.run(options))
     assert result.fid == pytest.approx(in_memory(waves, *images), rel=1e-10)
@@ -126,15 +128,15 @@ def test_last_batch_and_more_images_than_dimensions(tmp_path, quick_features, mo
 
 
 def test_coarse_colors_and_the_grayscale_row(tmp_path, truth_folder, colorized_folder, quick_features):
-    keys = [row[records.KEY] for row in record_folder.open_folder(str(truth_folder)).read([records.KEY])]
+    keys = [row[schema.KEY] for row in record_folder.open_folder(str(truth_folder)).read([schema.KEY])]
     halves = {part: partition.choose(keys, seed=3, part=part) for part in partition.PARTS}
     result = fid.run(
-        fid_options.Options(
+        fid_arguments.Options(
             out=str(tmp_path / "fid"),
             real=(str(truth_folder),),
             rows=(
-                fid_options.RowSpec(name="model", repeats=((str(colorized_folder),),)),
-                fid_options.RowSpec(name="grayscale"),
+                fid_arguments.RowSpec(name="model", repeats=((str(colorized_folder),),)),
+                fid_arguments.RowSpec(name="grayscale"),
             ),
             image="coarse",
             real_part="truth",
@@ -143,8 +145,8 @@ def test_coarse_colors_and_the_grayscale_row(tmp_path, truth_folder, colorized_f
         )
     )
     rows = list(record_folder.open_folder(str(truth_folder)).read())
-    coarse = {row[records.KEY]: colors.coarse_to_rgb(row[records.COARSE_LO]) for row in rows}
-    gray = {row[records.KEY]: np.repeat(row[records.GRAY_LO][..., None], 3, axis=-1) for row in rows}
+    coarse = {row[schema.KEY]: colors.coarse_to_rgb(row[schema.COARSE_LO]) for row in rows}
+    gray = {row[schema.KEY]: np.repeat(row[schema.GRAY_LO][..., None], 3, axis=-1) for row in rows}
     real = np.stack([coarse[key] for key in halves["truth"]])
     made = {"model": coarse, "grayscale": gray}  # the made-up colorizations keep the true coarse colors
     assert [row.name for row in result.rows] == list(made)
@@ -177,7 +179,7 @@ def test_statistics_of_one_run_are_the_truth_of_the_next(tmp_path, holdout, more
 
 def refused_by_extractor(tmp_path, saved, more, quick_features) -> str:
     from coltran.errors import UserError
-    from eval import fid_job
+    from eval.scoring import job as fid_job
 
     other = dataclasses.replace(quick_features, name="inception")
     with pytest.MonkeyPatch.context() as patch:

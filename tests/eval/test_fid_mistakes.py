@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coltran import colors, images
-from eval.extractors import load_extractor
-from eval.image_sets import GROUPS
-from eval.spread import measure_spread
-from eval.statistics import Statistics
+from coltran.images import colors, geometry
+from eval.distances.spread import measure_spread
+from eval.distances.statistics import Statistics
+from eval.features.extractors import load_extractor
+from eval.images.sets import GROUPS
 
 COUNT = 110
 SIDE = 128
@@ -27,8 +27,8 @@ def gray(photo: np.ndarray) -> np.ndarray:
 def features(shared_data):
     """`features(name)` of truth, its other half, and the other half with a mistake, computed once."""
     paths = sorted((shared_data / "photos").rglob("*.*"))[: 2 * COUNT]
-    photos = [images.center_crop(np.asarray(Image.open(path).convert("RGB"))) for path in paths]
-    small = np.stack([images.area_resize(photo, SIDE, SIDE) for photo in photos])
+    photos = [geometry.center_crop(np.asarray(Image.open(path).convert("RGB"))) for path in paths]
+    small = np.stack([geometry.area_resize(photo, SIDE, SIDE) for photo in photos])
     other_tool = [Image.fromarray(photo).resize((SIDE, SIDE), Image.Resampling.NEAREST) for photo in photos[1::2]]
     made = {
         "truth": small[::2],

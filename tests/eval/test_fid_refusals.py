@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coltran import partition, records
+from coltran.records import partition, schema
 from eval import fid
-from eval.fid_rows import OVERLAP_ALLOWED, OVERLAP_UNCHECKED
+from eval.scoring.plan import OVERLAP_ALLOWED, OVERLAP_UNCHECKED
 from tests.conftest import smooth_photo, write_records
 from tests.eval.fid_runs import RANDOM, SIZES, in_memory, only_score, pixels, quick_options, refused, run, truth_rows
 
 
 def test_overlap_of_one_key_is_refused(capsys, tmp_path, holdout):
     rows = truth_rows("other", 5, seed=300)
-    rows[3][records.KEY] = "val/holdout_7"
-    fake = write_records(tmp_path / "fake", records.TRUTH, SIZES, rows)
+    rows[3][schema.KEY] = "val/holdout_7"
+    fake = write_records(tmp_path / "fake", schema.TRUTH, SIZES, rows)
     everything = ["--num=all", "--allow_unequal"]
     line = refused(capsys, tmp_path, "--real", holdout, "--fake", fake, *everything, *RANDOM)
     assert "1 of 5 fake images have their own truth among the real ones (val/holdout_7)" in line
@@ -67,7 +67,7 @@ def test_bad_record_folders(capsys, tmp_path, holdout, more):
     line = refused(capsys, tmp_path, "--real", holdout, "--fake", tmp_path / "none", *RANDOM)
     assert f"{tmp_path / 'none'}: no such folder" in line
     larger = write_records(
-        tmp_path / "larger", records.TRUTH, records.Sizes(lo=16, hi=64), truth_rows("larger", 3, 400, hi=64)
+        tmp_path / "larger", schema.TRUTH, schema.Sizes(lo=16, hi=64), truth_rows("larger", 3, 400, hi=64)
     )
     line = refused(capsys, tmp_path, "--real", holdout, "--fake", larger, *RANDOM)
     assert f"--real has images of 32x32, {larger} of 64x64" in line
@@ -110,7 +110,7 @@ def test_an_output_that_cannot_be_written_is_refused_first(capsys, tmp_path, hol
 
 def test_an_engine_that_loses_images_is_noticed(tmp_path, holdout, more, quick_features, monkeypatch):
     from coltran.errors import UserError
-    from eval import fid_job
+    from eval.scoring import job as fid_job
 
     kept = fid_job.ExtractFeatures.process
     monkeypatch.setattr(fid_job.ExtractFeatures, "process", lambda self, parts: list(kept(self, parts))[1:])

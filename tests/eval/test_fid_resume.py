@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from coltran.errors import UserError
-from eval import fid, fid_job
-from eval.fid_options import Options, RowSpec
+from eval import fid
+from eval.scoring import job as fid_job
+from eval.scoring.arguments import Options, RowSpec
 
 
 def options(out, real, fake, **changes) -> Options:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from coltran import record_folder, records
+from coltran.records import folder as record_folder, schema
 from eval import sample
 from tests.eval.conftest import STAGES, save_untrained
 
@@ -18,7 +18,7 @@ def run(capsys, truth, checkpoints, out, *arguments, stages=tuple(STAGES)) -> tu
 
 
 def rows(folder) -> dict[tuple, dict]:
-    return {(v[records.KEY], v[records.SAMPLE]): v for v in record_folder.open_folder(str(folder)).read()}
+    return {(v[schema.KEY], v[schema.SAMPLE]): v for v in record_folder.open_folder(str(folder)).read()}
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +31,17 @@ def sampled(truth_folder, checkpoints, tmp_path_factory):
 
 
 def test_every_sample_of_every_image_once(sampled, truth_folder):
-    keys = {values[records.KEY] for values in record_folder.open_folder(str(truth_folder)).read([records.KEY])}
+    keys = {values[schema.KEY] for values in record_folder.open_folder(str(truth_folder)).read([schema.KEY])}
     made = rows(sampled)
     assert set(made) == {(key, index) for key in keys for index in range(2)}
-    manifest = record_folder.open_folder(str(sampled), schema=records.COLORIZED).manifest
+    manifest = record_folder.open_folder(str(sampled), schema=schema.COLORIZED).manifest
     assert manifest.counts == {"read": 24, "written": 24, "rejected": 0}
     assert len(manifest.shards) == 3
     assert manifest.options["colorizer"]["step"] == 7
     for values in made.values():
-        assert values[records.RGB_HI].shape == (32, 32, 3)
-        assert -np.inf < values[records.LOG_LIKELIHOOD] < 0
-    assert any((made[key, 0][records.COARSE_LO] != made[key, 1][records.COARSE_LO]).any() for key in keys)
+        assert values[schema.RGB_HI].shape == (32, 32, 3)
+        assert -np.inf < values[schema.LOG_LIKELIHOOD] < 0
+    assert any((made[key, 0][schema.COARSE_LO] != made[key, 1][schema.COARSE_LO]).any() for key in keys)
 
 
 def test_pngs_are_the_records_pixels(sampled):
@@ -49,7 +49,7 @@ def test_pngs_are_the_records_pixels(sampled):
 
     for (key, index), values in rows(sampled).items():
         image = np.asarray(Image.open(sampled.parent / "png" / f"{key}_sample{index}.png"))
-        np.testing.assert_array_equal(image, values[records.RGB_HI])
+        np.testing.assert_array_equal(image, values[schema.RGB_HI])
 
 
 def test_a_sample_does_not_depend_on_what_shares_its_batch(sampled, truth_folder, checkpoints, tmp_path, capsys):
@@ -71,12 +71,12 @@ def test_a_smaller_colorizer_and_one_upsampler_for_color_and_space(truth_folder,
     arguments = ["--seed=1", "--num=2", f"--colorizer={tmp_path / 'small'}"]
     status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "a", *arguments)
     assert status == 0, err
-    assert {values[records.COARSE_LO].shape for values in rows(tmp_path / "a").values()} == {(16, 16)}
+    assert {values[schema.COARSE_LO].shape for values in rows(tmp_path / "a").values()} == {(16, 16)}
     arguments = ["--seed=1", "--num=2", f"--spatial_upsampler={tmp_path / 'joint'}"]
     status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "b", *arguments, stages=["colorizer"])
     assert status == 0, err
-    assert {values[records.RGB_HI].shape for values in rows(tmp_path / "b").values()} == {(32, 32, 3)}
-    assert all(records.RGB_LO not in values for values in rows(tmp_path / "b").values())
+    assert {values[schema.RGB_HI].shape for values in rows(tmp_path / "b").values()} == {(32, 32, 3)}
+    assert all(schema.RGB_LO not in values for values in rows(tmp_path / "b").values())
     arguments = ["--seed=1", f"--spatial_upsampler={checkpoints / 'spatial_upsampler'}"]
     status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "c", *arguments, stages=["colorizer"])
     assert status == 2
@@ -88,21 +88,21 @@ def test_coarse_colors_alone(truth_folder, checkpoints, tmp_path, capsys):
     status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "out", *arguments, stages=["colorizer"])
     assert status == 0, err
     for values in rows(tmp_path / "out").values():
-        assert set(values) == {records.KEY, records.SAMPLE, records.COARSE_LO, records.LOG_LIKELIHOOD}
+        assert set(values) == {schema.KEY, schema.SAMPLE, schema.COARSE_LO, schema.LOG_LIKELIHOOD}
     assert len(list((tmp_path / "png").rglob("*.png"))) == 2
 
 
 def test_the_gallery_shows_gray_samples_and_truth(sampled, truth_folder):
     from PIL import Image
 
-    from coltran import partition
+    from coltran.records import partition
 
     picture = np.asarray(Image.open(sampled / "gallery.png").convert("RGB"))
     made = rows(sampled)
     key = partition.shuffled({key for key, _ in made}, 5)[0]
-    truth = {v[records.KEY]: v for v in record_folder.open_folder(str(truth_folder)).read()}[key]
-    gray = np.repeat(truth[records.GRAY_HI][..., None], 3, axis=-1)
-    first_row = [gray, made[key, 0][records.RGB_HI], made[key, 1][records.RGB_HI], truth[records.RGB_HI]]
+    truth = {v[schema.KEY]: v for v in record_folder.open_folder(str(truth_folder)).read()}[key]
+    gray = np.repeat(truth[schema.GRAY_HI][..., None], 3, axis=-1)
+    first_row = [gray, made[key, 0][schema.RGB_HI], made[key, 1][schema.RGB_HI], truth[schema.RGB_HI]]
     for column, image in enumerate(first_row):
         left = 6 + column * (128 + 6)
         shown = picture[28 : 28 + 128, left : left + 128]
@@ -111,7 +111,7 @@ def test_the_gallery_shows_gray_samples_and_truth(sampled, truth_folder):
 
 def test_a_rerun_makes_only_what_is_missing(sampled, truth_folder, checkpoints, tmp_path, capsys, monkeypatch):
     """The first run dies while it writes its second shard; the rerun must not touch the first."""
-    from pipelines import shard_job
+    from pipelines.shards import job as shard_job
 
     arguments = ["--samples=2", "--seed=5", "--batch_size=3", "--direct_num_workers=1", "--gallery=0"]
     real_write, calls = shard_job.write_shard, []

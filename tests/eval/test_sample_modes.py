@@ -7,12 +7,14 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from coltran import checkpoint, colors, parameters, record_folder, records
+from coltran.images import colors
+from coltran.records import folder as record_folder, schema
+from coltran.weights import checkpoint, parameters
 from tests.eval.test_sample import rows, run
 
 
 def truths(folder):
-    return {values[records.KEY]: values for values in record_folder.open_folder(str(folder)).read()}
+    return {values[schema.KEY]: values for values in record_folder.open_folder(str(folder)).read()}
 
 
 def test_the_upsamplers_on_true_coarse_colors(truth_folder, checkpoints, tmp_path, capsys):
@@ -26,11 +28,11 @@ def test_the_upsamplers_on_true_coarse_colors(truth_folder, checkpoints, tmp_pat
     network, _ = checkpoint.load_network(checkpoints / "color_upsampler", stage="color_upsampler")
     for (key, sample), values in made.items():
         assert sample == 0
-        assert records.LOG_LIKELIHOOD not in values  # no colorizer ran
-        np.testing.assert_array_equal(values[records.COARSE_LO], truth[key][records.COARSE_LO])
-        levels = (colors.coarse_to_rgb(truth[key][records.COARSE_LO]) >> 5)[None].astype(np.int32)
-        want = network.argmax(levels, truth[key][records.GRAY_LO][None].astype(np.int32))
-        np.testing.assert_array_equal(values[records.RGB_LO], want[0])
+        assert schema.LOG_LIKELIHOOD not in values  # no colorizer ran
+        np.testing.assert_array_equal(values[schema.COARSE_LO], truth[key][schema.COARSE_LO])
+        levels = (colors.coarse_to_rgb(truth[key][schema.COARSE_LO]) >> 5)[None].astype(np.int32)
+        want = network.argmax(levels, truth[key][schema.GRAY_LO][None].astype(np.int32))
+        np.testing.assert_array_equal(values[schema.RGB_LO], want[0])
 
 
 def test_the_manifest_names_the_weights_that_made_the_images(truth_folder, checkpoints, tmp_path, capsys):
@@ -44,7 +46,7 @@ def test_the_manifest_names_the_weights_that_made_the_images(truth_folder, check
         network, _ = checkpoint.load_network(checkpoints / "color_upsampler", stage="color_upsampler", weights=kind)
         checksum = parameters.checksum(parameters.flatten(nnx.state(network, nnx.Param)))
         assert manifest.options["color_upsampler"] == {"step": 7, "weights_sha256": checksum}
-        found[kind] = next(iter(rows(out).values()))[records.RGB_LO]
+        found[kind] = next(iter(rows(out).values()))[schema.RGB_LO]
     assert (found["ema"] != found["raw"]).any()
 
 
@@ -62,7 +64,7 @@ def test_argmax_row_pooling_and_the_parallel_head_are_three_images(truth_folder,
         assert record_folder.open_folder(str(tmp_path / name)).manifest.options["mode"] == arguments[2].split("=")[1]
     for one, other in (("argmax", "row"), ("argmax", "parallel"), ("row", "parallel")):
         assert any(
-            found[one][place][records.LOG_LIKELIHOOD] != found[other][place][records.LOG_LIKELIHOOD]
+            found[one][place][schema.LOG_LIKELIHOOD] != found[other][place][schema.LOG_LIKELIHOOD]
             for place in found[one]
         )
 
@@ -74,9 +76,9 @@ def test_uncertainty_maps_and_seconds_by_stage(truth_folder, checkpoints, tmp_pa
     for (key, sample), values in rows(tmp_path / "out").items():
         path = tmp_path / "sure" / f"{key}_sample{sample}"
         sure = np.load(f"{path}.npy")
-        assert (sure.dtype, sure.shape) == (np.float32, values[records.COARSE_LO].shape)
+        assert (sure.dtype, sure.shape) == (np.float32, values[schema.COARSE_LO].shape)
         # The sample is at most as likely as if each pixel had taken its most likely color.
-        assert values[records.LOG_LIKELIHOOD] <= np.log2(sure).sum() + 1e-3
+        assert values[schema.LOG_LIKELIHOOD] <= np.log2(sure).sum() + 1e-3
         assert np.asarray(Image.open(f"{path}.png").convert("RGB")).std() > 0
     run_facts = json.loads((tmp_path / "out" / "run.json").read_text())
     assert set(run_facts["seconds_by_stage"]) == {"colorizer", "color_upsampler", "spatial_upsampler"}

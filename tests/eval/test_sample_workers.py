@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from coltran import record_folder, records
+from coltran.records import folder as record_folder, schema
 from eval.sample import _grouped
 from tests.conftest import encoded, smooth_photo
 from tests.eval.conftest import STAGES
@@ -120,5 +120,5 @@ def test_killed_in_the_middle_of_two_workers(undisturbed, many_shards, checkpoin
 def test_samples_of_an_image_differ(undisturbed):
     made = rows(undisturbed)
     keys = {key for key, _ in made}
-    assert all((made[key, 0][records.COARSE_LO] != made[key, 1][records.COARSE_LO]).any() for key in keys)
-    assert len({np.float32(values[records.LOG_LIKELIHOOD]) for values in made.values()}) > 100
+    assert all((made[key, 0][schema.COARSE_LO] != made[key, 1][schema.COARSE_LO]).any() for key in keys)
+    assert len({np.float32(values[schema.LOG_LIKELIHOOD]) for values in made.values()}) > 100

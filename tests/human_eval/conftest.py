@@ -6,8 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from coltran.record_folder import COMPLETED
-from human_eval import forms, opaque_files, study_folder
+from coltran.records.folder import COMPLETED
+from human_eval.design import forms
+from human_eval.folder import layout, opaque_files
+from human_eval.folder.forms import Variant
 
 SECRET = b"secret of the tests"
 
@@ -17,7 +19,7 @@ def make_study(
 ) -> pathlib.Path:
     """A study folder; 2 x 2 images, red for truths and blue for colorizations."""
     keys = [f"train/n01440764/photo_{number}" for number in range(images)]
-    variants = [forms.Variant(model="colorized", sample=sample) for sample in range(samples)]
+    variants = [Variant(model="colorized", sample=sample) for sample in range(samples)]
     pool = forms.Pool(
         test=keys,
         catch=[f"train/n01443537/other_{number}" for number in range(images)],
@@ -26,8 +28,8 @@ def make_study(
     planned = forms.plan(pool, variants, block=block, catch=catch, raters=raters, seed=3)
     made_from = {"seed": 3, "samples": samples, "raters": raters, "block": block, "catch": catch, "image": "hi"}
     made_from |= {"truth": "t", "models": {"colorized": "c"}, "secret": secret.hex()[:4]}
-    design = study_folder.StudyDesign(
-        study=study_folder.study_id(made_from),
+    design = layout.StudyDesign(
+        study=layout.study_id(made_from),
         title="Which photo has fake colors?",
         side=2,
         made_from=made_from,
@@ -36,9 +38,9 @@ def make_study(
         forms=tuple(planned),
     )
     (folder / "public" / "images").mkdir(parents=True)
-    study_folder.private_file(folder / study_folder.SECRET, secret)
-    study_folder.private_file(folder / study_folder.KEY, study_folder.key_csv(secret, planned))
-    study_folder.private_file(folder / study_folder.DESIGN, design.to_json())
+    layout.private_file(folder / layout.SECRET, secret)
+    layout.private_file(folder / layout.KEY, layout.key_csv(secret, planned))
+    layout.private_file(folder / layout.DESIGN, design.to_json())
     colors = [np.full((2, 2, 3), color, np.uint8) for color in ((255, 0, 0), (0, 0, 255))]
     files = dict(zip(opaque_files.ROLES, opaque_files.encode_pair(*colors), strict=True))
     for form in planned:

@@ -10,10 +10,12 @@ import urllib.request
 
 import pytest
 
-from coltran import inputs, record_folder, records, storage
+from coltran import storage
 from coltran.errors import UserError
+from coltran.records import folder as record_folder, schema
+from coltran.training import inputs
 from pipelines import preprocess
-from tests.pipelines.test_sources import record_rows
+from tests.pipelines.sources.test_packings import record_rows
 
 SMALL = ["--hi=32", "--lo=16", "--num_shards=3"]
 
@@ -141,7 +143,7 @@ def test_no_access_is_said_at_once(status, message, photo_folder, serve, capsys,
     err = capsys.readouterr().err
     assert re.fullmatch(rf"coltran-preprocess: gs://photos/out: {re.escape(message)}.*\n", err)
     with pytest.raises(UserError):
-        record_folder.open_folder("gs://photos/records", schema=records.TRUTH)
+        record_folder.open_folder("gs://photos/records", schema=schema.TRUTH)
 
 
 def test_no_answer_is_said_at_once(photo_folder, serve, capsys):

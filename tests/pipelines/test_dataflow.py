@@ -8,8 +8,9 @@ import shlex
 import pytest
 
 from coltran import storage
-from pipelines import preprocess_options, shard_job, shard_run
-from pipelines.beam_options import beam_options
+from pipelines.beam.options import beam_options
+from pipelines.shards import job as shard_job, run as shard_run
+from pipelines.truth import arguments
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -24,9 +25,9 @@ def build(command, *more):
     """The pipeline of the page's command, with more of Beam's flags."""
     import apache_beam as beam
 
-    from pipelines.write_truth import WriteTruthShard
+    from pipelines.truth.shard import WriteTruthShard
 
-    options, beam_arguments = preprocess_options.parse(command[1:])
+    options, beam_arguments = arguments.parse(command[1:])
     engine_options = beam_options([*beam_arguments, "--no_auth", *more])
     job = shard_job.ShardJob(
         folder=options.out,
@@ -92,7 +93,7 @@ def test_the_worker_step_runs_what_it_was_given(submitted):
 
 def test_the_template_names_every_flag_and_no_other():
     metadata = json.loads((ROOT / "docs" / "flex_template_metadata.json").read_text())
-    flags = {action.dest: action for action in preprocess_options.parser()._actions}
+    flags = {action.dest: action for action in arguments.parser()._actions}
     for name in ("help", "verify", "describe", "dry_run"):  # they do not submit a job
         del flags[name]
     parameters = {parameter["name"]: parameter for parameter in metadata["parameters"]}

@@ -12,7 +12,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from coltran import colors, images, record_folder, records
+from coltran.images import colors, decoding, geometry
+from coltran.records import folder as record_folder, schema
 from pipelines import preprocess
 from tests.conftest import encoded, smooth_photo
 
@@ -34,7 +35,7 @@ def digest(folder) -> dict[str, tuple]:
     """Every record of a folder by key."""
     rows = {}
     for values in record_folder.open_folder(str(folder)).read():
-        rows[values[records.KEY]] = tuple(
+        rows[values[schema.KEY]] = tuple(
             value.tobytes() if isinstance(value, np.ndarray) else value for _, value in sorted(values.items())
         )
     return rows
@@ -43,20 +44,20 @@ def digest(folder) -> dict[str, tuple]:
 def test_records_are_what_the_definitions_say(photo_folder, truth_folder):
     seen = {}
     for values in record_folder.open_folder(str(truth_folder)).read():
-        seen[values[records.KEY]] = values
-        path = photo_folder / (values[records.KEY].removeprefix("train/") + ".JPEG")
-        photo = images.decode(path.read_bytes())
-        crop = images.random_crop(photo.rgb, seed=0, key=values[records.KEY], index=0)
-        rgb_hi = images.area_resize(crop, 32, 32)
-        rgb_lo = images.area_resize(rgb_hi, 16, 16)
-        np.testing.assert_array_equal(values[records.RGB_HI], rgb_hi)
-        np.testing.assert_array_equal(values[records.RGB_LO], rgb_lo)
-        np.testing.assert_array_equal(values[records.GRAY_HI], colors.rgb_to_gray(rgb_hi))
-        np.testing.assert_array_equal(values[records.GRAY_LO], colors.rgb_to_gray(rgb_lo))
-        np.testing.assert_array_equal(values[records.COARSE_LO], colors.rgb_to_coarse(rgb_lo))
+        seen[values[schema.KEY]] = values
+        path = photo_folder / (values[schema.KEY].removeprefix("train/") + ".JPEG")
+        photo = decoding.decode(path.read_bytes())
+        crop = geometry.random_crop(photo.rgb, seed=0, key=values[schema.KEY], index=0)
+        rgb_hi = geometry.area_resize(crop, 32, 32)
+        rgb_lo = geometry.area_resize(rgb_hi, 16, 16)
+        np.testing.assert_array_equal(values[schema.RGB_HI], rgb_hi)
+        np.testing.assert_array_equal(values[schema.RGB_LO], rgb_lo)
+        np.testing.assert_array_equal(values[schema.GRAY_HI], colors.rgb_to_gray(rgb_hi))
+        np.testing.assert_array_equal(values[schema.GRAY_LO], colors.rgb_to_gray(rgb_lo))
+        np.testing.assert_array_equal(values[schema.COARSE_LO], colors.rgb_to_coarse(rgb_lo))
     assert len(seen) == 12
-    assert seen["train/n01443537/photo_1"][records.LABEL] == 1
-    assert [key for key, values in seen.items() if values[records.GRAYSCALE]] == ["train/n01484850/photo_5"]
+    assert seen["train/n01443537/photo_1"][schema.LABEL] == 1
+    assert [key for key, values in seen.items() if values[schema.GRAYSCALE]] == ["train/n01484850/photo_5"]
 
 
 def test_kaggle_zip_gives_the_records_of_the_folder(photo_folder, truth_folder, tmp_path, capsys):
@@ -144,11 +145,11 @@ def test_several_random_crops_of_each_image(photo_folder, truth_folder, tmp_path
     assert status == 0
     assert "12 read = 12 written" in out
     folder = record_folder.open_folder(str(tmp_path / "out"))
-    rows = {(values[records.KEY], values[records.CROP]): values for values in folder.read()}
+    rows = {(values[schema.KEY], values[schema.CROP]): values for values in folder.read()}
     assert len(rows) == folder.num_records == 36
     for values in record_folder.open_folder(str(truth_folder)).read():  # the first crop is that of --crops=1
-        np.testing.assert_array_equal(rows[values[records.KEY], 0][records.RGB_HI], values[records.RGB_HI])
-    differ = [(rows[key, 1][records.RGB_HI] != rows[key, 2][records.RGB_HI]).any() for key, crop in rows if not crop]
+        np.testing.assert_array_equal(rows[values[schema.KEY], 0][schema.RGB_HI], values[schema.RGB_HI])
+    differ = [(rows[key, 1][schema.RGB_HI] != rows[key, 2][schema.RGB_HI]).any() for key, crop in rows if not crop]
     assert sum(differ) > 6
     status, _, err = run(capsys, *arguments, "--crop=center")
     assert status == 2
@@ -168,7 +169,7 @@ def test_holdout_and_train_share_no_image(photo_folder, tmp_path, capsys):
 def test_a_folder_for_one_stage_holds_what_that_network_reads(photo_folder, tmp_path, capsys):
     arguments = ["--source", photo_folder, "--out", tmp_path / "out", *SMALL, "--stages=colorizer"]
     assert run(capsys, *arguments)[0] == 0
-    features = {records.KEY, records.CROP, records.LABEL, records.GRAYSCALE, records.GRAY_LO, records.COARSE_LO}
+    features = {schema.KEY, schema.CROP, schema.LABEL, schema.GRAYSCALE, schema.GRAY_LO, schema.COARSE_LO}
     assert set(record_folder.open_folder(str(tmp_path / "out")).manifest.features) == features
     status, _, err = run(capsys, *arguments[:-1], "--stages=colorizer,upsampler")
     assert status == 2
@@ -281,6 +282,6 @@ def test_the_480_photos(shared_data, tmp_path, capsys):
     assert status == 0
     assert "480 read = 480 written + 0 rejected" in out
     folder = record_folder.open_folder(str(tmp_path / "out"))
-    values = list(folder.read([records.KEY, records.GRAYSCALE, records.LABEL]))
-    assert sum(row[records.GRAYSCALE] for row in values) == folder.manifest.counts["grayscale"] == 9
-    assert len({row[records.LABEL] for row in values} - {-1}) == 480
+    values = list(folder.read([schema.KEY, schema.GRAYSCALE, schema.LABEL]))
+    assert sum(row[schema.GRAYSCALE] for row in values) == folder.manifest.counts["grayscale"] == 9
+    assert len({row[schema.LABEL] for row in values} - {-1}) == 480

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from coltran import cli, record_folder, records
+from coltran import quiet_tensorflow
+from coltran.records import folder as record_folder, schema as records
 from pipelines import preprocess
 from tests.conftest import encoded, smooth_photo
 
@@ -38,7 +39,7 @@ def test_the_reader_reads_as_written(encoding, tmp_path, monkeypatch):
         (source / f"{number}.png").write_bytes(encoded(smooth_photo(number, 300, 280), "PNG"))
     monkeypatch.chdir(tmp_path)
     assert preprocess.main(["--source=photos", "--out=records/train", f"--encoding={encoding}"]) == 0
-    cli.import_tensorflow()
+    quiet_tensorflow.import_tensorflow()
     code = re.search(r"## Read it with tf.data\n```python\n(.*?)```", TEXT, re.DOTALL)[1]
     assert len([line for line in code.splitlines() if line]) <= 10
     names: dict = {}

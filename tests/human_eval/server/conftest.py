@@ -10,7 +10,11 @@ import types
 import numpy as np
 import pytest
 
-from human_eval import forms, opaque_files, serve, server_log, study_folder
+from human_eval.commands import serve
+from human_eval.design import forms
+from human_eval.folder import layout, opaque_files
+from human_eval.folder.forms import Variant
+from human_eval.server import log
 
 SECRET = b"secret of the tests"
 WNID = "n01440764"
@@ -18,18 +22,18 @@ MODEL = "coltran_model"
 _COLORS = [np.full((2, 2, 3), color, np.uint8) for color in ((255, 0, 0), (0, 0, 255))]
 
 
-def make_design(*, images=8, block=4, samples=3, raters=2, seed=5) -> study_folder.StudyDesign:
+def make_design(*, images=8, block=4, samples=3, raters=2, seed=5) -> layout.StudyDesign:
     """Blocks of `block` images with `samples` forms each; in every form 2 practice and 1 catch trial."""
     keys = [f"train/{WNID}/photo_{number}" for number in range(images + 12)]
-    variants = [forms.Variant(model=MODEL, sample=sample) for sample in range(samples)]
+    variants = [Variant(model=MODEL, sample=sample) for sample in range(samples)]
     pool = forms.Pool(
         test=keys[:images],
         catch=keys[images : images + 10],
         practice=[(key, variants[0]) for key in keys[images + 10 :]],
     )
     made_from = {"images": images, "raters": raters, "seed": seed}
-    return study_folder.StudyDesign(
-        study=study_folder.study_id(made_from),
+    return layout.StudyDesign(
+        study=layout.study_id(made_from),
         title="Which photo has fake colors?",
         side=2,
         made_from=made_from,
@@ -39,31 +43,31 @@ def make_design(*, images=8, block=4, samples=3, raters=2, seed=5) -> study_fold
     )
 
 
-def write_study(folder: pathlib.Path, design: study_folder.StudyDesign) -> pathlib.Path:
+def write_study(folder: pathlib.Path, design: layout.StudyDesign) -> pathlib.Path:
     """A finished study folder; 2 x 2 images, red for truths and blue for colorizations."""
-    study_folder.private_file(folder / study_folder.DESIGN, design.to_json())
-    study_folder.private_file(folder / study_folder.KEY, study_folder.key_csv(SECRET, design.forms))
-    study_folder.private_file(folder / study_folder.SECRET, SECRET)
-    (folder / study_folder.IMAGES).mkdir(parents=True)
+    layout.private_file(folder / layout.DESIGN, design.to_json())
+    layout.private_file(folder / layout.KEY, layout.key_csv(SECRET, design.forms))
+    layout.private_file(folder / layout.SECRET, SECRET)
+    (folder / layout.IMAGES).mkdir(parents=True)
     files = dict(zip(opaque_files.ROLES, opaque_files.encode_pair(*_COLORS), strict=True))
     for form in design.forms:
         for trial in form.trials:
             for role, data in files.items():
                 name = opaque_files.opaque_name(SECRET, trial.trial, role)
-                (folder / study_folder.IMAGES / name).write_bytes(data)
-    (folder / study_folder.COMPLETED).touch()
+                (folder / layout.IMAGES / name).write_bytes(data)
+    (folder / layout.COMPLETED).touch()
     return folder
 
 
 class Rig:
     """The application and its client; `time` is what its clock says."""
 
-    def __init__(self, folder: pathlib.Path, design: study_folder.StudyDesign, *options: str) -> None:
+    def __init__(self, folder: pathlib.Path, design: layout.StudyDesign, *options: str) -> None:
         self.folder, self.design, self.time = folder, design, 1_700_000_000.0
         parser = argparse.ArgumentParser()
         serve.add_options(parser.add_argument)
         self.options = parser.parse_args([f"--study={folder}", *options])
-        self.problems = server_log.start(folder / server_log.SERVER_LOG)
+        self.problems = log.start(folder / log.SERVER_LOG)
         self.token = serve.organizer_token(folder)
         self.open()
 
@@ -170,7 +174,7 @@ def rig(new_rig) -> Rig:
 def listed():
     """By trial, (truth's file, colorization's file), from the design and the secret."""
 
-    def files(design: study_folder.StudyDesign) -> dict[int, list[str]]:
+    def files(design: layout.StudyDesign) -> dict[int, list[str]]:
         pairs: dict[int, list[str]] = collections.defaultdict(list)
         for form in design.forms:
             for trial in form.trials:

@@ -1,0 +1,21 @@
+"""Pixels to the bytes of a picture file."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+FORMATS = {"png": "png", "jpeg": "jpg"}  # and their file suffixes
+MAX_JPEG_SIDE = 65_500  # libjpeg's limit
+_JPEG_QUALITY = 95
+
+
+def encode(rgb: np.ndarray, format: str) -> bytes:
+    """An image file of one of FORMATS: uint8 [H, W, 3] to bytes. JPEGs have full color resolution."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    options = {"quality": _JPEG_QUALITY, "subsampling": 0} if format == "jpeg" else {}
+    Image.fromarray(rgb).save(buffer, format.upper(), **options)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""The networks: configs, layers, the colorizer and the upsamplers."""

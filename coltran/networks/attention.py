@@ -1,0 +1,152 @@
+"""Axial self-attention with a learned relative bias, along rows or along columns of an image (paper, sections 3 and 4).
+
+Shape suffixes: see coltran/networks/layers.py. Inside, L is the attended axis and O the other. Keys and values are laid
+out [B, O, N, L, K], so that every head's keys lie side by side: attention from a cache is 5 times faster so on a CPU.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx, struct
+
+from coltran.networks.conditioning import HeadModulation
+from coltran.networks.initializers import Initializer
+
+MASKED = -1e6  # added to the scores of future positions, as the release does
+
+
+class KeyValueCache(struct.PyTreeNode):
+    """Keys and values of the positions seen so far; zeros where nothing was written yet.
+
+    X stands for batch, other axis and heads in one. An axis each, and XLA would see an array of another shape in what
+    it updates and in what it multiplies, make two of it, and copy all of both at every pixel.
+    """
+
+    key_XLK: jax.Array
+    value_XLK: jax.Array
+
+
+class AxialAttention(nnx.Module):
+    """Multi-head attention in which every row (or column) attends to itself alone.
+
+    Attributes:
+        along_columns: False attends along W within each row, True along H within each column.
+        masked: whether a position sees only itself and earlier ones.
+        length: pixels of the attended axis.
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int,
+        num_heads: int,
+        length: int,
+        along_columns: bool,
+        masked: bool,
+        context_size: int,
+        modulation: str,
+        modulated: tuple[str, ...],
+        init: Initializer,
+    ):
+        head_size = hidden_size // num_heads
+        self.length, self.along_columns, self.masked = length, along_columns, masked
+        fans = {"fan_in": hidden_size, "fan_out": hidden_size}
+        self.query = nnx.Param(init.glorot((hidden_size, num_heads, head_size), **fans))
+        self.key = nnx.Param(init.glorot((hidden_size, num_heads, head_size), **fans))
+        self.value = nnx.Param(init.glorot((hidden_size, num_heads, head_size), **fans))
+        self.output = nnx.Param(init.glorot((num_heads, head_size, hidden_size), **fans))
+        self.relative_bias = nnx.Param(jnp.zeros((num_heads, 2 * length), jnp.float32))
+        names = modulated if modulation != "none" else ()
+        self.modulations = nnx.Dict(
+            {name: HeadModulation(context_size, num_heads, head_size, modulation, init=init) for name in names}
+        )
+
+    def project_context(self, context: jax.Array) -> dict[str, jax.Array]:
+        """Modulations [..., N, M] of query, key and value from a context [..., C] (empty where unconditional)."""
+        return {name: module.project(context) for name, module in self.modulations.items()}
+
+    def __call__(self, x_BHWD: jax.Array, modulation: dict[str, jax.Array]) -> jax.Array:
+        """Attention over the whole axis, [B,H,W,D] -> [B,H,W,D]."""
+        query, key, value = self._project(x_BHWD, modulation)
+        bias_NLL = self._bias()
+        return self._merge_heads(_attend(query, key, value, bias_NLL))
+
+    def empty_cache(self, batch: int, other: int, dtype: jnp.dtype) -> KeyValueCache:
+        """A cache for `batch` images whose unattended axis has `other` pixels, in the dtype of activations."""
+        num_heads, head_size, _ = self.output.shape
+        zeros_XLK = jnp.zeros((batch * other * num_heads, self.length, head_size), dtype)
+        return KeyValueCache(key_XLK=zeros_XLK, value_XLK=zeros_XLK)
+
+    def step(
+        self, x: jax.Array, index: jax.Array, cache: KeyValueCache, modulation: dict[str, jax.Array]
+    ) -> tuple[jax.Array, KeyValueCache]:
+        """Masked attention of the position `index` alone, which is added to the cache.
+
+        x is [B,1,W,D] (along columns) or [B,H,1,D] (along rows): one pixel long along the attended axis.
+        """
+        query, key, value = self._project(x, modulation)
+        batch, other, num_heads, _, head_size = query.shape
+        update = jax.lax.dynamic_update_slice_in_dim
+        cache = KeyValueCache(
+            key_XLK=update(cache.key_XLK, key.reshape(-1, 1, head_size), index, axis=1),
+            value_XLK=update(cache.value_XLK, value.reshape(-1, 1, head_size), index, axis=1),
+        )
+        bias_XL = jnp.tile(self._bias_of(index), (batch * other, 1))
+        heads_XK = _attend_once(query.reshape(-1, head_size), cache, bias_XL)
+        return self._merge_heads(heads_XK.reshape(batch, other, num_heads, 1, head_size)), cache
+
+    def _project(self, x_BHWD: jax.Array, modulation: dict[str, jax.Array]) -> list[jax.Array]:
+        """Query (scaled), key and value as [B,O,N,L,K]."""
+        projected = []
+        for name in ("query", "key", "value"):
+            z = jnp.einsum("bhwd,dnk->bhwnk", x_BHWD, getattr(self, name)[...].astype(x_BHWD.dtype))
+            if name in modulation:
+                z = self.modulations[name].apply(z, modulation[name])
+            if name == "query":  # scaled after conditioning, as the release does
+                z = z / math.sqrt(z.shape[-1])
+            projected.append(jnp.transpose(z, (0, 2, 3, 1, 4) if self.along_columns else (0, 1, 3, 2, 4)))
+        return projected
+
+    def _merge_heads(self, heads_BONLK: jax.Array) -> jax.Array:
+        heads = jnp.transpose(heads_BONLK, (0, 3, 1, 2, 4) if self.along_columns else (0, 1, 3, 2, 4))
+        return jnp.einsum("bhwnk,nkd->bhwd", heads, self.output[...].astype(heads.dtype))
+
+    def _bias(self) -> jax.Array:
+        """Relative bias, and the mask where masked, for every pair: [N,L,L], query first."""
+        position = jnp.arange(self.length)
+        offset_LL = position[None, :] - position[:, None]
+        bias_NLL = self.relative_bias[...][:, offset_LL + self.length - 1]
+        if not self.masked:
+            return bias_NLL
+        return bias_NLL + jnp.where(offset_LL > 0, MASKED, 0.0)[None]
+
+    def _bias_of(self, index: jax.Array) -> jax.Array:
+        """The row `index` of `_bias`, masked: [N,L]."""
+        start = self.length - 1 - index
+        bias_NL = jax.lax.dynamic_slice_in_dim(self.relative_bias[...], start, self.length, axis=1)
+        mask_L = jnp.where(jnp.arange(self.length) > index, MASKED, 0.0)
+        return bias_NL + mask_L[None]
+
+
+def _attend(query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array) -> jax.Array:
+    """softmax(q k^T + bias) v over the fourth axis: [B,O,N,Q,K], [B,O,N,L,K] twice, [N,Q,L] -> [B,O,N,Q,K]."""
+    scores = (
+        jnp.einsum("bonqk,bonlk->bonql", query, key, preferred_element_type=_precise_dtype(query)) + bias[None, None]
+    )
+    weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
+    return jnp.einsum("bonql,bonlk->bonqk", weights, value)
+
+
+def _attend_once(query_XK: jax.Array, cache: KeyValueCache, bias_XL: jax.Array) -> jax.Array:
+    """`_attend` of one query each, on a cache: [X,K]."""
+    scores_XL = (
+        jnp.einsum("xk,xlk->xl", query_XK, cache.key_XLK, preferred_element_type=_precise_dtype(query_XK)) + bias_XL
+    )
+    weights_XL = jax.nn.softmax(scores_XL, axis=-1).astype(cache.value_XLK.dtype)
+    return jnp.einsum("xl,xlk->xk", weights_XL, cache.value_XLK)
+
+
+def _precise_dtype(x: jax.Array) -> jnp.dtype:
+    """Of scores and softmax: float32, or float64 where `x` is that."""
+    return jnp.promote_types(x.dtype, jnp.float32)

@@ -1,0 +1,149 @@
+"""One axial layer: attention along an axis, then an MLP, each added to its input and normalized after (post-norm).
+
+Encoder, outer and inner decoder and both upsamplers are lists of this layer (paper, section 4; appendix H).
+"""
+
+from collections.abc import Callable
+
+import jax
+from flax import nnx, struct
+
+from coltran.networks.attention import AxialAttention, KeyValueCache
+from coltran.networks.conditioning import ConditionalLayerNorm, modulate, modulation_size
+from coltran.networks.initializers import Initializer
+from coltran.networks.layers import Dense, LayerNorm
+
+
+class Conditioning(struct.PyTreeNode):
+    """What the sizes and kinds of a layer's conditioning are; the defaults are an unconditional layer."""
+
+    context_size: int = struct.field(pytree_node=False, default=0)
+    attention_modulation: str = struct.field(pytree_node=False, default="none")
+    attention_modulated: tuple[str, ...] = struct.field(pytree_node=False, default=())
+    mlp_modulation: str = struct.field(pytree_node=False, default="none")
+    conditional_layer_norm: str = struct.field(pytree_node=False, default="none")
+
+
+class Modulation(struct.PyTreeNode):
+    """Projected context for cAtt and cMLP at some pixels; empty or None where the layer is unconditional."""
+
+    attention: dict[str, jax.Array] = struct.field(default_factory=dict)
+    mlp: jax.Array | None = None
+
+
+class NormModulation(struct.PyTreeNode):
+    """Projected context for a layer's two conditional layer norms, [B,1,1,2D]; None for plain layer norms."""
+
+    attention: jax.Array | None = None
+    mlp: jax.Array | None = None
+
+
+class AxialLayer(nnx.Module):
+    """x = LN(x + attention(x)); x = LN(x + MLP(x)), each optionally conditional."""
+
+    def __init__(
+        self,
+        *,
+        height: int,
+        width: int,
+        hidden_size: int,
+        num_heads: int,
+        ff_size: int,
+        along_columns: bool,
+        masked: bool,
+        conditioning: Conditioning,
+        init: Initializer,
+    ):
+        self.mlp_modulation = conditioning.mlp_modulation
+        self.rematerialized = False
+        self.attention = AxialAttention(
+            hidden_size=hidden_size,
+            num_heads=num_heads,
+            length=height if along_columns else width,
+            along_columns=along_columns,
+            masked=masked,
+            context_size=conditioning.context_size,
+            modulation=conditioning.attention_modulation,
+            modulated=conditioning.attention_modulated,
+            init=init,
+        )
+        self.mlp_hidden = Dense(hidden_size, ff_size, init=init)
+        self.mlp_output = Dense(ff_size, hidden_size, init=init)
+        size = modulation_size(self.mlp_modulation, hidden_size)
+        modulated = self.mlp_modulation != "none"
+        self.mlp_context = Dense(conditioning.context_size, size, init=init) if modulated else None
+        kind = conditioning.conditional_layer_norm
+        self.attention_norm = _layer_norm(kind, height, width, hidden_size, init)
+        self.mlp_norm = _layer_norm(kind, height, width, hidden_size, init)
+
+    def project_context(self, context: jax.Array) -> Modulation:
+        """cAtt's and cMLP's modulations from a context [B,h,w,C] of any rows and columns."""
+        mlp = None if self.mlp_context is None else self.mlp_context(context)
+        return Modulation(attention=self.attention.project_context(context), mlp=mlp)
+
+    def project_norms(self, context: jax.Array, *, row_alone: bool = False) -> NormModulation:
+        """cLN's modulations from a context: the whole image's [B,H,W,D], or with `row_alone` one row's [B,1,W,D]."""
+        if isinstance(self.attention_norm, LayerNorm):
+            return NormModulation()
+        norms = (self.attention_norm, self.mlp_norm)
+        projected = [norm.project_row(context) if row_alone else norm.project(context) for norm in norms]
+        return NormModulation(attention=projected[0], mlp=projected[1])
+
+    def __call__(self, x_BHWD: jax.Array, modulation: Modulation, norms: NormModulation) -> jax.Array:
+        """The layer over whole rows or columns, [B,H,W,D] -> [B,H,W,D]; a row layer takes any number of rows."""
+        attended = self.attention(x_BHWD, modulation.attention)
+        return self._finish(x_BHWD, attended, modulation, norms)
+
+    def over(self, x_BHWD: jax.Array, modulating_BHWC: jax.Array, pooled_BHWD: jax.Array) -> jax.Array:
+        """The layer with what it is conditioned on: cAtt and cMLP see `modulating`, cLN pools `pooled`.
+
+        Where `rematerialized` is set, what lies between its inputs and its output is computed again in the backward
+        pass; so are the projections, which are up to 8 times as large as x.
+        """
+
+        def run(layer: "AxialLayer", x_BHWD, modulating_BHWC, pooled_BHWD) -> jax.Array:
+            return layer(x_BHWD, layer.project_context(modulating_BHWC), layer.project_norms(pooled_BHWD))
+
+        return _run(self, run, x_BHWD, modulating_BHWC, pooled_BHWD)
+
+    def alone(self, x_BHWD: jax.Array) -> jax.Array:
+        """An unconditional layer; `rematerialized` as in `over`."""
+        return _run(self, lambda layer, x_BHWD: layer(x_BHWD, Modulation(), NormModulation()), x_BHWD)
+
+    def step(
+        self,
+        x: jax.Array,
+        index: jax.Array,
+        cache: KeyValueCache,
+        modulation: Modulation,
+        norms: NormModulation,
+    ) -> tuple[jax.Array, KeyValueCache]:
+        """The layer at position `index` of its attended axis alone; see AxialAttention.step."""
+        attended, cache = self.attention.step(x, index, cache, modulation.attention)
+        return self._finish(x, attended, modulation, norms), cache
+
+    def _finish(self, x: jax.Array, attended: jax.Array, modulation: Modulation, norms: NormModulation) -> jax.Array:
+        x = _normalize(self.attention_norm, x + attended, norms.attention)
+        h = self.mlp_output(jax.nn.relu(self.mlp_hidden(x)))
+        if modulation.mlp is not None:
+            h = modulate(h, modulation.mlp, self.mlp_modulation, shift_first=True)
+        return _normalize(self.mlp_norm, x + h, norms.mlp)
+
+
+def _run(layer: AxialLayer, function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array:
+    if not layer.rematerialized:
+        return function(layer, *arrays)
+    graph, parameters = nnx.split(layer)
+    return jax.checkpoint(lambda parameters, *arrays: function(nnx.merge(graph, parameters), *arrays))(
+        parameters, *arrays
+    )
+
+
+def _layer_norm(kind: str, height: int, width: int, size: int, init: Initializer) -> LayerNorm | ConditionalLayerNorm:
+    if kind == "none":
+        return LayerNorm(size)
+    return ConditionalLayerNorm(height, width, size, learned_pooling=kind == "learned", init=init)
+
+
+def _normalize(norm: LayerNorm | ConditionalLayerNorm, x: jax.Array, modulation: jax.Array | None) -> jax.Array:
+    return norm(x) if modulation is None else norm(x, modulation)

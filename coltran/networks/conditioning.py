@@ -1,0 +1,75 @@
+"""Conditional layers (paper, table 1): how the context of an image changes attention, MLP and layer norm.
+
+Every conditional layer works in two steps, project and apply, because the sampler projects a context once per row or
+image but applies it at every pixel.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from coltran.networks.initializers import Initializer
+from coltran.networks.layers import Dense, normalize, precise
+
+
+def modulate(z: jax.Array, modulation: jax.Array, kind: str, *, shift_first: bool) -> jax.Array:
+    """z [..., K] changed by modulation [..., K or 2K] (paper, table 1, right column).
+
+    `kind` is one of coltran.networks.config.MODULATIONS except `none`. With two halves, `shift_first` says which comes
+    first: the release writes [scale, shift] for attention and layer norm, [shift, scale] for the MLP.
+    """
+    if kind == "shift":
+        return z + modulation
+    if kind == "scale":
+        return z * modulation
+    first, second = jnp.split(modulation, 2, axis=-1)
+    scale, shift = (second, first) if shift_first else (first, second)
+    if kind == "gated":
+        return (z + shift) * jax.nn.sigmoid(scale)
+    return z * scale + shift
+
+
+def modulation_size(kind: str, size: int) -> int:
+    """Features of a modulation of `size` features: both halves, or one."""
+    return size if kind in ("shift", "scale") else 2 * size
+
+
+class HeadModulation(nnx.Module):
+    """cAtt's projection for one of query, key, value: context [..., C] -> [..., N, K or 2K], no bias."""
+
+    def __init__(self, context_size: int, num_heads: int, head_size: int, kind: str, *, init: Initializer):
+        self.kind = kind
+        shape = (context_size, num_heads, modulation_size(kind, head_size))
+        self.kernel = nnx.Param(init.glorot(shape, fan_in=context_size, fan_out=shape[1] * shape[2]))
+
+    def project(self, context: jax.Array) -> jax.Array:
+        return jnp.einsum("...c,cnm->...nm", context, self.kernel[...].astype(context.dtype))
+
+    def apply(self, z: jax.Array, modulation: jax.Array) -> jax.Array:
+        return modulate(z, modulation, self.kind, shift_first=False)
+
+
+class ConditionalLayerNorm(nnx.Module):
+    """cLN: normalization whose scale and offset come from the pooled context of the whole image."""
+
+    def __init__(self, height: int, width: int, size: int, *, learned_pooling: bool, init: Initializer):
+        ones = jnp.ones((height, width), jnp.float32)
+        self.pooling = nnx.Param(ones) if learned_pooling else None
+        self.dense = Dense(size, 2 * size, init=init)
+
+    def project(self, context_BHWD: jax.Array) -> jax.Array:
+        """[scale, shift] of each image, float32 [B,1,1,2D]."""
+        weighted = precise(context_BHWD)
+        if self.pooling is not None:
+            weighted = self.pooling[...][None, :, :, None] * weighted
+        return self.dense(weighted.mean(axis=(1, 2), keepdims=True))
+
+    def project_row(self, context_B1WD: jax.Array) -> jax.Array:
+        """The release's [B,1,1,2D] while it samples: it sees one row, and spreads it over all rows' weights."""
+        weighted = precise(context_B1WD)
+        if self.pooling is not None:
+            weighted = self.pooling[...].mean(axis=0)[None, None, :, None] * weighted
+        return self.dense(weighted.mean(axis=(1, 2), keepdims=True))
+
+    def __call__(self, x: jax.Array, modulation: jax.Array) -> jax.Array:
+        return modulate(normalize(x), modulation, "affine", shift_first=False).astype(x.dtype)

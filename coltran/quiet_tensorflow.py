@@ -1,0 +1,20 @@
+"""TensorFlow without the lines that its import writes."""
+
+from __future__ import annotations
+
+import os
+
+
+def import_tensorflow():
+    """The tensorflow module, without the lines that its import writes whatever TF_CPP_MIN_LOG_LEVEL says."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        import tensorflow
+
+        tensorflow.constant(0)  # the devices are looked for at the first use, with more such lines
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+    return tensorflow

@@ -1,0 +1,1 @@
+"""The public release's checkpoints: names, configs, variables."""

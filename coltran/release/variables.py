@@ -1,0 +1,221 @@
+"""The public release's checkpoints (TensorFlow object checkpoints): read from a folder or gs://, and written.
+
+    <folder>/checkpoint                          text: which prefix is the newest
+    <folder>/model-1.index, model-1.data-*-of-*  the variables
+    <folder>/config.yaml                         the program's options (may be missing)
+
+A variable `a/b:0` has the key `a.Sb:0/.ATTRIBUTES/VARIABLE_VALUE`, its moving average the one of
+`a/b/ExponentialMovingAverage:0`. TensorFlow reads and writes local files here; gs:// goes through `coltran.storage`.
+"""
+
+import contextlib
+import dataclasses
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+
+import numpy as np
+
+from coltran import quiet_tensorflow, storage
+from coltran.errors import UserError
+
+STATE_FILE = "checkpoint"
+CONFIG_FILE = "config.yaml"
+STEP_KEY, COUNTER_KEY = "optimizer/iter", "save_counter"
+_AVERAGE = "/ExponentialMovingAverage:0"
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_STATE = re.compile(r'^model_checkpoint_path:\s*"(.+)"\s*$', re.MULTILINE)
+_FILE = re.compile(r"^(?P<stem>.+?)(?:\.index|\.data-(?P<part>\d{5})-of-(?P<parts>\d{5}))$")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReleaseVariables:
+    """The network's variables in a public checkpoint, {release name: array}.
+
+    Attributes:
+      raw: the weights themselves, with the fixed gamma and beta.
+      averaged: their moving averages, under the names of `raw`; empty where the checkpoint has none.
+      step: training steps done; None where the checkpoint does not say.
+      config_text: config.yaml, None where there is none.
+      path: what was read, for messages.
+    """
+
+    raw: dict[str, np.ndarray]
+    averaged: dict[str, np.ndarray]
+    step: int | None
+    config_text: str | None
+    path: str
+
+
+def read(source: str, step: int | None = None) -> ReleaseVariables:
+    """Reads a checkpoint folder or prefix (`folder/model-1`), local or gs://.
+
+    Args:
+      source: of a folder, the checkpoint that its file `checkpoint` names is taken, else the one of the highest number.
+      step: of a folder, take model-STEP instead.
+
+    Raises:
+      UserError: nothing is there, files are missing, or they are damaged.
+    """
+    folder, stem, names = _locate(source.rstrip("/"), step)
+    path = storage.join(folder, stem)
+    with contextlib.ExitStack() as stack:
+        local = folder
+        if storage.is_gcs(folder):
+            local = stack.enter_context(tempfile.TemporaryDirectory())
+            for name in names:
+                with storage.open_read(storage.join(folder, name)) as there, open(f"{local}/{name}", "wb") as here:
+                    shutil.copyfileobj(there, here)
+        tensors = _read_tensors(os.path.join(local, stem), path)
+    config_text = None
+    if storage.exists(storage.join(folder, CONFIG_FILE)):
+        config_text = storage.read_bytes(storage.join(folder, CONFIG_FILE)).decode(errors="replace")
+    iterations = tensors.pop(STEP_KEY, None)
+    averaged = {name.removesuffix(_AVERAGE) + ":0": a for name, a in tensors.items() if name.endswith(_AVERAGE)}
+    return ReleaseVariables(
+        raw={name: array for name, array in tensors.items() if not name.endswith(_AVERAGE)},
+        averaged=averaged,
+        step=None if iterations is None else int(iterations),
+        config_text=config_text,
+        path=path,
+    )
+
+
+def write(
+    folder: str,
+    *,
+    raw: Mapping[str, np.ndarray],
+    averaged: Mapping[str, np.ndarray],
+    step: int,
+    learning_rate: float,
+    config_text: str,
+) -> str:
+    """Writes model-1 with its state file and config.yaml, which the release's own program reads; returns its prefix.
+
+    The keys are the release's, without the optimizer's mean squares: {name: array} of `raw` (fixed gamma and beta
+    included), the averages of `averaged` (keyed as `raw`), optimizer/* and save_counter.
+
+    Raises:
+      UserError: `folder` holds a checkpoint already, or cannot be written.
+    """
+    if storage.exists(storage.join(folder, STATE_FILE)):
+        raise UserError(f"{folder} holds a checkpoint already: give a new folder.")
+    tf = quiet_tensorflow.import_tensorflow()
+    optimizer = tf.Module()
+    optimizer.iter = tf.Variable(step, dtype=tf.int64)
+    for name, value in (("learning_rate", learning_rate), ("rho", 0.9), ("momentum", 0.0), ("decay", 0.0)):
+        setattr(optimizer, name, tf.Variable(value, dtype=tf.float32))
+    items = {name: tf.Variable(array, name=name.removesuffix(":0")) for name, array in raw.items()}
+    for name, array in averaged.items():
+        average = name.removesuffix(":0") + _AVERAGE
+        items[average] = tf.Variable(array, name=average.removesuffix(":0"))
+    with tempfile.TemporaryDirectory() as local:
+        stem = os.path.basename(tf.train.Checkpoint(optimizer=optimizer, **items).save(os.path.join(local, "model")))
+        with open(os.path.join(local, CONFIG_FILE), "w", encoding="utf-8") as file:
+            file.write(config_text)
+        # The state file goes last: a folder with it is whole.
+        try:
+            for name in sorted(os.listdir(local), key=lambda name: (name == STATE_FILE, name)):
+                with (
+                    open(os.path.join(local, name), "rb") as here,
+                    storage.open_write(storage.join(folder, name)) as there,
+                ):
+                    shutil.copyfileobj(here, there)
+        except OSError as error:
+            raise UserError(f"{folder} cannot be written: {error.strerror}.") from None
+    return storage.join(folder, stem)
+
+
+def _locate(source: str, step: int | None) -> tuple[str, str, list[str]]:
+    """(folder, prefix's name, names of its files) of what `source` and `step` mean."""
+    if storage.is_folder(source):
+        folder, files = source, _prefixes(source)
+        stem = _choose(source, files, step)
+    else:
+        match = _FILE.match(source)
+        folder, _, stem = (match["stem"] if match else source).rpartition("/")
+        folder = folder or "."
+        if not storage.is_folder(folder):
+            raise UserError(
+                f"there is no folder {source if not match else folder}: give a checkpoint's folder or prefix."
+            )
+        if step is not None:
+            raise UserError(f"--step chooses among the checkpoints of a folder, but {source} is not a folder.")
+        files = _prefixes(folder)
+        if stem not in files:
+            raise UserError(f"{folder} has no checkpoint {stem}{_good(files)}")
+    names = files[stem]
+    parts = {name: _FILE.match(name) for name in names}
+    index = f"{stem}.index"
+    if index not in names:
+        raise UserError(f"{storage.join(folder, index)} is missing: the checkpoint is incomplete.")
+    totals = {int(match["parts"]) for match in parts.values() if match["parts"]} or {1}
+    for number in range(max(totals)):
+        data = f"{stem}.data-{number:05d}-of-{max(totals):05d}"
+        if data not in names:
+            raise UserError(f"{storage.join(folder, data)} is missing: the checkpoint is incomplete.")
+    return folder, stem, names
+
+
+def _prefixes(folder: str) -> dict[str, list[str]]:
+    """{prefix's name: names of its files} in a folder, not below it."""
+    names = os.listdir(folder) if not storage.is_gcs(folder) else [name for name, _ in storage.list_files(folder)]
+    files: dict[str, list[str]] = {}
+    for name in sorted(names):
+        match = _FILE.match(name)
+        if match and "/" not in name:
+            files.setdefault(match["stem"], []).append(name)
+    return files
+
+
+def _choose(folder: str, files: Mapping[str, list[str]], step: int | None) -> str:
+    if not files:
+        raise UserError(f"{folder} holds no TensorFlow checkpoint (files such as model-1.index and model-1.data-...).")
+    if step is not None:
+        stems = [stem for stem in files if stem.endswith(f"-{step}")]
+        if not stems:
+            raise UserError(f"{folder} has no checkpoint of step {step}{_good(files)}")
+        return stems[0]
+    if storage.exists(storage.join(folder, STATE_FILE)):
+        match = _STATE.search(storage.read_bytes(storage.join(folder, STATE_FILE)).decode(errors="replace"))
+        if match is None:
+            raise UserError(f"{storage.join(folder, STATE_FILE)} names no model_checkpoint_path; choose with --step.")
+        stem = match[1].rpartition("/")[2]  # where it was trained, the folder may have had another path
+        if stem not in files:
+            raise UserError(f"{storage.join(folder, STATE_FILE)} names {stem}, which is not there{_good(files)}")
+        return stem
+    return max(files, key=lambda stem: (_number(stem), stem))
+
+
+def _number(stem: str) -> int:
+    tail = stem.rpartition("-")[2]
+    return int(tail) if tail.isdecimal() else -1
+
+
+def _good(files: Mapping[str, list[str]]) -> str:
+    return f"; it has {', '.join(sorted(files, key=_number))}." if files else ": it holds no TensorFlow checkpoint."
+
+
+def _read_tensors(prefix: str, path: str) -> dict[str, np.ndarray]:
+    """{variable name: array} of all but slots, hyperparameters and the object graph; the step under STEP_KEY."""
+    tf = quiet_tensorflow.import_tensorflow()
+    tensors = {}
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        for key in reader.get_variable_to_shape_map():
+            name = _name(key)
+            unused = name in (_GRAPH_KEY, COUNTER_KEY) or name.startswith("optimizer/") or "/.OPTIMIZER_SLOT/" in key
+            if name == STEP_KEY or not unused:
+                tensors[name] = reader.get_tensor(key)
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0].replace(prefix, path)
+        raise UserError(f"{path} cannot be read as a TensorFlow checkpoint: {reason}") from None
+    return tensors
+
+
+def _name(key: str) -> str:
+    """The variable's name that a key spells: `.S` is a slash, `..` a dot."""
+    return re.sub(r"\.(.)", lambda match: "/" if match[1] == "S" else match[1], key.removesuffix(_VALUE))

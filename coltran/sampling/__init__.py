@@ -1,0 +1,1 @@
+"""Drawing colors: one network, all three in a row, keys, compiled programs, certainty."""

@@ -1,0 +1,37 @@
+"""The flags that coltran-sample and coltran-colorize share: the networks' checkpoints, and how colors are chosen.
+
+Light, for `--help`: the values are those of coltran/sampling/sampler.py and coltran/weights/checkpoint.py, which check
+them again.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from coltran import cli
+from coltran.errors import UserError
+
+MODES = ("sample", "argmax", "parallel")
+WEIGHTS = ("ema", "raw")
+
+
+def add_sampling_flags(parser: argparse.ArgumentParser, *, colorizer_required: bool) -> None:
+    """Adds --colorizer, --color_upsampler, --spatial_upsampler, --weights, --mode, --temperature and --top_k."""
+    add = parser.add_argument
+    add("--colorizer", required=colorizer_required, metavar="FOLDER", help="checkpoint of stage colorizer")
+    add("--color_upsampler", metavar="FOLDER", help="checkpoint of stage color_upsampler (else coarse colors alone)")
+    add(
+        "--spatial_upsampler",
+        metavar="FOLDER",
+        help="checkpoint of stage spatial_upsampler (else the low resolution's colors alone)",
+    )
+    add("--weights", choices=WEIGHTS, default="ema", help="moving average of the weights, or the raw ones (ema)")
+    add("--mode", choices=MODES, default="sample", help="draw colors, or take the most likely of either head (sample)")
+    add("--temperature", type=float, default=1.0, help="divides the logits before drawing; below 1: safer colors (1)")
+    add("--top_k", type=cli.positive, metavar="K", help="draw from the K most likely colors only (all 512)")
+
+
+def refuse_equal_samples(mode: str, samples: int) -> None:
+    """Raises UserError for several samples of an image in a mode that draws nothing."""
+    if mode != "sample" and samples > 1:
+        raise UserError(f"--samples {samples}: --mode {mode} gives one image, whatever the sample index")

@@ -1,0 +1,314 @@
+"""Gray images to colored images with all three networks, in batches of one compiled size.
+
+    pipeline = ColorizationPipeline.load(
+        colorizer="runs/colorizer", color_upsampler="runs/color", spatial_upsampler="runs/spatial", batch_size=16
+    )
+    result = pipeline.colorize(gray_lo, gray_hi, keys=keys, sample_indices=[0] * len(keys), seed=1)
+
+The result of an image depends on the weights, its gray pixels, seed, key and sample index, and on the compiled batch
+size, but never on what shares the batch: the last batch is padded, and the padding is thrown away.
+"""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coltran.errors import UserError
+from coltran.images import colors, geometry
+from coltran.networks.colorizer import Colorizer, Context
+from coltran.networks.config import joins_color_and_space
+from coltran.networks.upsampler import Upsampler
+from coltran.sampling import sampler
+from coltran.sampling.programs import Program, UpsamplerProgram, chunks, images_at_once
+from coltran.sampling.random_keys import sample_keys
+from coltran.weights import checkpoint
+
+SPATIAL_CHUNK = 1  # images at a time in the spatial upsampler: 256x256 pixels of 512 features are 134 MB each
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """Colored images, in the order of the inputs.
+
+    Attributes:
+      coarse_lo: uint16 [N,h,w], sampled coarse colors, 0..511; resized by area where the colorizer is smaller.
+      rgb_lo: uint8 [N,h,w,3], of the color upsampler; without one, the bottoms of the coarse colors' bins.
+      rgb_hi: uint8 [N,H,W,3], of the spatial upsampler; None without one.
+      log_likelihood: float32 [N], log2 of the colorizer's probability of its sample, in bits, at most 0.
+      probability: float32, [N,h,w] or the colorizer's own size: its probability of each chosen coarse color.
+      max_probability: float32, the same shape: its largest probability at each pixel.
+      seconds: how long each stage took, by its name.
+
+    The three figures of the colorizer are None where coarse colors were given.
+    """
+
+    coarse_lo: np.ndarray
+    rgb_lo: np.ndarray
+    rgb_hi: np.ndarray | None
+    log_likelihood: np.ndarray | None
+    probability: np.ndarray | None
+    max_probability: np.ndarray | None
+    seconds: dict[str, float]
+
+
+class ColorizationPipeline:
+    """Colorizer, color upsampler and spatial upsampler with their weights, at one compiled batch size.
+
+    A colorizer may be smaller than the color upsampler (the paper's ColTran-S): it sees the gray image resized
+    by area, and so its sample is resized to the upsampler's pixels. A spatial upsampler that takes coarse colors
+    stands for both upsamplers. Without a colorizer, coarse colors must be given.
+
+    Safe to share between threads: calls wait for each other.
+
+    Attributes:
+      batch_size: images in every compiled call.
+      checksums: {stage: sha256 of the weights in use}, for manifests.
+    """
+
+    def __init__(
+        self,
+        *,
+        colorizer: Colorizer | None,
+        color_upsampler: Upsampler | None = None,
+        spatial_upsampler: Upsampler | None = None,
+        checksums: Mapping[str, str] | None = None,
+        batch_size: int,
+        options: sampler.SamplerOptions | None = None,
+    ):
+        if batch_size < 1:
+            raise UserError(f"batch_size must be at least 1, got {batch_size}.")
+        self._joint = spatial_upsampler is not None and joins_color_and_space(
+            "spatial_upsampler", spatial_upsampler.config
+        )
+        if spatial_upsampler is not None and self._joint != (color_upsampler is None):
+            raise UserError(
+                "this spatial upsampler is for color too: give no color upsampler."
+                if self._joint
+                else "a spatial upsampler needs a color upsampler before it: give its checkpoint too."
+            )
+        _check_sizes(colorizer, color_upsampler, spatial_upsampler)
+        options = options or sampler.SamplerOptions()
+        self.batch_size, self.options, self.checksums = batch_size, options, dict(checksums or {})
+        self._colorizer_size = _pixels(colorizer)
+        self._size = _pixels(colorizer if color_upsampler is None else color_upsampler)
+        self._size_hi = _pixels(spatial_upsampler)
+        if colorizer is not None:
+            self._encode = Program(colorizer, Colorizer.encode)
+            self._sample = Program(
+                colorizer, lambda network, context, keys: sampler.sample_from_context(network, context, keys, options)
+            )
+        self._recolor = self._enlarge = None
+        if color_upsampler is not None:
+            self._recolor = UpsamplerProgram(color_upsampler, batch_size=batch_size)
+        if spatial_upsampler is not None:
+            self._enlarge = UpsamplerProgram(spatial_upsampler, batch_size=SPATIAL_CHUNK)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        colorizer: str | Path | None,
+        color_upsampler: str | Path | None = None,
+        spatial_upsampler: str | Path | None = None,
+        batch_size: int = 16,
+        weights: str = "ema",
+        options: sampler.SamplerOptions | None = None,
+    ) -> "ColorizationPipeline":
+        """The pipeline of three checkpoint folders (or training work folders, of which the newest step is taken).
+
+        `weights` is `ema` (what the paper samples from) or `raw`.
+
+        Raises:
+          UserError: a folder holds no checkpoint of its stage, or the networks' sizes do not fit together.
+        """
+        folders = {
+            "colorizer": colorizer,
+            "color_upsampler": color_upsampler,
+            "spatial_upsampler": spatial_upsampler,
+        }
+        networks, checksums = dict.fromkeys(folders), {}
+        for stage, folder in folders.items():
+            if folder is not None:
+                networks[stage], loaded = checkpoint.load_network(folder, stage=stage, weights=weights)
+                checksums[stage] = loaded.checksum(weights)
+        return cls(**networks, checksums=checksums, batch_size=batch_size, options=options)
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(h, w) of the low resolution; None for an upsampler alone that takes coarse colors of any size."""
+        return self._size
+
+    @property
+    def size_hi(self) -> tuple[int, int] | None:
+        """(H, W) of the high resolution; None without a spatial upsampler."""
+        return self._size_hi
+
+    def colorize(
+        self,
+        gray_lo: np.ndarray,
+        gray_hi: np.ndarray | None = None,
+        *,
+        keys: Sequence[str],
+        sample_indices: Sequence[int],
+        seed: int,
+        coarse_lo: np.ndarray | None = None,
+    ) -> Result:
+        """One sample for each of N gray images; give an image n times, with n sample indices, for n samples.
+
+        Rows that follow each other with equal gray pixels are encoded once, so give many batches at a time.
+
+        Args:
+          gray_lo: uint8 [N,h,w], N at least 1.
+          gray_hi: uint8 [N,H,W]; None where there is no spatial upsampler.
+          keys: the record key of each image.
+          sample_indices: which sample of that record each is.
+          seed: of the whole run.
+          coarse_lo: uint16 [N,h,w], coarse colors to start from instead of the colorizer's (paper, section 5.3).
+
+        Raises:
+          UserError: arrays of another shape or dtype, or lists of another length.
+        """
+        self._check(gray_lo, gray_hi, keys, sample_indices)
+        with self._lock:
+            clock, coarse, rgb_hi = StageClock(), None, None
+            if coarse_lo is None:
+                gray = _resized(gray_lo if gray_hi is None else gray_hi, gray_lo, self._colorizer_size)
+                coarse = self._sample_all(gray, np.asarray(sample_keys(seed, keys, sample_indices)))
+                coarse_lo = _resized_coarse(coarse.symbols_BHW.astype(np.uint16), self._size)
+                clock.stop("colorizer")
+            rgb_lo = self.upsample_color(coarse_lo, gray_lo)
+            clock.stop("color_upsampler")
+            if self._enlarge is not None:
+                rgb_hi = self.upsample_space(rgb_lo, gray_hi)
+                clock.stop("spatial_upsampler")
+        return Result(
+            coarse_lo=coarse_lo,
+            rgb_lo=rgb_lo,
+            rgb_hi=rgb_hi,
+            log_likelihood=coarse and coarse.log_likelihood_B,
+            probability=coarse and coarse.probability_BHW,
+            max_probability=coarse and coarse.max_probability_BHW,
+            seconds=clock.seconds,
+        )
+
+    def upsample_color(self, coarse_lo: np.ndarray, gray_lo: np.ndarray) -> np.ndarray:
+        """uint16 [N,h,w] coarse colors and uint8 [N,h,w] gray -> uint8 [N,h,w,3]."""
+        rgb = colors.coarse_to_rgb(coarse_lo)
+        if self._recolor is None:
+            return rgb
+        levels = (rgb >> colors.COARSE_BITS).astype(np.int32)
+        return self._recolor(levels, gray_lo.astype(np.int32))
+
+    def upsample_space(self, rgb_lo: np.ndarray, gray_hi: np.ndarray) -> np.ndarray:
+        """uint8 [N,h,w,3] and uint8 [N,H,W] gray -> uint8 [N,H,W,3]; one image and channel at a time.
+
+        rgb_lo is the color upsampler's image, or that of the coarse colors for a network that is for color too.
+        """
+        rgb_lo = rgb_lo >> colors.COARSE_BITS if self._joint else rgb_lo
+        height, width = self._size_hi
+        rows, columns = height // rgb_lo.shape[1], width // rgb_lo.shape[2]
+        enlarged = rgb_lo.astype(np.int32).repeat(rows, axis=1).repeat(columns, axis=2)
+        return self._enlarge(enlarged, gray_hi.astype(np.int32))
+
+    def encode(self, gray_NHW: np.ndarray) -> Context:
+        """The context of at most `batch_size` gray images, int32 [N,h,w]; filled up to `batch_size` with its last."""
+        size = images_at_once(self.batch_size)
+        made = [self._encode(*chunk) for chunk in chunks(size, gray_NHW)]
+        made += made[-1:] * (self.batch_size // size - len(made))
+        return made[0] if len(made) == 1 else jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *made)
+
+    def _sample_all(self, gray_lo: np.ndarray, keys_N2: np.ndarray) -> sampler.CoarseSamples:
+        """Samples of all images; each run of equal gray images is encoded once."""
+        fresh = np.ones(len(gray_lo), bool)
+        fresh[1:] = (gray_lo[1:] != gray_lo[:-1]).any(axis=(1, 2))
+        owner = np.cumsum(fresh) - 1  # which distinct image each row shows
+        distinct = gray_lo[fresh].astype(np.int32)
+        parts = []
+        for first in range(0, len(distinct), self.batch_size):
+            images = distinct[first : first + self.batch_size]
+            context = self.encode(images)
+            rows = np.flatnonzero((owner >= first) & (owner < first + len(images)))
+            for index, keys in chunks(self.batch_size, owner[rows] - first, keys_N2[rows]):
+                parts.append(jax.device_get(self._sample(_take(context, index), keys)))
+            parts[-1] = _head(parts[-1], (len(rows) - 1) % self.batch_size + 1)
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+    def _check(self, gray_lo, gray_hi, keys, sample_indices) -> None:
+        _check_gray("gray_lo", gray_lo, self._size or gray_lo.shape[1:])
+        if self._size_hi is not None:
+            if gray_hi is None:
+                raise UserError(f"gray_hi is needed: uint8 [N,{self._size_hi[0]},{self._size_hi[1]}].")
+            _check_gray("gray_hi", gray_hi, self._size_hi)
+        lengths = {"gray_lo": len(gray_lo), "keys": len(keys), "sample_indices": len(sample_indices)}
+        if self._size_hi is not None:
+            lengths["gray_hi"] = len(gray_hi)
+        if len(set(lengths.values())) != 1 or not len(gray_lo):
+            raise UserError(f"all inputs must have the same length, at least 1; got {lengths}.")
+
+
+class StageClock:
+    """Seconds by stage: each `stop` counts what passed since the one before."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def stop(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage], self._last = now - self._last, now
+
+
+@jax.jit
+def _take(context: Context, index_B: jax.Array) -> Context:
+    return jax.tree.map(lambda array: jnp.take(array, index_B, axis=0), context)
+
+
+def _head(samples: sampler.CoarseSamples, length: int) -> sampler.CoarseSamples:
+    return jax.tree.map(lambda array: array[:length], samples)
+
+
+def _resized(largest: np.ndarray, fallback: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`fallback` where it has `size` already, else the `largest` gray images resized by area: uint8 [N,*size]."""
+    if fallback.shape[1:] == size:
+        return fallback
+    return np.stack([geometry.area_resize(image, *size) for image in largest])
+
+
+def _resized_coarse(coarse_NHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Coarse colors resized by area, channel by channel, each to its nearest level: uint16 [N,*size]."""
+    if coarse_NHW.shape[1:] == size:
+        return coarse_NHW
+    rgb = np.stack([geometry.area_resize(image, *size) for image in colors.coarse_to_rgb(coarse_NHW)])
+    return colors.rgb_to_coarse(rgb + (1 << colors.COARSE_BITS - 1))  # the bottoms of bins, at most 224: no overflow
+
+
+def _check_gray(name: str, gray: np.ndarray, size: tuple[int, int]) -> None:
+    if gray.dtype != np.uint8 or gray.ndim != 3 or gray.shape[1:] != size:
+        raise UserError(f"{name} must be uint8 [N,{size[0]},{size[1]}], got {gray.dtype} {list(gray.shape)}.")
+
+
+def _pixels(network: Colorizer | Upsampler | None) -> tuple[int, int] | None:
+    return None if network is None else (network.config.height, network.config.width)
+
+
+def _check_sizes(colorizer: Colorizer | None, color: Upsampler | None, spatial: Upsampler | None) -> None:
+    """Raises UserError unless the three networks fit together."""
+    if colorizer is not None and colorizer.config.num_symbols != colors.NUM_COARSE_COLORS:
+        raise UserError(
+            f"the colorizer has {colorizer.config.num_symbols} symbols; images need {colors.NUM_COARSE_COLORS}."
+        )
+    core, size = _pixels(colorizer), _pixels(color)
+    if core and size and (size[0] < core[0] or size[1] < core[1]):
+        text = f"{size[0]}x{size[1]}"
+        raise UserError(f"the colorizer makes {core[0]}x{core[1]} pixels, the color upsampler takes {text}.")
+    low = size or core or (1, 1)
+    if spatial is not None and (spatial.config.height % low[0] or spatial.config.width % low[1]):
+        size = f"{spatial.config.height}x{spatial.config.width}"
+        raise UserError(f"the spatial upsampler's {size} pixels are no whole multiple of {low[0]}x{low[1]}.")

@@ -1,0 +1,1 @@
+"""Training one network: options, data, steps, devices, logs, checkpoints written and resumed."""

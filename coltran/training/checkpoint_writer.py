@@ -1,0 +1,64 @@
+"""Checkpoints written beside training: a thread writes what was copied, while the next steps are computed."""
+
+import math
+import os
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from coltran.errors import UserError
+from coltran.weights import checkpoint
+
+
+def score(validation: Mapping[str, float]) -> float:
+    """By which checkpoints are compared: the decoder's bits, or an upsampler's; infinite where none were measured."""
+    return next(iter(validation.values()), math.inf)
+
+
+def best_score(folder: Path) -> float:
+    """That of the checkpoint that `best` links to; infinite where there is none."""
+    try:
+        return score(checkpoint.read_metadata(folder / checkpoint.BEST).get("validation", {}))
+    except UserError:
+        return math.inf
+
+
+class CheckpointWriter:
+    """Writes one checkpoint at a time; keeps the newest `keep` and the one with the fewest validation bits.
+
+    A failure is raised by the next call. Use it in a `with`: the end waits for what is being written.
+    """
+
+    def __init__(self, folder: Path, *, keep: int):
+        self._folder, self._keep = folder, keep
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._pending: Future | None = None
+
+    def __enter__(self) -> "CheckpointWriter":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        self._thread.shutdown()
+        if kind is None:
+            self.wait()
+
+    def save(self, *, validation: Mapping[str, float], **parts: Any) -> None:
+        """Begins to write a checkpoint; `parts` as for `checkpoint.save`, arrays that nobody changes any more."""
+        self.wait()
+        self._pending = self._thread.submit(self._save, validation, parts)
+
+    def wait(self) -> None:
+        """Returns when the last checkpoint lies on the disk. Raises UserError where it could not be written."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def _save(self, validation: Mapping[str, float], parts: Mapping[str, Any]) -> None:
+        path = checkpoint.save(self._folder, validation=validation, **parts)
+        if score(validation) < best_score(self._folder):
+            temporary = self._folder / f".{checkpoint.BEST}.{os.getpid()}"
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(path.name)
+            os.replace(temporary, self._folder / checkpoint.BEST)
+        checkpoint.remove_old(self._folder, self._keep)

@@ -1,0 +1,77 @@
+"""Loss curves of one or several runs as a PNG, from their metrics.jsonl."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from coltran.errors import UserError
+from coltran.training.log import METRICS, read_metrics
+
+_DPI = 110
+_POINTS = 200  # a training curve is averaged over windows, so that it has at most so many
+_LOSS = "train/loss"
+_VALIDATION = ("decoder_bits_per_pixel", "bits_per_dim")
+Curve = list[tuple[int, float]]
+
+
+def read(workdir: str | Path, name: str) -> Curve:
+    """(step, value) of one number of a run, such as `train/loss`, in the order of steps.
+
+    Raises UserError where the folder has no metrics.
+    """
+    path = Path(workdir) / METRICS
+    if not path.is_file():
+        raise UserError(f"{path} is not there: give folders that coltran-train wrote as --workdir.")
+    return sorted((line["step"], line[name]) for line in read_metrics(path) if name in line)
+
+
+def validation(workdir: str | Path, weights: str = "ema") -> Curve:
+    """Validation bits of a run, of the decoder or of an upsampler, with the moving average or the `raw` weights."""
+    tag = "validation" if weights == "ema" else "validation_raw"
+    return next((curve for name in _VALIDATION if (curve := read(workdir, f"{tag}/{name}"))), [])
+
+
+def draw(workdirs: Sequence[str | Path]) -> bytes:
+    """PNG bytes: training loss on the left, validation bits on the right (raw weights dotted), one color a run."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.2), layout="constrained")  # pyplot would keep it, and count on a display
+    left, right = figure.subplots(1, 2)
+    for number, (workdir, name) in enumerate(zip(workdirs, _names(workdirs), strict=True)):
+        color = f"C{number}"
+        _line(left, _averaged(read(workdir, _LOSS)), color=color, label=name)
+        _line(right, validation(workdir), color=color, label=name, marker="o", markersize=3)
+        _line(right, validation(workdir, "raw"), color=color, linestyle=":")
+    left.set(xlabel="step", ylabel="training loss, bits", title="training")
+    right.set(xlabel="step", ylabel="bits", title="validation: moving average, raw weights dotted")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8, frameon=False)
+        else:
+            axes.text(0.5, 0.5, "nothing logged", transform=axes.transAxes, ha="center")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _line(axes, curve: Curve, **style) -> None:
+    if curve:
+        single = {"marker": "o"} if len(curve) == 1 else {}  # a line of one point is invisible
+        axes.plot(*zip(*curve, strict=True), **{**single, **style})
+
+
+def _averaged(curve: Curve) -> Curve:
+    """Means over windows of equal numbers of points; a short curve stays as it is."""
+    size = -(-len(curve) // _POINTS)
+    windows = [curve[start : start + size] for start in range(0, len(curve), max(size, 1))]
+    return [(window[-1][0], sum(value for _, value in window) / len(window)) for window in windows]
+
+
+def _names(workdirs: Iterable[str | Path]) -> list[str]:
+    """The folders' last parts, or the whole paths where two would be called the same."""
+    paths = [Path(workdir) for workdir in workdirs]
+    short = [path.name for path in paths]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]

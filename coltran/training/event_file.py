@@ -1,0 +1,63 @@
+"""Scalars and pictures for TensorBoard, written without TensorFlow: a TFRecord file of `tensorflow.Event` messages.
+
+The few fields that they need are encoded here by hand (protocol buffers: varint tag, then value), because importing
+TensorFlow takes longer than a small training run.
+"""
+
+import os
+import struct
+import time
+from collections.abc import Mapping
+
+from coltran.records import framing
+
+# tensorflow.Event: wall_time = 1 (double), step = 2 (int64), file_version = 3 (string), summary = 5 (message).
+# tensorflow.Summary: value = 1 (message), of which tag = 1 (string), simple_value = 2 (float), image = 4 (message).
+# tensorflow.Summary.Image: height = 1, width = 2, colorspace = 3 (int32), encoded_image_string = 4 (bytes).
+_RGB = 3
+
+
+class EventFile:
+    """Appends scalars to one new event file in `folder`."""
+
+    def __init__(self, folder: str):
+        os.makedirs(folder, exist_ok=True)
+        name = f"events.out.tfevents.{time.time():.6f}.{os.getpid()}.coltran"
+        self._file = open(os.path.join(folder, name), "ab")  # noqa: SIM115, closed by close()
+        self._write(_text(3, b"brain.Event:2"))
+
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Writes scalars of one step and makes them visible to readers."""
+        values = b"".join(_text(1, _text(1, tag.encode()) + _float(2, value)) for tag, value in scalars.items())
+        self._write(_varint(2 << 3) + _varint(step) + _text(5, values))
+
+    def write_picture(self, step: int, tag: str, png: bytes) -> None:
+        """Writes one PNG of a step."""
+        width, height = struct.unpack(">II", png[16:24])  # of the header chunk, which comes first
+        numbers = ((1, height), (2, width), (3, _RGB))
+        image = b"".join(_varint(field << 3) + _varint(number) for field, number in numbers) + _text(4, png)
+        self._write(_varint(2 << 3) + _varint(step) + _text(5, _text(1, _text(1, tag.encode()) + _text(4, image))))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, fields: bytes) -> None:
+        event = bytes([1 << 3 | 1]) + struct.pack("<d", time.time()) + fields
+        self._file.write(framing.frame(event))
+        self._file.flush()
+
+
+def _varint(value: int) -> bytes:
+    parts = bytearray()
+    while value > 127:
+        parts.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*parts, value])
+
+
+def _text(field: int, data: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(data)) + data
+
+
+def _float(field: int, value: float) -> bytes:
+    return _varint(field << 3 | 5) + struct.pack("<f", value)

@@ -1,0 +1,199 @@
+"""Training batches as a pure function of (folder, seed, step), so that a resumed run needs the step number alone.
+
+Each epoch is one permutation of the whole folder, drawn from (seed, epoch): every example comes once per epoch, and
+batches run on across epochs.
+"""
+
+import collections
+import functools
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from coltran import storage
+from coltran.errors import UserError
+from coltran.images import colors, geometry
+from coltran.networks.config import NetworkConfig, joins_color_and_space, refuse_unknown
+from coltran.records import folder as record_folder, framing, schema
+from coltran.records.folder import RecordFolder
+
+Batch = dict[str, np.ndarray]
+BATCHES_AHEAD = 2  # that are read, each in a thread, while a step is computed
+_CLOUD_READERS = 16  # threads
+
+# What a network reads (the names of a Batch) is made of these features.
+FEATURES = {
+    "colorizer": (schema.GRAY_LO, schema.COARSE_LO),
+    "color_upsampler": (schema.GRAY_LO, schema.COARSE_LO, schema.RGB_LO),
+    "spatial_upsampler": (schema.GRAY_HI, schema.RGB_LO, schema.RGB_HI),
+}
+# Of the one upsampler for color and space.
+_JOINT_FEATURES = (schema.GRAY_HI, schema.COARSE_LO, schema.RGB_HI)
+
+
+def network_side(path: str, stage: str) -> int:
+    """Pixels a side of what a network of `stage` sees of a record folder."""
+    refuse_unknown("stage", stage, FEATURES)
+    sizes = record_folder.open_folder(path, schema=schema.TRUTH, needs=()).sizes
+    return sizes.hi if stage == "spatial_upsampler" else sizes.lo
+
+
+class Examples:
+    """The examples of one stage in a record folder, read in any order.
+
+    With `config`, those of that very network: the one upsampler for color and space starts from coarse colors.
+
+    Attributes:
+      stage: colorizer, color_upsampler or spatial_upsampler.
+      side: pixels a side of what the network sees.
+      fingerprint: of the record folder, for refusing to resume on other data.
+    """
+
+    def __init__(self, path: str, stage: str, config: NetworkConfig | None = None):
+        refuse_unknown("stage", stage, FEATURES)
+        self.stage, self.path = stage, path
+        joint = config is not None and joins_color_and_space(stage, config)
+        self._features = _JOINT_FEATURES if joint else FEATURES[stage]
+        self._folder: RecordFolder = record_folder.open_folder(path, schema=schema.TRUTH, needs=self._features)
+        sizes = self._folder.sizes
+        self.side = sizes.hi if stage == "spatial_upsampler" else sizes.lo
+        self.fingerprint = self._folder.manifest.fingerprint
+        self._where: list[tuple[str, int, int]] = []  # (file, offset, bytes) of each example's record
+        for shard in self._folder.manifest.shards:
+            file_path = self._folder.shard_path(shard)
+            with storage.open_read(file_path) as file:
+                for offset, length in framing.read_layout(file, file_path):
+                    self._where.append((file_path, offset, length + framing.FRAME_BYTES))
+        # On Cloud Storage a record is a request, of which many can be under way.
+        self._readers = ThreadPoolExecutor(_CLOUD_READERS) if storage.is_gcs(path) else None
+        if not self._where:
+            raise UserError(f"{path} holds no record: nothing to train or evaluate on.")
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def __enter__(self) -> "Examples":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._readers is not None:
+            self._readers.shutdown()
+
+    def check_size(self, config: NetworkConfig) -> None:
+        """Raise UserError unless a network of `config` takes these pixels."""
+        if (config.height, config.width) != (self.side, self.side):
+            raise UserError(
+                f"the network takes {config.height}x{config.width} pixels, {self.path} holds {self.side}x{self.side}."
+            )
+
+    def read(self, index: int) -> dict[str, np.ndarray]:
+        """The features of one example, as in the record."""
+        path, offset, size = self._where[index]
+        data = framing.unframe(storage.read_range(path, offset, size), f"{path}: record at byte {offset}")
+        return schema.decode(schema.TRUTH, data, self._folder.sizes, self._features)
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """The network's inputs for the examples at `indices`, stacked.
+
+        Colorizer: gray uint8 [B,h,w] and symbols uint16 [B,h,w]. Color upsampler: gray, levels uint8 [B,h,w,3] in 0..7
+        and target uint8 [B,h,w,3]. Spatial upsampler: the same at H x W, levels in 0..255 (or 0..7).
+        """
+        each = self._readers.map if self._readers is not None else map
+        read = list(each(self.read, indices.tolist()))
+        stacked = {name: np.stack([example[name] for example in read]) for name in self._features}
+        if self.stage == "colorizer":
+            return {"gray": stacked[schema.GRAY_LO], "symbols": stacked[schema.COARSE_LO]}
+        if self.stage == "color_upsampler":
+            levels = colors.coarse_to_rgb(stacked[schema.COARSE_LO]) >> 5
+            return {"gray": stacked[schema.GRAY_LO], "levels": levels, "target": stacked[schema.RGB_LO]}
+        joint = self._features == _JOINT_FEATURES
+        low = colors.coarse_to_rgb(stacked[schema.COARSE_LO]) >> 5 if joint else stacked[schema.RGB_LO]
+        enlarged = geometry.repeat_pixels(low, self.side, self.side)
+        return {"gray": stacked[schema.GRAY_HI], "levels": enlarged, "target": stacked[schema.RGB_HI]}
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def batch_indices(count: int, batch_size: int, seed: int, step: int) -> np.ndarray:
+    """Which of `count` examples make the batch of `step` (from 0): int64 [batch_size]."""
+    positions = np.arange(step * batch_size, (step + 1) * batch_size)
+    return np.array([_permutation(count, seed, int(p) // count)[int(p) % count] for p in positions])
+
+
+def flips(batch_size: int, seed: int, step: int) -> np.ndarray:
+    """Which examples of the batch of `step` are mirrored where flipping is on: bool [batch_size]."""
+    return np.random.default_rng([seed, step, 1]).random(batch_size) < 0.5
+
+
+def mirrored(batch: Batch, flip_B: np.ndarray) -> Batch:
+    """A batch in which the images of `flip_B` (bool [B]) have left and right exchanged."""
+    return {
+        name: np.where(flip_B.reshape(-1, *(1,) * (array.ndim - 1)), array[:, :, ::-1], array)
+        for name, array in batch.items()
+    }
+
+
+def training_batches(
+    examples: Examples,
+    batch_size: int,
+    seed: int,
+    first_step: int,
+    steps: int,
+    *,
+    rows: np.ndarray | None = None,
+    flip: bool = False,
+) -> Iterator[Batch]:
+    """The batches of steps first_step..steps-1; the next ones are read while the caller computes.
+
+    With `rows` (int64), only these rows of each batch are read: a process's share. Since every process takes other
+    rows of the same global batch, they read every example once per epoch together, however many they are.
+    """
+    share = np.arange(batch_size) if rows is None else rows
+
+    def make(step: int) -> Batch:
+        batch = examples.batch(batch_indices(len(examples), batch_size, seed, step)[share])
+        return mirrored(batch, flips(batch_size, seed, step)[share]) if flip else batch
+
+    with ThreadPoolExecutor(max_workers=BATCHES_AHEAD) as readers:
+        waiting: collections.deque[Future] = collections.deque()
+        try:
+            for step in range(first_step, steps):
+                while len(waiting) < BATCHES_AHEAD and step + len(waiting) < steps:
+                    waiting.append(readers.submit(make, step + len(waiting)))
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def evaluation_batches(
+    examples: Examples, batch_size: int, rows: np.ndarray | None = None
+) -> Iterator[tuple[Batch, np.ndarray]]:
+    """All examples once, in order, with a mask float32 [B]: 0 marks the padding of the last batch.
+
+    With `rows`, only these rows of each batch are read; the mask is the whole batch's.
+    """
+    share = np.arange(batch_size) if rows is None else rows
+    for start in range(0, len(examples), batch_size):
+        indices = np.arange(start, start + batch_size)
+        mask = (indices < len(examples)).astype(np.float32)
+        yield examples.batch(np.minimum(indices[share], len(examples) - 1)), mask
+
+
+def coarse_entropy(examples: Examples, seed: int, limit: int = 20_000) -> tuple[float, int]:
+    """Entropy in bits of the histogram of all coarse colors, and how many examples it was counted on.
+
+    It is what a model would pay per pixel that knew only how often each color occurs. Beyond `limit` examples, a
+    random `limit` of them.
+    """
+    chosen = _permutation(len(examples), seed, 0)[:limit]
+    counts = np.zeros(colors.NUM_COARSE_COLORS, np.int64)
+    for index in chosen:
+        symbols = examples.read(int(index))[schema.COARSE_LO]
+        counts += np.bincount(symbols.ravel(), minlength=len(counts))
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log2(shares)).sum()), len(chosen)

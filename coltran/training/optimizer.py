@@ -1,0 +1,55 @@
+"""Optimizers and learning rates, and the moving average of the weights (paper, section 5.1, appendix B).
+
+The paper's is RMSprop as Keras' legacy optimizer has it, at a fixed learning rate.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from coltran.training.options import TrainOptions
+
+LEARNING_RATE = 3e-4
+DECAY = 0.9  # Keras' rho
+EPSILON = 1e-7
+EMA_DECAY = 0.999
+
+
+def build(options: TrainOptions) -> optax.GradientTransformation:
+    """The optimizer that `options` ask for."""
+    rate = schedule(options)
+    rule = optax.adam(rate) if options.optimizer == "adam" else rmsprop(rate)
+    if options.clip_norm == 0:
+        return rule
+    return optax.chain(optax.clip_by_global_norm(options.clip_norm), rule)
+
+
+def schedule(options: TrainOptions) -> optax.ScalarOrSchedule:
+    """The learning rate: a number, or a function of how many updates were made before.
+
+    Warm-up rises in a line from 0 at the first update; `cosine` then falls to 0 at `options.steps`.
+    """
+    rate, warmup = options.learning_rate, options.warmup_steps
+    if options.schedule == "cosine":
+        return optax.warmup_cosine_decay_schedule(0.0 if warmup else rate, rate, warmup, decay_steps=options.steps)
+    return optax.warmup_constant_schedule(0.0, rate, warmup) if warmup else rate
+
+
+def rmsprop(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+    """tf_keras.optimizers.legacy.RMSprop(rho=0.9, momentum=0, epsilon=1e-7).
+
+    The mean square starts at 0 and is not corrected for it; epsilon is added outside the root:
+    step = -learning_rate * gradient / (sqrt(mean_square) + epsilon).
+    """
+    return optax.rmsprop(learning_rate, decay=DECAY, eps=EPSILON, initial_scale=0.0, eps_in_sqrt=False)
+
+
+def update_ema(ema: Any, weights: Any, decay: float = EMA_DECAY) -> Any:
+    """ema - (1 - decay) * (ema - weights), for every leaf, as TensorFlow's ExponentialMovingAverage computes it.
+
+    The average starts as a copy of the first weights.
+    """
+    rate = jnp.float32(1 - decay)
+    return jax.tree.map(lambda average, weight: average - rate * (average - weight), ema, weights)

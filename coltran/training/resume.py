@@ -1,0 +1,102 @@
+"""Going on from a work folder: from its newest good checkpoint, never silently from zero."""
+
+import dataclasses
+import math
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from coltran.errors import UserError
+from coltran.networks.config import NetworkConfig, first_difference
+from coltran.training import mesh, step as train_step
+from coltran.training.checkpoint_writer import best_score
+from coltran.training.options import TrainOptions
+from coltran.weights import checkpoint
+
+FINGERPRINT = "data_fingerprint"
+_NEW, _GO_ON, _REFUSED = range(3)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where training starts: host arrays, the best validation bits so far, and whether a checkpoint holds them."""
+
+    state: train_step.TrainState
+    best: float
+    resumed: bool
+
+
+def start(workdir: Path, *, stage: str, config: NetworkConfig, options: TrainOptions, data_fingerprint: str) -> Start:
+    """The state to go on from, or a fresh one. Process 0 alone reads the work folder; the others get its arrays.
+
+    Raises:
+      UserError: the work folder was trained with other options, or none of its checkpoints is good.
+    """
+    state, refusal, best = None, None, math.inf
+    if mesh.is_primary():
+        try:
+            saved = _last_good(workdir / "checkpoints", stage)
+            if saved is not None:
+                _check_same(workdir, saved, config, options, data_fingerprint)
+                state, best = train_step.restore_state(saved, options), best_score(workdir / "checkpoints")
+        except UserError as error:
+            refusal = error
+    outcome = _REFUSED if refusal else _NEW if state is None else _GO_ON
+    outcome, best = (array.item() for array in mesh.broadcast((np.int32(outcome), np.float32(best))))
+    if refusal is not None:
+        raise refusal
+    if outcome == _REFUSED:
+        raise UserError("process 0 cannot go on from its --workdir; its own message says why.")
+    # Where another process has the state, a fresh one says what its arrays look like.
+    state = jax.tree.map(np.asarray, state or train_step.initial_state(config, options))
+    return Start(state=mesh.broadcast(state) if outcome == _GO_ON else state, best=best, resumed=outcome == _GO_ON)
+
+
+def _last_good(folder: Path, stage: str) -> checkpoint.Checkpoint | None:
+    """The newest checkpoint that loads; damaged ones after it are renamed `damaged_step_*`, with a line on stderr."""
+    damaged: list[tuple[int, UserError]] = []
+    for step in reversed(checkpoint.finished_steps(folder)):
+        try:
+            saved = checkpoint.load(checkpoint.step_folder(folder, step), stage=stage)
+        except checkpoint.DamagedError as error:
+            damaged.append((step, error))
+            continue
+        for bad, error in damaged:
+            print(f"going back to step {step}: {error}", file=sys.stderr)
+            path = checkpoint.step_folder(folder, bad)
+            shutil.rmtree(folder / f"damaged_{path.name}", ignore_errors=True)
+            path.rename(folder / f"damaged_{path.name}")
+        return saved
+    if damaged:
+        raise UserError(
+            f"none of the {len(damaged)} checkpoints in {folder} can be read, the newest one because {damaged[0][1]} "
+            "Put a good copy there, or give another --workdir to start anew."
+        )
+    if folder.is_dir() and any(folder.glob("step_*")):
+        print(f"{folder}: the first checkpoint was never finished; starting at step 0", file=sys.stderr)
+    return None
+
+
+def _check_same(
+    workdir: Path, saved: checkpoint.Checkpoint, config: NetworkConfig, options: TrainOptions, fingerprint: str
+) -> None:
+    difference = first_difference(saved.config, config) or options.difference(saved.training)
+    if difference is None:
+        difference = _data_difference(saved.training, fingerprint)
+    if difference:
+        raise UserError(
+            f"{workdir} was trained with other options: {difference}. "
+            "Give the old ones to go on, or another --workdir to start anew."
+        )
+    if saved.step > options.steps:
+        raise UserError(f"{workdir} is at step {saved.step} already; --steps {options.steps} is behind.")
+
+
+def _data_difference(training: Mapping[str, Any], fingerprint: str) -> str | None:
+    old = training.get(FINGERPRINT)
+    return None if old == fingerprint else f"--data holds other records: fingerprint {old!r}, now {fingerprint!r}"

@@ -1,0 +1,209 @@
+"""The training loop: steps, evaluation, logs and checkpoints in one work folder.
+
+    <workdir>/checkpoints/step_*   see coltran/weights/checkpoint.py
+    <workdir>/metrics.jsonl, tensorboard/, samples/   see coltran/training/log.py
+
+A run that finds checkpoints in its work folder goes on from the newest; its steps are exactly those of a run that was
+never interrupted, because the state holds all that changes and batches depend on the step number alone. With several
+processes, all run this loop in step, and process 0 alone has a work folder.
+"""
+
+import contextlib
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from coltran import cli
+from coltran.errors import UserError
+from coltran.networks import flops
+from coltran.networks.config import NetworkConfig, to_json
+from coltran.training import checkpoint_writer, inputs, mesh, resume, step as train_step
+from coltran.training.checkpoint_writer import CheckpointWriter
+from coltran.training.evaluation import evaluate, make_evaluator
+from coltran.training.log import TrainingLog
+from coltran.training.mesh import Placement
+from coltran.training.meter import Meter, matmul_rate
+from coltran.training.options import RunOptions, StepOptions, TrainOptions
+from coltran.training.preemption import Preemption
+from coltran.training.sample_grid import SampleGrid
+
+LOG_EVERY = 10
+
+
+class Trainer:
+    """Trains one network in one work folder."""
+
+    def __init__(
+        self,
+        *,
+        stage: str,
+        config: NetworkConfig,
+        options: TrainOptions,
+        run: RunOptions,
+        workdir: str,
+        training: inputs.Examples,
+        validation: inputs.Examples | None,
+        placement: Placement | None = None,
+        how: StepOptions | None = None,
+    ):
+        self.stage, self.config, self.options, self.run = stage, config, options, run
+        self.placement, self.how = placement or Placement(), how or StepOptions()
+        self.workdir, self.training, self.validation = Path(workdir), training, validation
+        self.placement.check_batch(options.batch_size, self.how.accumulate)
+        self._identity = {**dataclasses.asdict(options), resume.FINGERPRINT: training.fingerprint}
+        self._agree()
+        start = resume.start(
+            self.workdir, stage=stage, config=config, options=options, data_fingerprint=training.fingerprint
+        )
+        self.state = self.placement.put(start.state)
+        self.last_bits: dict[str, float] = {}
+        self._best, self._saved = start.best, self.step if start.resumed else -1
+        self._evaluator = make_evaluator(config, self.placement)
+        self._step_function, self._limit = train_step.make_train_step(config, options, self.placement, self.how), None
+        drawn = validation is not None and run.samples > 0 and mesh.is_primary()
+        self._grid = SampleGrid(stage, config, validation, run.samples, options.seed) if drawn else None
+
+    @property
+    def step(self) -> int:
+        return int(self.state.step)
+
+    def prepare(self) -> None:
+        """Compiles what `train` will run and measures the device's rate, so that `train` begins at once."""
+        size = self.options.batch_size
+        batch = self.placement.put_batch(self.training.batch(self.placement.rows(size) * 0), size)
+        self._step_function = self._step_function.lower(self.state, batch).compile()
+        self._limit = self._matmul_limit()
+        self.evaluate()
+
+    def _matmul_limit(self) -> float:
+        return matmul_rate(self.config.compute_dtype) * self.placement.mesh.size
+
+    def train(self) -> bool:
+        """Runs up to options.steps. False where SIGTERM ended it early; a checkpoint was saved either way.
+
+        Raises:
+          UserError: a checkpoint cannot be written, a record is damaged, or training diverged.
+        """
+        with contextlib.ExitStack() as stack:
+            preemption = stack.enter_context(Preemption())  # until the last checkpoint is written
+            log = writer = None
+            if mesh.is_primary():
+                self.workdir.mkdir(parents=True, exist_ok=True)
+                log = stack.enter_context(contextlib.closing(TrainingLog(self.workdir, self.step)))
+                writer = stack.enter_context(CheckpointWriter(self.workdir / "checkpoints", keep=self.run.keep))
+            finished = self._loop(log, writer, preemption)
+            self.save(writer, self._evaluate_and_log(log) if finished else {})
+        return finished
+
+    def _loop(self, log: TrainingLog | None, writer: CheckpointWriter | None, preemption: Preemption) -> bool:
+        """All steps but for what follows the last one. False after SIGTERM."""
+        first, steps, size = self.step, self.options.steps, self.options.batch_size
+        rows = self.placement.rows(size)
+        batches = inputs.training_batches(
+            self.training, size, self.options.seed, first, steps, rows=rows, flip=self.options.flip
+        )
+        limit = (self._limit or self._matmul_limit()) if log else 0
+        meter = Meter(size, flops.training_example(self.config), limit)
+        with contextlib.closing(batches), self._bar(first) as bar:
+            for step, batch in enumerate(meter.batches(batches), start=first + 1):
+                self.state, metrics = self._step_function(self.state, self.placement.put_batch(batch, size))
+                meter.dispatched(metrics["loss"])
+                if step % LOG_EVERY == 0 or step == steps:
+                    self._report(step, metrics, meter, log, writer, bar)
+                bar.update()
+                if preemption.requested(step):
+                    return False
+                # Evaluated first, so that a checkpoint knows its bits; the last step's come after the loop.
+                evaluated = step % self.run.evaluate_every == 0 and step < steps
+                bits = self._evaluate_and_log(log) if evaluated else {}
+                improved = checkpoint_writer.score(bits) < self._best
+                if step < steps and (improved or step % self.run.checkpoint_every == 0):
+                    self.save(writer, bits)
+                if evaluated:
+                    meter.pause()
+        return True
+
+    def evaluate(self, weights: str = "ema") -> dict[str, float]:
+        """Bits of the validation folder with the moving average or the `raw` weights; empty without such a folder."""
+        if self.validation is None:
+            return {}
+        flat = self.state.ema if weights == "ema" else self.state.weights
+        # Exactly as the training batch is split: a multiple of the number of devices.
+        return evaluate(self._evaluator, flat, self.validation, self.options.batch_size, self.placement)
+
+    def _evaluate_and_log(self, log: TrainingLog | None) -> dict[str, float]:
+        """Bits of the moving average; those and the raw weights' are logged, and the samples drawn."""
+        self.last_bits, raw = self.evaluate(), self.evaluate("raw")
+        if not self.last_bits:
+            return {}
+        # Sharded weights are gathered by all processes, or by none.
+        ema = self.placement.fetch(self.state.ema) if self.run.samples else None
+        if log is not None:
+            named = {"validation": self.last_bits, "validation_raw": raw}
+            log.scalars(self.step, {f"{tag}/{k}": value for tag, bits in named.items() for k, value in bits.items()})
+            if self._grid is not None:
+                log.picture(self.step, self._grid.draw(ema))
+        return self.last_bits
+
+    def save(self, writer: CheckpointWriter | None, bits: dict[str, float], **changes: Any) -> None:
+        """Begins to write a checkpoint of the state, unless this step has one; all processes must call it.
+
+        `bits` are the moving average's; `changes` go to the checkpoint's description.
+        """
+        if self._saved == self.step:
+            return
+        state, step = self.state, self.step
+        optimizer = self.placement.fetch(train_step.flatten_optimizer(state.optimizer))
+        ema, weights = self.placement.fetch(state.ema), self.placement.fetch(state.weights)
+        counts = {"skipped": int(state.skipped), "skipped_in_a_row": int(state.skipped_in_a_row)}
+        self._saved, self._best = step, min(self._best, checkpoint_writer.score(bits))
+        if writer is not None:
+            writer.save(
+                stage=self.stage,
+                config=self.config,
+                step=step,
+                ema=ema,
+                weights=weights,
+                optimizer=optimizer,
+                training={**self._identity, **counts, **changes},
+                validation=bits,
+            )
+
+    def _report(self, step, metrics, meter: Meter, log: TrainingLog | None, writer, bar) -> None:
+        """Logs a step's numbers; ends the run where too many steps were skipped."""
+        values = {name: float(value) for name, value in metrics.items()}
+        in_a_row = int(values.pop("skipped_in_a_row"))
+        rates = meter.rates()
+        if log is not None:
+            named = {f"train/{name}": value for name, value in {**values, **rates}.items()}
+            log.scalars(step, named)
+        skipped = f", {values['skipped_steps']:.0f} skipped" if values["skipped_steps"] else ""
+        bar.set_postfix_str(f"{values['loss']:.3f} bits{skipped}", refresh=False)
+        if in_a_row and mesh.is_primary():
+            print(f"step {step}: the last {in_a_row} steps had no finite loss or gradient: skipped", file=sys.stderr)
+        if in_a_row <= self.how.max_skipped:
+            return
+        self.save(writer, {}, skipped_in_a_row=0)  # 0: the next run may try again
+        if writer is not None:
+            writer.wait()
+        raise UserError(
+            f"the loss or gradient of the {in_a_row} steps before step {step} was not finite. The weights from before "
+            f"them are saved in {self.workdir}; try a lower --learning_rate, --warmup_steps or --clip_norm."
+        )
+
+    def _bar(self, first: int) -> Any:
+        if mesh.is_primary():
+            return cli.progress_bar(self.options.steps, f"training {self.stage}", "steps", initial=first)
+        from tqdm import tqdm
+
+        return tqdm(disable=True)
+
+    def _agree(self) -> None:
+        """All processes must have been started alike."""
+        validation = self.validation.fingerprint if self.validation else None
+        shared = {**self._identity, "config": to_json(self.stage, self.config), "validation": validation}
+        how = {**dataclasses.asdict(self.how), **dataclasses.asdict(self.run), "mesh": str(self.placement.mesh.shape)}
+        mesh.agree({**shared, **how, "jax": jax.__version__})

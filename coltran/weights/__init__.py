@@ -1,0 +1,1 @@
+"""Weights by name, and the checkpoints that hold them."""

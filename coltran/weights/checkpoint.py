@@ -1,0 +1,292 @@
+"""Checkpoint folders: weights, their moving average, the optimizer's state, and what they belong to.
+
+    <folder>/step_00000200/arrays/...     orbax: {"weights": ..., "ema": ..., "optimizer": ...}, flat names -> arrays
+    <folder>/step_00000200/checkpoint.json  config, step, schema version, sha256 of each group of arrays; written last
+
+    <folder>/best                         a link to the step with the fewest validation bits; never removed for its age
+
+A folder `step_*` without checkpoint.json was being written when its program died; it is never read, and the next save
+of that step replaces it. `load` takes such a step folder, or its parent, of which it takes the newest finished
+step.
+"""
+
+import dataclasses
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from coltran import storage
+from coltran.errors import UserError
+from coltran.networks import config as configs
+from coltran.networks.config import NetworkConfig
+from coltran.weights import parameters
+
+SCHEMA_VERSION = 1
+METADATA = "checkpoint.json"
+ARRAYS = "arrays"
+WEIGHTS = ("ema", "raw")
+_STEP = re.compile(r"^step_(\d{8,})$")
+BEST = "best"
+_FIELDS = ("schema_version", "step", "config", "ema_sha256")
+
+
+class DamagedError(UserError):
+    """A checkpoint that was finished once and cannot be read now; an older one may do."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A loaded checkpoint.
+
+    Attributes:
+      stage: colorizer, color_upsampler or spatial_upsampler.
+      config: the network's config.
+      step: training steps done.
+      ema, weights: {parameter name: float32 array}; the moving average and the raw weights.
+      optimizer: {name: array}, empty where there was none (imported weights).
+      ema_sha256, raw_sha256: checksums of `ema` and `weights`, verified.
+      training: JSON dict of how it was trained, empty where unknown.
+      validation: {metric: bits} of the moving average, empty where it was not measured at this step.
+      path: the step folder it came from.
+    """
+
+    stage: str
+    config: NetworkConfig
+    step: int
+    ema: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    optimizer: dict[str, np.ndarray]
+    ema_sha256: str
+    raw_sha256: str
+    training: dict[str, Any]
+    validation: dict[str, float]
+    path: str
+
+    def checksum(self, weights: str = "ema") -> str:
+        """sha256 of the `ema` or the `raw` weights."""
+        return self.ema_sha256 if weights == "ema" else self.raw_sha256
+
+
+def step_folder(folder: str | Path, step: int) -> Path:
+    """Where the checkpoint of `step` lies."""
+    return Path(folder) / f"step_{step:08d}"
+
+
+def finished_steps(folder: str | Path) -> list[int]:
+    """Steps with a finished checkpoint in `folder`, in rising order; empty where there is no such folder."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        return []
+    matches = ((_STEP.match(entry.name), entry) for entry in folder.iterdir())
+    return sorted(int(match[1]) for match, entry in matches if match and (entry / METADATA).is_file())
+
+
+def save(
+    folder: str | Path,
+    *,
+    stage: str,
+    config: NetworkConfig,
+    step: int,
+    ema: Mapping[str, Any],
+    weights: Mapping[str, Any],
+    optimizer: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    validation: Mapping[str, float] | None = None,
+    keep: int | None = None,
+) -> Path:
+    """Writes the checkpoint of `step` below `folder` and returns its step folder.
+
+    A reader sees it only when it is complete. With `keep`, older finished checkpoints beyond that number are removed,
+    but for the best. One process alone may call it.
+
+    Raises:
+      UserError: parameters that do not fit `config`, or a folder that cannot be written.
+    """
+    shapes = parameters.shapes(config)
+    for group in (ema, weights):
+        parameters.check_names(shapes, {name: tuple(array.shape) for name, array in group.items()})
+    target = step_folder(folder, step)
+    arrays = {
+        name: {key: np.asarray(array) for key, array in group.items()}
+        for name, group in (("ema", ema), ("weights", weights), ("optimizer", optimizer or {}))
+    }
+    metadata = {
+        "schema_version": SCHEMA_VERSION,
+        "step": step,
+        "config": configs.to_json(stage, config),
+        "ema_sha256": parameters.checksum(arrays["ema"]),
+        "raw_sha256": parameters.checksum(arrays["weights"]),
+        "optimizer_sha256": parameters.checksum(arrays["optimizer"]),
+        "training": dict(training or {}),
+        "validation": dict(validation or {}),
+    }
+    try:
+        _write(target, arrays, metadata)
+    except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
+        shutil.rmtree(target, ignore_errors=True)  # half of one helps nobody, least of all on a full disk
+        raise UserError(f"{target}: the checkpoint cannot be written: {_first_line(error)}.") from error
+    if keep is not None:
+        remove_old(folder, keep)
+    return target
+
+
+def remove_old(folder: str | Path, keep: int) -> None:
+    """Removes finished checkpoints but for the newest `keep` and the best."""
+    spared = (Path(folder) / BEST).resolve()
+    for old in finished_steps(folder)[:-keep]:
+        path = step_folder(folder, old)
+        if path.resolve() != spared:
+            (path / METADATA).unlink()
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _write(target: Path, arrays: Mapping[str, Mapping[str, np.ndarray]], metadata: Mapping[str, Any]) -> None:
+    (target / METADATA).unlink(missing_ok=True)  # first: from here on an old one of this step is unfinished
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    with _checkpointer() as checkpointer:
+        checkpointer.save((target / ARRAYS).absolute(), arrays)
+    storage.write_bytes(str(target / METADATA), json.dumps(metadata, indent=1).encode() + b"\n")
+
+
+def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig | None = None) -> Checkpoint:
+    """The newest finished checkpoint below `folder`, or the one that `folder` itself is.
+
+    Args:
+      folder: a training work folder, its checkpoint folder, or one step's folder.
+      stage: the stage it must belong to, if it matters.
+      config: the config it must have, if it matters.
+
+    Raises:
+      UserError: none is there, it is damaged or of another version, or it fits not: the first difference is named.
+    """
+    path, found_stage, found, metadata = describe(folder, stage=stage)
+    difference = configs.first_difference(found, config) if config is not None else None
+    if difference:
+        raise UserError(f"{path} does not fit the config asked for: {difference}.")
+    arrays = _read_arrays(path)
+    ema, weights = arrays.get("ema", {}), arrays.get("weights", {})
+    shapes = parameters.shapes(found)
+    for group in (ema, weights):
+        try:
+            parameters.check_names(shapes, {name: tuple(array.shape) for name, array in group.items()})
+        except UserError as error:
+            raise DamagedError(f"{path} does not fit its own config: {error}") from None
+    optimizer = arrays.get("optimizer", {})
+    sums = {
+        "ema_sha256": parameters.checksum(ema),
+        "raw_sha256": parameters.checksum(weights),
+        "optimizer_sha256": parameters.checksum(optimizer),
+    }
+    for name, found_sum in sums.items():
+        # Checkpoints of earlier versions do not say what all of their arrays should be.
+        if metadata.get(name, found_sum) != found_sum:
+            what = "the optimizer's state is" if name == "optimizer_sha256" else "the weights are"
+            raise DamagedError(f"{path}: {what} not what was saved (sha256 differs); use another one.")
+    return Checkpoint(
+        stage=found_stage,
+        config=found,
+        step=metadata["step"],
+        ema=ema,
+        weights=weights,
+        optimizer=optimizer,
+        ema_sha256=sums["ema_sha256"],
+        raw_sha256=sums["raw_sha256"],
+        training=metadata.get("training", {}),
+        validation=metadata.get("validation", {}),
+        path=str(path),
+    )
+
+
+def load_network(folder: str | Path, *, stage: str, weights: str = "ema") -> tuple[parameters.Network, Checkpoint]:
+    """The network of a checkpoint with its moving average (`ema`) or its `raw` weights, and the checkpoint.
+
+    The only way from a folder to a network that samples or evaluates. Raises UserError as `load` does.
+    """
+    configs.refuse_unknown("kind of weights", weights, WEIGHTS)
+    checkpoint = load(folder, stage=stage)
+    chosen = checkpoint.ema if weights == "ema" else checkpoint.weights
+    return parameters.restore(checkpoint.config, chosen), checkpoint
+
+
+def describe(folder: str | Path, *, stage: str | None = None) -> tuple[Path, str, NetworkConfig, dict[str, Any]]:
+    """(step folder, stage, config, checkpoint.json) of the checkpoint that `load` takes, without reading its arrays.
+
+    Raises:
+      UserError: none is there, or it belongs to another stage.
+    """
+    path = _locate(Path(folder))
+    metadata = read_metadata(path)
+    found, config = configs.from_json(metadata["config"])
+    if stage is not None and found != stage:
+        raise UserError(f"{path} is a checkpoint of the {found}, asked for the {stage}.")
+    return path, found, config, metadata
+
+
+def recorded_checksum(folder: str | Path, weights: str) -> str:
+    """sha256 of the `ema` or `raw` weights of the checkpoint that `load` takes, from checkpoint.json where it is there.
+
+    Raises UserError as `load` does.
+    """
+    path, _, _, metadata = describe(folder)
+    return metadata.get(f"{weights}_sha256") or load(path).checksum(weights)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """checkpoint.json of a step folder. Raises UserError where it is damaged or of another version."""
+    file = path / METADATA
+    try:
+        metadata = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"{file} cannot be read: {error}.") from None
+    missing = [name for name in _FIELDS if name not in metadata] if isinstance(metadata, dict) else _FIELDS
+    if missing:
+        raise DamagedError(f"{file} lacks {', '.join(missing)}: it is no checkpoint of this project.")
+    version = metadata["schema_version"]
+    if version != SCHEMA_VERSION:
+        raise UserError(f"{file} has schema version {version}, this program reads {SCHEMA_VERSION}.")
+    return metadata
+
+
+def _locate(folder: Path) -> Path:
+    if (folder / METADATA).is_file():
+        return folder
+    for parent in (folder, folder / "checkpoints"):
+        steps = finished_steps(parent)
+        if steps:
+            return step_folder(parent, steps[-1])
+    if not folder.exists():
+        raise UserError(f"there is no folder {folder}: give a folder that coltran-train or coltran-import wrote.")
+    raise UserError(
+        f"{folder} holds no finished checkpoint (a folder step_* with {METADATA}): "
+        "give a folder that coltran-train or coltran-import wrote."
+    )
+
+
+def _checkpointer() -> Any:
+    import orbax.checkpoint as ocp
+
+    # The process that calls is alone: arrays are whole in its memory, and no other one waits for it.
+    this = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
+    return ocp.Checkpointer(ocp.StandardCheckpointHandler(multiprocessing_options=alone), multiprocessing_options=alone)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+
+
+def _read_arrays(path: Path) -> dict[str, dict[str, np.ndarray]]:
+    try:
+        with _checkpointer() as checkpointer:
+            restored = checkpointer.restore((path / ARRAYS).absolute())
+    except (OSError, ValueError, KeyError) as error:
+        reason = _first_line(error)
+        raise DamagedError(f"{path}: its arrays cannot be read ({reason}); use another checkpoint.") from None
+    return jax.tree.map(np.asarray, restored)

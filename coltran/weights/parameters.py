@@ -1,0 +1,100 @@
+"""The parameters of a network as a flat dict of arrays by name, such as `encoder.layers.0.attention.query`.
+
+Checkpoints, checksums and the release's weights all speak of parameters by these names.
+"""
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from coltran.errors import UserError
+from coltran.networks.colorizer import Colorizer
+from coltran.networks.config import ColorizerConfig, NetworkConfig
+from coltran.networks.initializers import Initializer
+from coltran.networks.upsampler import Upsampler
+
+Network = Colorizer | Upsampler
+
+
+def build(config: NetworkConfig, *, seed: int | None) -> Network:
+    """A freshly initialized network of `config`; with `seed=None` its parameters are zeros."""
+    kind = Colorizer if isinstance(config, ColorizerConfig) else Upsampler
+    return kind(config, init=Initializer(seed))
+
+
+@functools.lru_cache(maxsize=16)
+def abstract(config: NetworkConfig) -> tuple[nnx.GraphDef, nnx.State]:
+    """The network's structure, and its parameters as shapes and dtypes without arrays."""
+    return nnx.split(nnx.eval_shape(lambda: build(config, seed=None)), nnx.Param)
+
+
+def flatten(state: nnx.State) -> dict[str, Any]:
+    """State of a network -> {name: array}, in a fixed order (sorted by name)."""
+    flat = {".".join(map(str, path)): leaf.get_value() for path, leaf in nnx.to_flat_state(state)}
+    return dict(sorted(flat.items()))
+
+
+def shapes(config: NetworkConfig) -> dict[str, tuple[int, ...]]:
+    """{name: shape} of every parameter of `config`."""
+    _, state = abstract(config)
+    return {name: tuple(leaf.shape) for name, leaf in flatten(state).items()}
+
+
+def count(config: NetworkConfig) -> int:
+    """Number of trainable parameters."""
+    return sum(int(np.prod(shape)) for shape in shapes(config).values())
+
+
+def to_state(config: NetworkConfig, flat: Mapping[str, Any]) -> nnx.State:
+    """{name: array} -> the state that `nnx.merge` takes.
+
+    Raises:
+      UserError: a parameter is missing, left over, or of another shape; the first is named.
+    """
+    check_names(shapes(config), {name: tuple(array.shape) for name, array in flat.items()})
+    state = nnx.to_flat_state(abstract(config)[1])
+    return nnx.from_flat_state(
+        (path, leaf.replace(jnp.asarray(flat[".".join(map(str, path))]))) for path, leaf in state
+    )
+
+
+def check_names(want: Mapping[str, tuple[int, ...]], have: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise UserError that names the first parameter that is missing, left over or of another shape."""
+    for name, shape in want.items():
+        if name not in have:
+            raise UserError(f"parameter {name} {shape} is missing.")
+        if have[name] != shape:
+            raise UserError(f"parameter {name} must have shape {shape}, got {have[name]}.")
+    extra = [name for name in have if name not in want]
+    if extra:
+        raise UserError(f"parameter {extra[0]} {have[extra[0]]} belongs to no part of this network.")
+
+
+def restore(config: NetworkConfig, flat: Mapping[str, Any]) -> Network:
+    """The network of `config` with the parameters `flat`. Raises UserError where they do not fit."""
+    return nnx.merge(abstract(config)[0], to_state(config, flat))
+
+
+def checksum(flat: Mapping[str, Any]) -> str:
+    """sha256 (hex) of names, shapes, dtypes and bytes of all parameters, independent of their order."""
+    digest = hashlib.sha256()
+    for name in sorted(flat):
+        array = np.ascontiguousarray(flat[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def is_colorizer(config: NetworkConfig) -> bool:
+    """Whether `config` is a colorizer's, not an upsampler's."""
+    return isinstance(config, ColorizerConfig)
+
+
+def describe(config: NetworkConfig) -> str:
+    """One line for people: the network's size."""
+    return f"{count(config):,} parameters, {config.height}x{config.width} pixels"

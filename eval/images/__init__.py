@@ -1,0 +1,1 @@
+"""The sets of images that are compared, and how their pixels are read."""

@@ -1,0 +1,158 @@
+"""A set of images to score: chosen images of some folders, or the statistics of a set that was scored before."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from coltran.errors import UserError
+from coltran.records import partition, schema
+from eval.distances import saved_statistics
+from eval.distances.saved_statistics import SavedStatistics
+from eval.images import sources as image_sources
+from eval.images.sources import PNG_KIND, Source
+
+STATISTICS_KIND = "statistics file"
+GROUPS = 10  # disjoint tenths of a set, from which a result's standard error comes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ImageSet:
+    """Images of one size from one kind of source.
+
+    Attributes:
+      sources: the folders; none for a statistics file.
+      chosen: names of the images that belong to the set.
+      part: `condition` or `truth` half, or None for all.
+      seed: of part and choice.
+      saved: the statistics file, else None.
+    """
+
+    sources: tuple[Source, ...] = ()
+    chosen: frozenset[str] = frozenset()
+    part: str | None = None
+    seed: int | None = None
+    saved: SavedStatistics | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.saved.path,) if self.saved else tuple(source.path for source in self.sources)
+
+    @property
+    def kind(self) -> str:
+        return STATISTICS_KIND if self.saved else self.sources[0].kind
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of every image; None where a statistics file does not say."""
+        if self.saved is None:
+            return self.sources[0].size
+        about = self.saved.about or {}
+        return tuple(about["image_size"]) if "image_size" in about else None
+
+    @property
+    def count(self) -> int | None:
+        """How many images; None where a statistics file does not say."""
+        return self.saved.count if self.saved else len(self.chosen)
+
+    @property
+    def keys(self) -> frozenset[str] | None:
+        """Record keys; None where there are none to compare (PNG files, statistics files of other tools)."""
+        if self.saved:
+            return None if self.saved.keys is None else frozenset(self.saved.keys)
+        return None if self.kind == PNG_KIND else self.chosen
+
+    @property
+    def sample(self) -> int | None:
+        """Which sample of each image, for colorized records."""
+        if self.saved or self.sources[0].index_feature != schema.SAMPLE:
+            return None
+        return self.sources[0].index
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        if self.saved:
+            return (hashlib.sha256(self.saved.mean.tobytes() + self.saved.covariance.tobytes()).hexdigest(),)
+        return tuple(source.fingerprint for source in self.sources)
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """Equal for sets of the same images and pixels: their features are summed up once."""
+        pixels = [source.feature for source in self.sources]
+        parts = [self.kind, self.paths, self.fingerprints, pixels, self.sample, sorted(self.chosen)]
+        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    @functools.cached_property
+    def groups(self) -> Mapping[str, int]:
+        """The tenth that each chosen image belongs to; sizes differ by 1 at most."""
+        return grouped(self.chosen)
+
+
+def grouped(names: Iterable[str]) -> dict[str, int]:
+    """Name -> 0..9, by rank in an order of hashes, so that no folder's order gets into a group."""
+    return {name: rank % GROUPS for rank, name in enumerate(partition.shuffled(names, seed=0))}
+
+
+def open_sources(paths: Sequence[str], image: str, sample: int) -> tuple[Source, ...] | SavedStatistics:
+    """Opens what one option names: record folders, folders of PNGs, or one statistics file.
+
+    Raises:
+      UserError: kinds or sizes that differ, one key in two folders, and what the openers raise.
+    """
+    if any(path.endswith(saved_statistics.SUFFIX) for path in paths):
+        if len(paths) > 1:
+            raise UserError(f"{' '.join(paths)}: a statistics file is a set by itself; give nothing beside it")
+        return saved_statistics.read(paths[0])
+    pngs = [image_sources.is_png_folder(path) for path in paths]
+    if any(pngs) and not all(pngs):
+        other = paths[pngs.index(False)]
+        raise UserError(f"{other} is no folder of PNGs, and others of its set are; give folders of one kind")
+    if all(pngs):
+        sources = tuple(image_sources.open_pngs(path) for path in paths)
+    else:
+        sources = tuple(image_sources.open_records(path, image, sample) for path in paths)
+    image_sources.check_together(sources)
+    return sources
+
+
+def choose(sources: tuple[Source, ...] | SavedStatistics, *, part: str | None, num: int | None, seed: int) -> ImageSet:
+    """The chosen images of opened sources.
+
+    Args:
+      sources: of `open_sources`.
+      part, num, seed: as in `partition.choose`; PNG files and statistics come whole.
+    Raises:
+      UserError: fewer images than `num`, or a part of what has no keys.
+    """
+    if isinstance(sources, SavedStatistics):
+        _refuse_choice(sources.path, "a statistics file has no images to choose from", part, num, sources.count)
+        return ImageSet(saved=sources)
+    names = [name for source in sources for name in source.names]
+    if sources[0].kind == PNG_KIND:
+        _refuse_choice(sources[0].path, "PNG files have no record keys", part, num, len(names))
+        return ImageSet(sources=sources, chosen=frozenset(names))
+    chosen = partition.choose(names, seed=seed, part=part, num=num)
+    return ImageSet(sources=sources, chosen=frozenset(chosen), part=part, seed=seed)
+
+
+def available(sources: tuple[Source, ...] | SavedStatistics, part: str | None) -> int | None:
+    """How many images `choose` could give; None where nobody knows."""
+    if isinstance(sources, SavedStatistics):
+        return sources.count
+    total = len({name for source in sources for name in source.names})
+    return {None: total, "condition": total // 2, "truth": total - total // 2}[part]
+
+
+def shared_keys(first: ImageSet, second: ImageSet) -> list[str] | None:
+    """Keys that are in both sets, sorted; None where a set has no keys to check."""
+    if first.keys is None or second.keys is None:
+        return None
+    return sorted(first.keys & second.keys)
+
+
+def _refuse_choice(path: str, why: str, part: str | None, num: int | None, count: int | None) -> None:
+    if part or (num is not None and num != count):
+        raise UserError(f"{path}: {why}, so a part or --num cannot be chosen; give records")

@@ -1,0 +1,169 @@
+"""Where images to score lie: a record folder or a folder of PNGs, opened, checked and listed before a job starts."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from coltran import storage
+from coltran.errors import UserError
+from coltran.images import colors
+from coltran.records import folder as record_folder, schema
+from coltran.records.folder import RecordFolder
+
+COLOR = {"hi": schema.RGB_HI, "lo": schema.RGB_LO, "coarse": schema.COARSE_LO}
+GRAY = {"hi": schema.GRAY_HI, "lo": schema.GRAY_LO, "coarse": schema.GRAY_LO}
+IMAGES = tuple(COLOR)
+PNG_KIND = "PNG files"
+_LOSSY = (".jpg", ".jpeg", ".webp")
+_READERS = 8
+_PNGS_A_PART = 256
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """One folder of images of one size.
+
+    Attributes:
+      path: as the user named it.
+      kind: `truth records`, `colorized records` or `PNG files`.
+      size: (height, width) of every image.
+      fingerprint: the record folder's own, or a sha256 over names and contents of the PNG files.
+      parts: what is read at once (a shard; some PNG files): the names of its images, record keys or paths of files.
+      folder: the record folder; None for PNG files.
+      feature: which pixels of the records; None for PNG files.
+      index_feature, index: of the records of one image only this one counts: crop 0 of truth records, the sample that
+        was asked for of colorized ones.
+    """
+
+    path: str
+    kind: str
+    size: tuple[int, int]
+    fingerprint: str
+    parts: tuple[tuple[str, ...], ...]
+    folder: RecordFolder | None = None
+    feature: str | None = None
+    index_feature: str | None = None
+    index: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """Of all images, in the folder's order."""
+        return [name for part in self.parts for name in part]
+
+
+def open_records(path: str, image: str, sample: int = 0, *, gray: bool = False) -> Source:
+    """Opens a record folder. Reads every record's key, and no pixels.
+
+    Args:
+      path: truth or colorized records.
+      image: `hi`, `lo` or `coarse`: 256x256, 64x64, or 64x64 in 3-bit colors.
+      sample: which sample of each image colorized records give.
+      gray: the gray plane of truth records, as the grayscale row of the paper's table 2.
+    Raises:
+      UserError: a folder that is missing, unfinished or empty, or has no such pixels or sample.
+    """
+    feature = (GRAY if gray else COLOR)[image]
+    folder = record_folder.open_folder(path, needs=[feature])
+    colorized = folder.schema is schema.COLORIZED
+    index_feature, index = (schema.SAMPLE, sample) if colorized else (schema.CROP, 0)
+    parts = _read_keys(folder, index_feature, index)
+    if colorized and sample and not any(parts):
+        raise UserError(f"{path}: no image has a sample {sample}; samples count from 0")
+    return Source(
+        path=path,
+        kind=f"{folder.manifest.schema} records",
+        size=folder.schema.features[feature].shape(folder.sizes)[:2],
+        fingerprint=folder.manifest.fingerprint,
+        parts=parts,
+        folder=folder,
+        feature=feature,
+        index_feature=index_feature,
+        index=index,
+    )
+
+
+def open_pngs(path: str) -> Source:
+    """Opens a folder of PNG files. Raises UserError for lossy images beside them, or a first one that is damaged."""
+    listing = storage.list_files(path)
+    lossy = [name for name, _ in listing if name.lower().endswith(_LOSSY)]
+    if lossy:
+        raise UserError(
+            f"{path} holds {len(lossy)} lossy images ({lossy[0]}): compression changes FID; save PNGs instead"
+        )
+    names = [name for name, _ in listing if name.lower().endswith(".png")]
+    files = [storage.join(path, name) for name in names]
+    return Source(
+        path=path,
+        kind=PNG_KIND,
+        size=_png_size(files[0]),
+        fingerprint=_digest(names, files),
+        parts=tuple(tuple(files[start : start + _PNGS_A_PART]) for start in range(0, len(files), _PNGS_A_PART)),
+    )
+
+
+def is_png_folder(path: str) -> bool:
+    """Whether a folder holds images and no records."""
+    if not storage.is_folder(path):
+        return False
+    names = [name for name, _ in storage.list_files(path)]
+    is_records = any(name in (record_folder.COMPLETED, record_folder.MANIFEST) or "/" in name for name in names)
+    return not is_records and any(name.lower().endswith((".png", *_LOSSY)) for name in names)
+
+
+def check_together(sources: Sequence[Source]) -> None:
+    """Raises UserError where folders cannot be one set: kinds or sizes that differ, or one key in two folders."""
+    paths = ", ".join(source.path for source in sources)
+    kinds, sizes = {source.kind for source in sources}, {source.size for source in sources}
+    if len(kinds) > 1 or len(sizes) > 1:
+        what = " and ".join(sorted(kinds)) if len(kinds) > 1 else "images of " + _sides(sizes)
+        raise UserError(f"{paths}: {what} in one set; give folders of one kind and size")
+    owner: dict[str, str] = {}
+    for source in sources:
+        for name in set(source.names):
+            if name in owner:
+                raise UserError(f"{source.path} and {owner[name]} both hold '{name}'; each image may count once")
+            owner[name] = source.path
+
+
+def to_rgb(pixels: np.ndarray, feature: str) -> np.ndarray:
+    """A record's pixels as uint8 [h, w, 3]: 3-bit colors at the bottom of their bins, gray in all three channels."""
+    if feature == schema.COARSE_LO:
+        return colors.coarse_to_rgb(pixels)
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1)
+
+
+def _read_keys(folder: RecordFolder, index_feature: str, index: int) -> tuple[tuple[str, ...], ...]:
+    def read(shard) -> tuple[str, ...]:
+        rows = folder.read_shard(shard, [schema.KEY, index_feature])
+        return tuple(values[schema.KEY] for values in rows if values[index_feature] == index)
+
+    # Threads, because the time goes to disk or network and to checksums, which release the GIL.
+    with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:
+        return tuple(readers.map(read, folder.manifest.shards))
+
+
+def _digest(names: Sequence[str], files: Sequence[str]) -> str:
+    with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:
+        contents = readers.map(lambda path: hashlib.sha256(storage.read_bytes(path)).hexdigest(), files)
+        listing = [f"{name} {content}" for name, content in zip(names, contents, strict=True)]
+    return hashlib.sha256("\n".join(listing).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _png_size(path: str) -> tuple[int, int]:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        width, height = Image.open(io.BytesIO(storage.read_bytes(path))).size
+    except (UnidentifiedImageError, OSError) as error:
+        raise UserError(f"{path}: not a readable PNG ({error})") from error
+    return height, width
+
+
+def _sides(sizes) -> str:
+    return " and ".join(f"{width}x{height}" for height, width in sorted(sizes))

@@ -1,0 +1,1 @@
+"""The job of coltran-sample: its options, its shards, its gallery."""

@@ -1,0 +1,103 @@
+"""Options of coltran-sample, and how its command line is read."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+
+from coltran import cli
+from coltran.errors import UserError
+from coltran.records import partition
+from coltran.sampling.arguments import add_sampling_flags, refuse_equal_samples
+from pipelines.beam.options import HELP
+
+PROG = "coltran-sample"
+POOLINGS = ("image", "row")
+COARSE = ("model", "truth")
+DESCRIPTION = """\
+Colorize a record folder: grayscale in, several samples per image out.
+
+    coltran-sample --records records/holdout --colorizer runs/colorizer --color_upsampler runs/color_upsampler \\
+        --spatial_upsampler runs/spatial_upsampler --out colorized --samples 3 --seed 1
+
+reads gray_lo (and gray_hi) of every record and writes a record folder with the coarse colors, the 64x64 and the
+256x256 images and the log-likelihood of each sample, and gallery.png, which shows some of them beside the truth. A
+sample depends on (seed, key, sample index), the weights and --batch_size alone: never on the machine or the number of
+workers, nor on what shares its batch. Prints how many images were made, and how fast. Interrupted runs go on where
+they stopped: finished shards are kept.
+
+    --num 5000 --part condition            the paper's FID: half of the images condition, the other half is the truth
+    --coarse truth (no --colorizer)        the upsamplers on true coarse colors (paper, section 5.3)
+    --mode parallel                        the parallel head's image, every pixel from gray alone (section 4.2)
+    --pooling row --mode argmax            what the public release's own sampler gives
+    --uncertainty FOLDER                   how sure the colorizer was, pixel by pixel, as arrays and pictures
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says; see `--help`."""
+
+    records: str
+    out: str
+    seed: int
+    colorizer: str | None = None
+    color_upsampler: str | None = None
+    spatial_upsampler: str | None = None
+    samples: int = 1
+    num: int | None = None
+    part: str | None = None
+    mode: str = "sample"
+    temperature: float = 1.0
+    top_k: int | None = None
+    pooling: str = "image"
+    coarse: str = "model"
+    weights: str = "ema"
+    batch_size: int = 16
+    png_folder: str | None = None
+    uncertainty: str | None = None
+    gallery: int = 8
+
+    def __post_init__(self) -> None:
+        refuse_equal_samples(self.mode, self.samples)
+        if self.coarse == "model" and self.colorizer is None:
+            raise UserError("--colorizer is missing (only --coarse truth goes without)")
+        if self.coarse == "truth":
+            self._check_truth()
+
+    def _check_truth(self) -> None:
+        """Raises UserError for what makes no sense where no colorizer runs."""
+        given = {"--colorizer": self.colorizer, "--uncertainty": self.uncertainty}
+        for name, value in given.items():
+            if value is not None:
+                raise UserError(f"{name}: --coarse truth takes the records' own coarse colors, no colorizer runs")
+        if self.samples > 1:
+            raise UserError(f"--samples {self.samples}: --coarse truth gives one image, whatever the sample index")
+        if self.color_upsampler is None and self.spatial_upsampler is None:
+            raise UserError("--coarse truth: give --color_upsampler, and --spatial_upsampler for high resolution")
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
+    add = parser.add_argument
+    add("--records", required=True, metavar="FOLDER", help="record folder of coltran-preprocess; local or gs://")
+    add("--out", required=True, metavar="FOLDER", help="record folder to write; local or gs://")
+    add_sampling_flags(parser, colorizer_required=False)
+    add("--seed", required=True, type=int, help="decides on the samples and the parts; write it down")
+    add("--samples", type=cli.positive, default=1, metavar="K", help="samples per image, indexed from 0 (1)")
+    add("--num", type=cli.positive, metavar="N", help="colorize N images only, the first by hash (all)")
+    add("--part", choices=partition.PARTS, help="half of the folder, by hash: FID wants 'condition' here (all)")
+    add("--pooling", choices=POOLINGS, default="image", help="'row' samples as the public release does (image)")
+    add("--coarse", choices=COARSE, default="model", help="coarse colors of the colorizer, or the records' own (model)")
+    add("--batch_size", type=cli.positive, default=16, help="images in one compiled program (16)")
+    add("--png_folder", metavar="FOLDER", help="also write every image as a PNG")
+    add("--uncertainty", metavar="FOLDER", help="also write each pixel's largest probability, as .npy and .png")
+    add("--gallery", type=int, default=8, metavar="ROWS", help="rows of gallery.png, 0 for none (8)")
+    return parser
+
+
+def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
+    """The job's options, and the arguments that are left for Beam."""
+    found, beam_arguments = parser().parse_known_args(argv)
+    return Options(**vars(found)), beam_arguments

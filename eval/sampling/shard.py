@@ -1,0 +1,143 @@
+"""The worker's side of coltran-sample: the samples of some shards, each to a TFRecord file of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.metrics import Metrics
+from apache_beam.utils import shared
+
+from coltran import storage
+from coltran.images import colors, encoding
+from coltran.records import schema
+from coltran.records.folder import RecordFolder
+from coltran.sampling import certainty
+from pipelines.shards import job as shard_job
+
+
+def sampler_options(options):
+    """The sampler's part of the options; raises UserError for values out of range."""
+    from coltran.sampling.sampler import SamplerOptions
+
+    return SamplerOptions(
+        mode=options.mode, temperature=options.temperature, top_k=options.top_k, pooling=options.pooling
+    )
+
+
+def needed_features(options) -> list[str]:
+    """What the options need of a truth record."""
+    needs = [schema.KEY, schema.CROP, schema.GRAY_LO]
+    needs += [schema.GRAY_HI] if options.spatial_upsampler else []
+    return needs + ([schema.COARSE_LO] if options.coarse == "truth" else [])
+
+
+def load_model(options):
+    """The three networks of the options, ready to sample."""
+    from coltran.sampling.pipeline import ColorizationPipeline
+
+    return ColorizationPipeline.load(
+        colorizer=options.colorizer,
+        color_upsampler=options.color_upsampler,
+        spatial_upsampler=options.spatial_upsampler,
+        batch_size=options.batch_size,
+        weights=options.weights,
+        options=sampler_options(options),
+    )
+
+
+class SampleShards(beam.DoFn):
+    """Makes the output shards of some numbers from the input shards of the same numbers, in their order.
+
+    Batches are filled across shards, so that small ones do not leave most of a compiled batch to padding.
+    """
+
+    def __init__(self, source: RecordFolder, job: shard_job.ShardJob, options) -> None:
+        self._source = source
+        self._job = job
+        self._options = options
+        self._shared = shared.Shared()  # one model a process, for all its threads
+
+    def setup(self) -> None:
+        self._model = self._shared.acquire(lambda: load_model(self._options))
+
+    def process(self, indices: Sequence[int]):
+        seconds: dict[str, float] = {}
+        planned = {index: shard_job.read_inputs(self._job, index) for index in indices}
+        made = self._made(planned, seconds)
+        for index, lines in planned.items():
+            with shard_job.write_shard(self._job, index) as writer:
+                for values, max_probability in itertools.islice(made, len(lines)):
+                    writer.write(schema.encode(schema.COLORIZED, values, self._job.sizes))
+                    self._write_pictures(values, max_probability)
+                writer.seconds |= seconds
+                seconds.clear()
+            Metrics.counter("samples", "written").inc(writer.counts["written"])
+            yield index
+
+    def _made(
+        self, planned: Mapping[int, Sequence[Mapping]], seconds: dict[str, float]
+    ) -> Iterator[tuple[dict[str, object], np.ndarray | None]]:
+        """(colorized record, its largest probabilities) of every sample of the shards; adds to `seconds` by stage."""
+        wanted = itertools.chain.from_iterable(itertools.starmap(self._wanted, planned.items()))
+        # As many rows as give full batches of distinct images: an image is encoded once, not once a sample.
+        while rows := list(itertools.islice(wanted, self._options.batch_size * self._options.samples)):
+            result = self._colorize(rows)
+            for stage, time in result.seconds.items():
+                seconds[stage] = seconds.get(stage, 0) + time
+            for place, (truth, sample) in enumerate(rows):
+                sure = None if result.max_probability is None else result.max_probability[place]
+                yield self._values(result, place, truth[schema.KEY], sample), sure
+
+    def _wanted(self, index: int, lines: Sequence[Mapping]) -> Iterator[tuple[dict, int]]:
+        """(truth record, sample index) of one shard, in the order of the plan."""
+        wanted: dict[str, list[int]] = {}
+        for line in lines:
+            wanted.setdefault(line["key"], []).append(line["sample"])
+        if not wanted:
+            return
+        names = needed_features(self._options)
+        for values in self._source.read_shard(self._source.manifest.shards[index], names):
+            if not values[schema.CROP]:
+                for sample in wanted.get(values[schema.KEY], ()):
+                    yield values, sample
+
+    def _colorize(self, rows: Sequence[tuple[dict, int]]):
+        truths = [truth for truth, _ in rows]
+
+        def stacked(name: str) -> np.ndarray | None:
+            return np.stack([truth[name] for truth in truths]) if name in truths[0] else None
+
+        return self._model.colorize(
+            stacked(schema.GRAY_LO),
+            stacked(schema.GRAY_HI),
+            keys=[truth[schema.KEY] for truth in truths],
+            sample_indices=[sample for _, sample in rows],
+            seed=self._options.seed,
+            coarse_lo=stacked(schema.COARSE_LO),
+        )
+
+    def _values(self, result, place: int, key: str, sample: int) -> dict[str, object]:
+        values = {schema.KEY: key, schema.SAMPLE: sample, schema.COARSE_LO: result.coarse_lo[place]}
+        if result.log_likelihood is not None:
+            # float32 sums of a sure network may come out above 0 by an ulp
+            values[schema.LOG_LIKELIHOOD] = min(float(result.log_likelihood[place]), 0.0)
+        if self._options.color_upsampler is not None:
+            values[schema.RGB_LO] = result.rgb_lo[place]
+        if result.rgb_hi is not None:
+            values[schema.RGB_HI] = result.rgb_hi[place]
+        return values
+
+    def _write_pictures(self, values: dict[str, object], max_probability: np.ndarray | None) -> None:
+        name = f"{values[schema.KEY]}_sample{values[schema.SAMPLE]}"
+        if self._options.png_folder is not None:
+            image = values.get(schema.RGB_HI, values.get(schema.RGB_LO))
+            image = colors.coarse_to_rgb(values[schema.COARSE_LO]) if image is None else image
+            path = storage.join(self._options.png_folder, *f"{name}.png".split("/"))
+            storage.write_bytes(path, encoding.encode(image, "png"))
+        if self._options.uncertainty is not None:
+            path = storage.join(self._options.uncertainty, *name.split("/"))
+            storage.write_bytes(f"{path}.npy", certainty.certainty_array(max_probability))
+            storage.write_bytes(f"{path}.png", certainty.certainty_map(max_probability))

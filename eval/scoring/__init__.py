@@ -1,0 +1,1 @@
+"""The job of coltran-fid: its options, rows, features, scores and report."""

@@ -1,0 +1,95 @@
+"""Features by image, kept in .npz files: a killed run, or one with further rows, computes only what is missing.
+
+    features/<id>/00003.npz    keys, features, colorfulness, diversity of some images of part 3 of a folder
+
+<id> is a hash of all that decides on a feature: the folder's fingerprint, which pixels of it, and the extractor.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from coltran import storage
+from coltran.errors import UserError
+from eval.distances.saved_statistics import load_arrays, save_arrays
+from eval.features.extractors import Extractor
+from eval.features.inception_graph import FEATURE_DIMS
+from eval.images.sources import Source
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Features:
+    """Of some images, row by row.
+
+    Attributes:
+      names: record keys or paths.
+      features: float32 [count, 2048].
+      colorfulness: float32 [count]; see `color_figures`.
+      diversity: float32 [count]; NaN for images with one sample.
+    """
+
+    names: tuple[str, ...]
+    features: np.ndarray
+    colorfulness: np.ndarray
+    diversity: np.ndarray
+
+    @classmethod
+    def empty(cls) -> Features:
+        none = np.zeros(0, np.float32)
+        return cls(names=(), features=np.zeros((0, FEATURE_DIMS), np.float32), colorfulness=none, diversity=none)
+
+    def select(self, names: Iterable[str]) -> Features:
+        """The rows of these names, in their order. KeyError for one that is not there."""
+        rows = {name: row for row, name in enumerate(self.names)}
+        names = tuple(names)
+        order = np.array([rows[name] for name in names], np.int64)
+        return Features(
+            names=names,
+            features=self.features[order],
+            colorfulness=self.colorfulness[order],
+            diversity=self.diversity[order],
+        )
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """All rows of all parts."""
+    if not parts:
+        return Features.empty()
+    return Features(
+        names=tuple(name for part in parts for name in part.names),
+        features=np.concatenate([part.features for part in parts]),
+        colorfulness=np.concatenate([part.colorfulness for part in parts]),
+        diversity=np.concatenate([part.diversity for part in parts]),
+    )
+
+
+def part_path(folder: str, source: Source, extractor: Extractor, part: int) -> str:
+    """Where the features of a part of a source are kept."""
+    decisive = [source.fingerprint, source.feature, source.index]
+    decisive += [extractor.name, extractor.weights_sha256, extractor.resize]
+    digest = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
+    return storage.join(folder, digest, f"{part:05d}.npz")
+
+
+def load(path: str) -> Features:
+    """What is kept under `path`; empty where nothing is, or where a crash or a disk has damaged it."""
+    if not storage.exists(path):
+        return Features.empty()
+    try:
+        arrays = load_arrays(path)
+        return Features(names=tuple(arrays["keys"].tolist()), **{name: arrays[name] for name in _ARRAYS})
+    except (UserError, KeyError):
+        return Features.empty()
+
+
+_ARRAYS = ("features", "colorfulness", "diversity")
+
+
+def save(path: str, features: Features) -> None:
+    """Writes a part; it appears under its name only when it is complete."""
+    save_arrays(path, keys=np.array(features.names), **{name: getattr(features, name) for name in _ARRAYS})

@@ -1,0 +1,210 @@
+"""What fid.json says: every number, and all that decides on it. docs/fid.md explains it field by field."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import statistics
+import typing
+from collections.abc import Sequence
+
+FLOOR_MEASURED, FLOOR_EXPECTED = "measured", "expected"
+_VERSIONED = ("apache-beam", "coltran-pipelines", "jax", "numpy", "tensorflow")
+_DIGITS = 12  # what merging in another order leaves alone
+
+# Table 2 of the paper: FID and what stands behind its +-. The last two are on the holdout (section 5.3).
+PAPER = {
+    "ColTran": (19.37, 0.09),
+    "ColTran-B": (19.98, 0.20),
+    "ColTran-S": (22.06, 0.13),
+    "PixColor": (24.32, 0.21),
+    "cGAN": (24.41, 0.27),
+    "cINN": (25.13, 0.3),
+    "VAE-MDN": (25.98, 0.28),
+    "truth": (14.68, 0.15),
+    "grayscale": (30.19, 0.1),
+    "true coarse": (16.4, None),
+    "one upsampler": (16.6, None),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoredSet:
+    """One of the two sets: its folders, what they hold, how many images, which half by which seed, which sample."""
+
+    paths: tuple[str, ...]
+    kind: str
+    count: int | None
+    part: str | None
+    sample: int | None
+    fingerprints: tuple[str, ...]
+    colorfulness: float | None = None
+    diversity: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Score:
+    """One comparison: the number, how sure it is, and what must be known to read it.
+
+    Attributes:
+      seed: of the halves and of --num.
+      real, fake: the sets.
+      fid: the Frechet distance.
+      standard_error: of it, by a jackknife over ten disjoint groups.
+      fid_corrected: the jackknife's estimate without the bias of a finite number of images.
+      fid_infinite, fid_infinite_standard_error: extrapolated to infinitely many images.
+      curve: (images, FID) of smaller subsets, up to the whole.
+      floor: the distance of truth from truth at the same number of images; None where it cannot be known.
+      floor_by: `measured` on the other half's truth, or `expected` from the real covariance.
+      kid, kid_standard_error: kernel distance, unbiased at any number of images.
+      overlap, overlapping_keys: as in `plan.Pair`.
+      counts_equal: whether both sets have the same number of images; None where a file does not say.
+      comparable: whether the number may stand beside published ones: public weights, the paper's resize, 5000 images
+        of each, no known overlap, high resolution.
+      notes: what a reader must know, in words.
+    """
+
+    seed: int
+    real: ScoredSet
+    fake: ScoredSet
+    fid: float
+    standard_error: float | None
+    fid_corrected: float | None
+    fid_infinite: float | None
+    fid_infinite_standard_error: float | None
+    curve: tuple[tuple[int, float], ...]
+    floor: float | None
+    floor_by: str | None
+    kid: float | None
+    kid_standard_error: float | None
+    overlap: str
+    overlapping_keys: int | None
+    counts_equal: bool | None
+    comparable: bool
+    notes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowResult:
+    """A row: mean and standard deviation over its repeats.
+
+    Attributes:
+      name: of the row.
+      fid: mean over repeats.
+      fid_std: standard deviation over repeats (divided by repeats - 1); None for one.
+      paper, paper_std: what the paper's table has under this name, else None.
+      step: of the colorizer's checkpoint, where the folder says.
+      bits: held-out bits per pixel, as given by --bits.
+      scores: the repeats.
+    """
+
+    name: str
+    fid: float
+    fid_std: float | None
+    paper: float | None
+    paper_std: float | None
+    step: int | None
+    bits: float | None
+    scores: tuple[Score, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoredBy:
+    """The extractor: as in `extractors.Extractor`."""
+
+    name: str
+    weights_sha256: str
+    resize: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FidResult:
+    """The content of fid.json.
+
+    Attributes:
+      fingerprint: sha256 over all that decides on the numbers; a rerun with another one is refused.
+      extractor: what made the features.
+      image: `hi`, `lo` or `coarse`.
+      image_size: [height, width] before the extractor's resize.
+      correlation: of FID and bits over the rows that have both (at least 3), else None.
+      rows: the results.
+      versions: of the libraries.
+    """
+
+    fingerprint: str
+    extractor: ScoredBy
+    image: str
+    image_size: tuple[int, int] | None
+    correlation: float | None
+    rows: tuple[RowResult, ...]
+    versions: dict[str, str]
+
+    def to_json(self) -> bytes:
+        return json.dumps(_rounded(dataclasses.asdict(self)), indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes) -> FidResult:
+        """What `to_json` wrote."""
+        return _read(cls, json.loads(data))
+
+
+def _rounded(value):
+    """The same value with floats at `_DIGITS` significant digits."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return [_rounded(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def _read(kind, value):
+    """JSON's lists and objects as the tuples and dataclasses that `kind` says."""
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return kind(**{name: _read(hints[name], part) for name, part in value.items()})
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        return tuple(_read(item, part) for part in value)
+    if value is not None and tuple in (typing.get_origin(part) for part in typing.get_args(kind)):
+        return tuple(value)
+    return value
+
+
+def row_result(name: str, scores: Sequence[Score], *, step: int | None, bits: float | None) -> RowResult:
+    """Mean and deviation of a row's repeats, and the paper's number beside them."""
+    numbers = [score.fid for score in scores]
+    paper, paper_std = {known.lower(): value for known, value in PAPER.items()}.get(name.lower(), (None, None))
+    return RowResult(
+        name=name,
+        fid=statistics.fmean(numbers),
+        fid_std=statistics.stdev(numbers) if len(numbers) > 1 else None,
+        paper=paper,
+        paper_std=paper_std,
+        step=step,
+        bits=bits,
+        scores=tuple(scores),
+    )
+
+
+def correlation(rows: Sequence[RowResult]) -> float | None:
+    """Pearson's, of FID and bits; None below 3 rows that have bits, or where one of the two does not vary."""
+    points = [(row.bits, row.fid) for row in rows if row.bits is not None]
+    if len(points) < 3:
+        return None
+    try:
+        return statistics.correlation(*zip(*points, strict=True))
+    except statistics.StatisticsError:
+        return None
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that the numbers depend on."""
+    return {name: _version(name) for name in _VERSIONED}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,1 @@
+"""Raters' answers: every format read into submissions, joined with the key into ratings."""

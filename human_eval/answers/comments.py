@@ -1,0 +1,44 @@
+"""What raters wrote at the end, in a table beside the ratings: comments.csv, or pilot_comments.csv of a pilot.
+
+Texts that a spreadsheet would run stand behind an apostrophe; raters are hashes.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterable, Set
+
+from coltran.errors import UserError
+from human_eval.answers import ratings
+from human_eval.folder.layout import private_file
+from human_eval.folder.spreadsheet import csv_bytes, unescape_formula
+
+COLUMNS = ("rater", "assignment", "form", "submitted", "comment")
+Row = tuple[str, str, str, str, str]
+
+
+def path_beside(table: pathlib.Path) -> pathlib.Path:
+    """Where the comments lie that belong to a table of ratings."""
+    return table.with_name("pilot_comments.csv" if table.name == ratings.IN_STUDY_PILOT.name else "comments.csv")
+
+
+def read(path: pathlib.Path) -> set[Row]:
+    """The rows of a table; none where there is no file.
+
+    Raises:
+      UserError: other columns.
+    """
+    if not path.exists():
+        return set()
+    rows = [cells for _, cells in ratings.read_rows(path.read_bytes(), str(path))]
+    if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+        raise UserError(f"{path}: is no table of comments (expected the columns {', '.join(COLUMNS)})")
+    return {tuple(map(unescape_formula, row)) for row in rows[1:]}
+
+
+def add(path: pathlib.Path, new: Iterable[Row], *, without: Set[str] = frozenset()) -> None:
+    """Adds rows, each once; rows of the raters `without` go."""
+    rows = read(path) | {row for row in new if row[-1]}
+    rows = {row for row in rows if row[0] not in without}
+    if rows or path.exists():
+        private_file(path, csv_bytes(COLUMNS, sorted(rows, key=lambda row: (row[3], row))))

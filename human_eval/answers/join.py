@@ -1,0 +1,174 @@
+"""Submissions joined with the private answer key: ratings, each with the reason why it cannot count."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+
+from human_eval.answers import ratings, server as server_answers
+from human_eval.answers.key import AnswerKey, Pair
+from human_eval.answers.ratings import Rating
+from human_eval.answers.submissions import Answer, Submission
+from human_eval.folder import rater_ids
+
+UNSET = "unset answer"
+UNKNOWN_TRIAL = "unknown trial"
+UNKNOWN_ANSWER = "unknown answer"
+OTHER_FORM = "trial of another form"
+NO_RATER = "no rater"
+REUSED = "reused assignment"
+REPEAT = "repeat of rater and image"
+_ACROSS = (REUSED, REPEAT)  # reasons that depend on the other rows
+_NAMES = 20
+_MANY_FLIPS = 0.1
+
+
+def summary_path(table: pathlib.Path) -> pathlib.Path:
+    """Where the summary of a table lies: beside it, the pilot's apart from the study's."""
+    return table.with_name("pilot_ingest.json" if table.name == ratings.IN_STUDY_PILOT.name else "ingest.json")
+
+
+def who_and_where(submission: Submission, salt: bytes) -> tuple[str, str]:
+    """The rater's hash, empty where nobody is named, and the assignment."""
+    who = rater_ids.hashed(salt, "rater", submission.rater) if submission.rater else ""
+    # The static page has no assignments: one sitting is one rater, form and time of the end.
+    sitting = f"{submission.rater}|{submission.form}|{submission.submitted}"
+    return who, submission.assignment or rater_ids.hashed(salt, "assignment", sitting)
+
+
+def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rating]:
+    """The ratings of a submission, each with the reason why it cannot count, judged by itself."""
+    who, assignment = who_and_where(submission, salt)
+    nature = f"{ratings.MADE_UP} " if submission.simulated else ""
+    nature += f"{ratings.PILOT} " if submission.pilot else ""
+    for answer in submission.answers:
+        pair = _pair(answer, submission, key)
+        reason = _reason(answer, pair, submission)
+        chosen, fooled, truth_first = "", None, None
+        if pair and set(answer.shown) == {pair.truth, pair.colorized} and len(answer.shown) == 2:
+            # The order that was logged, whatever the design or the flip said.
+            truth_first = answer.shown[0] == pair.truth
+            if answer.fake in answer.shown:
+                chosen = ratings.PLACES[answer.shown.index(answer.fake)]
+                fooled = answer.fake == pair.truth
+        first, second, *_ = (*answer.exposures, None, None)
+        yield Rating(
+            study=key.study,
+            rater=who,
+            assignment=assignment,
+            form=pair.form if pair else submission.form,
+            trial=pair.trial if pair else answer.trial,
+            kind=pair.kind if pair else "",
+            model=pair.model if pair else "",
+            key=pair.key if pair else "",
+            sample=pair.sample if pair else None,
+            truth_first=truth_first,
+            chosen=chosen,
+            fooled=fooled,
+            response_ms=answer.response_ms,
+            first_ms=first,
+            second_ms=second,
+            voided=answer.interrupted,
+            repeated=answer.restarts > 0,
+            submitted=submission.submitted,
+            source=nature + submission.source,
+            excluded=reason,
+        )
+
+
+def _pair(answer: Answer, submission: Submission, key: AnswerKey) -> Pair | None:
+    if answer.trial is not None:
+        pair = key.pairs.get(answer.trial)
+        return pair if pair and set(answer.shown) <= {pair.truth, pair.colorized} else None
+    listed = key.listed.get(submission.form, ())
+    # An unset field of a service lost its trial's number, but not its place in the form.
+    return key.pairs.get(listed[answer.place][0]) if answer.place < len(listed) and not answer.shown else None
+
+
+def _reason(answer: Answer, pair: Pair | None, submission: Submission) -> str:
+    if pair is None:
+        return UNSET if answer.trial is None and not answer.shown else UNKNOWN_TRIAL
+    if submission.form is not None and pair.form != submission.form:
+        return OTHER_FORM
+    if not answer.fake:
+        return UNSET
+    if len(answer.shown) != 2 or len(set(answer.shown)) != 2 or answer.fake not in answer.shown:
+        return UNKNOWN_ANSWER
+    return "" if submission.rater else NO_RATER
+
+
+def settle(rows: Iterable[Rating]) -> list[Rating]:
+    """The table in order, without what was read twice, and with the reasons that rows give one another.
+
+    The same sitting in two files (or formats) is one. An assignment with two raters, two times of submission, or two
+    answers to a trial does not count at all. Of several test ratings of one source image by a rater, the first counts.
+    """
+    distinct: dict[Rating, Rating] = {}
+    for row in sorted(rows, key=ratings.order):
+        bare = dataclasses.replace(row, excluded="" if row.excluded in _ACROSS else row.excluded)
+        distinct.setdefault(dataclasses.replace(bare, source=""), bare)
+    table = sorted(distinct.values(), key=ratings.order)
+    sittings: dict[str, set] = collections.defaultdict(set)
+    answered = collections.Counter((row.assignment, row.trial) for row in table if row.trial is not None)
+    for row in table:
+        sittings[row.assignment].add((row.rater, row.submitted))
+    twice = {assignment for (assignment, _), times in answered.items() if times > 1}
+    reused = twice | {assignment for assignment, found in sittings.items() if len(found) > 1}
+    seen: set[tuple[str, str]] = set()
+    for place, row in enumerate(table):
+        if row.excluded:
+            continue
+        if row.assignment in reused:
+            table[place] = dataclasses.replace(row, excluded=REUSED)
+        elif row.kind == "test":
+            if (row.rater, row.key) in seen:
+                table[place] = dataclasses.replace(row, excluded=REPEAT)
+            seen.add((row.rater, row.key))
+    return table
+
+
+def summarize(table: Sequence[Rating], submissions: Sequence[Submission], key: AnswerKey) -> dict[str, object]:
+    """Counts and names: of the table as a whole, and of the files that were read this time."""
+    reasons: dict[str, list[str]] = collections.defaultdict(list)
+    for row in table:
+        if row.excluded:
+            reasons[row.excluded].append(f"assignment {row.assignment}, form {row.form}, trial {row.trial}")
+    test = [row for row in table if row.counts]
+    problems = {
+        "unreadable submissions": [s.problem for s in submissions if s.problem],
+        "unfinished sittings": [s.unfinished for s in submissions if s.unfinished],
+        "submissions without a readable time": [s.where for s in submissions if not s.submitted and not s.unfinished],
+        "submissions whose order is not the page's flip": [s.where for s in submissions if _unlike_the_flip(s, key)],
+    }
+    return {
+        "study": key.study,
+        "rows": len(table),
+        "count": len(test),
+        "raters": len({row.rater for row in table if row.rater}),
+        "assignments": len({row.assignment for row in table}),
+        "truth_first": sum(bool(row.truth_first) for row in test),
+        "voided": sum(row.voided for row in table),
+        "repeated": sum(row.repeated for row in table),
+        "kinds": dict(collections.Counter(row.kind or "unknown" for row in table)),
+        "do_not_count": {name: _named(found) for name, found in reasons.items()},
+        "submissions_read": len(submissions),
+        "problems": {name: _named(sorted(set(found))) for name, found in problems.items() if found},
+    }
+
+
+def _named(found: Sequence[str]) -> dict[str, object]:
+    return {"count": len(found), "first": list(found[:_NAMES])}
+
+
+def _unlike_the_flip(submission: Submission, key: AnswerKey) -> bool:
+    """Whether the orders shown are neither the listed ones, nor flipped by the hash of rater or assignment."""
+    listed = {trial: files for form in key.listed.values() for trial, *files in form}
+    known = [(a.trial, list(a.shown) != listed[a.trial]) for a in submission.answers if a.trial in listed and a.shown]
+    wrong = [sum(flipped for _, flipped in known)]
+    if submission.source == server_answers.SOURCE:
+        wrong.append(len(known) - wrong[0])  # our server turns every pair for every second rater
+    for name in (submission.rater, submission.assignment):
+        wrong.append(sum(flipped != rater_ids.is_flipped(name, trial) for trial, flipped in known))
+    return min(wrong) > _MANY_FLIPS * len(known)

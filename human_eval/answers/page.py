@@ -1,0 +1,22 @@
+"""The file that the static rater page lets a rater save."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coltran.errors import UserError
+from human_eval.answers.submissions import Submission, from_result
+from human_eval.folder.strict_json import parse_json
+
+SOURCE = "static"
+
+
+def submissions(data: bytes, where: str) -> Iterator[Submission]:
+    """One submission a file, or several in a list; raises UserError for what is none."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{where}: is no text in UTF-8") from None
+    found = parse_json(text, where)
+    for result in found if isinstance(found, list) else [found]:
+        yield from_result(result, source=SOURCE, where=where)

@@ -1,0 +1,166 @@
+"""The table of ratings: one row a rating, whatever collected it; `ratings.csv` on disk.
+
+Rows that do not count stay in the table, with the reason in `excluded`. Text that a spreadsheet would take for a
+formula is written behind an apostrophe and read back without it.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+
+from coltran.errors import UserError
+from human_eval.folder.layout import private_file
+from human_eval.folder.spreadsheet import csv_bytes, unescape_formula
+
+KINDS = ("test", "catch", "practice")
+PLACES = ("first", "second")
+IN_STUDY = pathlib.PurePath("private", "ratings.csv")  # where a study folder has its table
+IN_STUDY_PILOT = pathlib.PurePath("private", "pilot_ratings.csv")  # and that of its trial runs
+MADE_UP = "simulated"  # how the source of simulated ratings begins
+PILOT = "pilot"  # how the source of a trial run's ratings begins, behind MADE_UP where they are that too
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Rating:
+    """One answer of one rater to one pair; None stands for what the source did not say.
+
+    Attributes:
+      study: which answer key it was joined with.
+      rater: salted hash of the rater's name; empty where the source names none.
+      assignment: one sitting of one rater with one form.
+      form, trial: numbers of the design; None where no such trial is known.
+      kind: test, catch (an obviously wrong fake) or practice; only test rows are scored.
+      model, key, sample: which colorization was shown.
+      truth_first: the order that was really shown.
+      chosen: which one was called fake, `first` or `second`; empty where nothing was chosen.
+      fooled: True where the truth was called fake.
+      response_ms: from the question's appearance to the answer.
+      first_ms, second_ms: measured exposures.
+      voided: hidden or left during the last showing too, so that the exposures are not to be trusted.
+      repeated: shown a second time because the first showing was interrupted.
+      submitted: UTC, ISO 8601.
+      source: format that it was read from.
+      excluded: why it does not count; empty where it does.
+    """
+
+    study: str
+    rater: str
+    assignment: str
+    form: int | None
+    trial: int | None
+    kind: str
+    model: str
+    key: str
+    sample: int | None
+    truth_first: bool | None
+    chosen: str
+    fooled: bool | None
+    response_ms: float | None
+    first_ms: float | None
+    second_ms: float | None
+    voided: bool
+    repeated: bool
+    submitted: str
+    source: str
+    excluded: str
+
+    @property
+    def counts(self) -> bool:
+        """Whether it goes into the fooling rate."""
+        return self.kind == "test" and not self.excluded
+
+    @property
+    def nature(self) -> tuple[bool, bool]:
+        """(made up, of a pilot); a table holds ratings of one nature."""
+        words = self.source.split()
+        return words[:1] == [MADE_UP], PILOT in words[:2]
+
+
+def order(rating: Rating) -> tuple:
+    """Sort key of the table: by time, so that the first of several answers stands first."""
+    identity = (rating.submitted or "~", rating.assignment, -1 if rating.trial is None else rating.trial)
+    return (*identity, tuple(map(str, dataclasses.astuple(rating))))
+
+
+def to_csv(ratings: Iterable[Rating]) -> bytes:
+    """The table as a CSV file, in the order given."""
+    return csv_bytes(list(_READERS), ([getattr(rating, name) for name in _READERS] for rating in ratings))
+
+
+def from_csv(data: bytes, where: str) -> list[Rating]:
+    """The ratings of a CSV file that `to_csv` wrote, perhaps edited since.
+
+    Args:
+      data: the file's bytes.
+      where: its name, for messages.
+    Raises:
+      UserError: other columns, a cut row, or a cell that is not what its column holds.
+    """
+    rows = read_rows(data, where)
+    header = next(rows, (0, []))[1]
+    if header != list(_READERS):
+        raise UserError(f"{where}: is no table of ratings (expected the columns {', '.join(list(_READERS)[:5])}, ...)")
+    return [_rating(row, where, line) for line, row in rows]
+
+
+def read_rows(data: bytes, where: str) -> Iterable[tuple[int, list[str]]]:
+    """(line number, cells) of a CSV file; raises UserError for what is none."""
+    try:
+        # No translation of line ends: a cell may hold any of them.
+        reader = csv.reader(io.StringIO(data.decode("utf-8-sig", "surrogatepass"), newline=""), strict=True)
+        csv.field_size_limit(2**24)  # one cell may hold a whole form's answers
+        for row in reader:
+            yield reader.line_num, row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{where}: is no whole CSV file in UTF-8 ({error}); export or download it again") from None
+
+
+def read(path: str | pathlib.Path) -> list[Rating]:
+    """The ratings of a file; raises UserError as `from_csv`, or where there is none."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; `coltran-study ingest` writes it")
+    return from_csv(path.read_bytes(), str(path))
+
+
+def write(path: str | pathlib.Path, ratings: Iterable[Rating]) -> None:
+    """Writes the table so that only its owner can read it: it says which images are real."""
+    private_file(pathlib.Path(path), to_csv(ratings))
+
+
+def _optional(read: Callable[[str], object]) -> Callable[[str], object]:
+    return lambda cell: read(cell) if cell else None
+
+
+_READERS: dict[str, Callable[[str], object]] = {
+    field.name: {
+        "str": unescape_formula,
+        "bool": {"true": True, "false": False}.__getitem__,
+        "int | None": _optional(int),
+        "float | None": _optional(float),
+        "bool | None": _optional({"true": True, "false": False}.__getitem__),
+    }[field.type]
+    for field in dataclasses.fields(Rating)
+}
+
+
+def _rating(row: Sequence[str], where: str, line: int) -> Rating:
+    if len(row) != len(_READERS):
+        raise UserError(f"{where}, line {line}: {len(row)} cells, expected {len(_READERS)}; the file was cut or edited")
+    values = {}
+    for (name, reader), cell in zip(_READERS.items(), row, strict=True):
+        try:
+            values[name] = reader(cell)
+        except (ValueError, KeyError):
+            raise UserError(
+                f"{where}, line {line}: column {name} holds '{cell[:40]}', which is no value of it"
+            ) from None
+    if values["kind"] not in (*KINDS, "") or values["chosen"] not in (*PLACES, ""):
+        raise UserError(
+            f"{where}, line {line}: kind '{values['kind'][:20]}' or choice '{values['chosen'][:20]}' is unknown"
+        )
+    return Rating(**values)

@@ -1,0 +1,88 @@
+"""The study server's database: finished sittings become submissions, the others are named.
+
+The file is only read. A running server may have it open; a copy is as good, with the file ...-wal beside it where there
+is one.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import datetime
+import json
+import pathlib
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+
+from coltran.errors import UserError
+from human_eval.answers.submissions import Submission, from_result
+from human_eval.server.database import FINISHED
+
+SOURCE = "server"
+MAGIC = b"SQLite format 3\0"
+
+
+def submissions(data: bytes, where: str) -> Iterator[Submission]:
+    """One submission a sitting; a sitting that was not finished has no answers, and says so.
+
+    Args:
+      data: the beginning of the file.
+      where: its path; SQLite needs the file itself.
+    Raises:
+      UserError: no database of the study server, or a damaged one.
+    """
+    if not data.startswith(MAGIC):
+        raise UserError(f"{where}: is no SQLite database; give the file private/server.sqlite of a study")
+    try:
+        with _read_only(pathlib.Path(where)) as connection:
+            yield from _submissions(connection, where)
+    except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{where}: is no whole database of the study server ({error}); copy it again") from None
+
+
+def _submissions(connection: sqlite3.Connection, where: str) -> Iterator[Submission]:
+    [fault] = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if fault != "ok":
+        raise ValueError(fault)
+    known = dict(connection.execute("SELECT name, value FROM about").fetchall())
+    marks = {"pilot": known["pilot"] == "1", "simulated": known.get("simulated") == "1"}
+    answers: dict[str, list] = collections.defaultdict(list)
+    for sitting, answer in connection.execute("SELECT sitting, answer FROM answers ORDER BY sitting, trial"):
+        answers[sitting].append(json.loads(answer))
+    query = "SELECT sitting, rater, form, state, finished, page FROM sittings ORDER BY started, sitting"
+    for sitting, rater, form, state, finished, page in connection.execute(query).fetchall():
+        about = {"source": SOURCE, "where": f"{where}, sitting {sitting}", "assignment": sitting, "rater": rater}
+        done = state == FINISHED
+        if done:
+            about["submitted"] = datetime.datetime.fromtimestamp(int(finished), datetime.UTC).strftime("%FT%TZ")
+        problem = "" if done else f"{about['where']}: {state}, {len(answers[sitting])} answers that do not count"
+        result = {**marks, "form": form, "trials": answers[sitting] if done else []}
+        result["comment"] = json.loads(page).get("comment") if page else ""
+        yield from_result(result, unfinished=problem, **about)
+
+
+@contextlib.contextmanager
+def _read_only(path: pathlib.Path) -> Iterator[sqlite3.Connection]:
+    with contextlib.ExitStack() as stack:
+        connection = _connect(path)
+        try:
+            connection.execute("SELECT 1 FROM about")
+        except sqlite3.OperationalError:
+            # A log beside the file cannot be read without writing, and the folder may be read-only: read a copy.
+            connection.close()
+            folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            for end in ("", "-wal"):
+                if (source := path.with_name(path.name + end)).exists():
+                    shutil.copyfile(source, folder / ("copy" + end))
+            connection = _connect(folder / "copy")
+        stack.callback(connection.close)
+        yield connection
+
+
+def _connect(path: pathlib.Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection.execute("PRAGMA busy_timeout = 20000")
+    connection.execute("BEGIN")  # all queries see one moment of a running server
+    return connection

@@ -1,0 +1,200 @@
+"""What one rater handed in for one form, before it meets the answer key; every format is read into this."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+import re
+from collections.abc import Mapping
+
+from coltran.errors import UserError
+from human_eval.folder.strict_json import parse_json
+
+UNSET = ("", "unset", "undefined", "null")
+_MAX_NUMBER = 2**53
+_MAX_NAME = 64
+_MAX_COMMENT = 4000
+_TRIAL_FIELD = re.compile(r"trial([1-9]\d{0,3})")
+# Of the services' own time stamps; another zone is not guessed.
+_ZONES = {"PDT": -7, "PST": -8, "UTC": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One trial as the page logged it.
+
+    Attributes:
+      place: of the trial in the form, from 0.
+      trial: its number; None where the source lost it.
+      shown: the two files in the order shown.
+      fake: the file that was called fake; empty where none was.
+      response_ms, exposures: measured milliseconds; exposures of the first and second image.
+      restarts: how often the trial was shown again.
+      interrupted: whether the last showing was interrupted too.
+    """
+
+    place: int
+    trial: int | None = None
+    shown: tuple[str, ...] = ()
+    fake: str = ""
+    response_ms: float | None = None
+    exposures: tuple[float | None, ...] = ()
+    restarts: int = 0
+    interrupted: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Submission:
+    """One sitting.
+
+    Attributes:
+      source: name of the format.
+      where: file and row, for messages.
+      assignment: the service's number of the sitting; empty where the format has none.
+      rater: the rater's name or number; empty where the format has none.
+      form: number of the form; None where it is not said.
+      submitted: UTC, ISO 8601 to the second; empty where it could not be read.
+      answers: in the form's order.
+      problem: why nothing could be read of it; empty where something was.
+      unfinished: what is known of a sitting that was not finished; empty where it was.
+      pilot: whether it belongs to a trial run, whose answers never count.
+      simulated: whether `simulate` made it up.
+      comment: what the rater wrote at the end.
+    """
+
+    source: str
+    where: str
+    assignment: str
+    rater: str
+    form: int | None
+    submitted: str
+    answers: tuple[Answer, ...]
+    problem: str = ""
+    unfinished: str = ""
+    pilot: bool = False
+    simulated: bool = False
+    comment: str = ""
+
+
+def from_result(result: object, **about: str) -> Submission:
+    """A submission from the JSON object that the rater page makes.
+
+    Args:
+      result: with `trials`, `form`, `rater`, `finished`, `pilot`, `simulated`, `comment`.
+      about: `source` and `where`, and `assignment`, `rater`, `submitted` where the service says them: its word counts
+        before the page's; also `unfinished`.
+    Raises:
+      UserError: no such object.
+    """
+    if not isinstance(result, dict) or not isinstance(result.get("trials"), list):
+        raise UserError(f"{about['where']}: expected the rater page's answers (an object with a list `trials`)")
+    return Submission(
+        source=about["source"],
+        where=about["where"],
+        assignment=" ".join((about.get("assignment") or _text(result.get("assignment"))).split())[:_MAX_NAME],
+        rater=(about.get("rater") or _text(result.get("rater"))).strip(),
+        form=_whole(result.get("form")),
+        submitted=about.get("submitted") or utc_time(_text(result.get("finished"))),
+        answers=tuple(_answer(place, trial) for place, trial in enumerate(result["trials"])),
+        unfinished=about.get("unfinished", ""),
+        pilot=result.get("pilot") is True,
+        simulated=result.get("simulated") is True,
+        comment=_text(result.get("comment")).strip()[:_MAX_COMMENT],
+    )
+
+
+def from_fields(fields: Mapping[str, str], **about: str) -> Submission:
+    """A submission from an HTML form's fields, in any order.
+
+    Either the field `result` holds the page's JSON, or each field `trial<place>` (from 1) holds one trial's JSON, or
+    the field `taskAnswers` (crowd-form) holds a JSON list with one object of such fields.
+
+    Raises:
+      UserError: none of them, or no JSON in them.
+    """
+    if "taskAnswers" in fields:
+        inner = parse_json(fields["taskAnswers"], about["where"])
+        if not isinstance(inner, list) or len(inner) != 1 or not isinstance(inner[0], dict):
+            raise UserError(f"{about['where']}: expected one object in the list taskAnswers")
+        fields = {name: value if isinstance(value, str) else json.dumps(value) for name, value in inner[0].items()}
+    if "result" in fields:
+        return from_result(parse_json(fields["result"], about["where"]), **about)
+    places = {int(found[1]): text for name, text in fields.items() if (found := _TRIAL_FIELD.fullmatch(name))}
+    if not places:
+        raise UserError(f"{about['where']}: has neither a field `result` nor fields `trial1`, `trial2`, ...")
+    # By number: services sort the columns as text, trial10 before trial2. A gap is a trial that was left open.
+    texts = [places.get(at, "").strip() for at in range(1, max(places) + 1)]
+    trials = [None if text in UNSET else parse_json(text, about["where"]) for text in texts]
+    named = {name: fields.get(name, "") for name in ("form", "rater", "finished", "assignment")}
+    made_up = fields.get("simulated") == "true"
+    return from_result({**named, "simulated": made_up, "trials": trials}, **about)
+
+
+def from_rater(fields: Mapping[str, str], **about: str) -> Submission:
+    """As `from_fields`; but what one rater broke becomes a submission with a `problem`, and stops nobody else's."""
+    try:
+        return from_fields(fields, **about)
+    except UserError as error:
+        return dataclasses.replace(from_result({"trials": []}, **about), problem=str(error))
+
+
+def utc_time(text: str) -> str:
+    """ISO 8601 in UTC, to the second, of a time with a zone; empty where the zone or the form is unknown."""
+    text = text.strip()
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        # "Mon Oct 30 19:42:32 PDT 2017"
+        words = text.split()
+        if len(words) != 6 or words[4] not in _ZONES:
+            return ""
+        zone = datetime.timezone(datetime.timedelta(hours=_ZONES[words[4]]))
+        try:
+            found = datetime.datetime.strptime(" ".join([*words[1:4], words[5]]), "%b %d %H:%M:%S %Y")
+        except ValueError:
+            return ""
+        found = found.replace(tzinfo=zone)
+    if found.tzinfo is None:
+        return ""
+    try:
+        return found.astimezone(datetime.UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return ""
+
+
+def _answer(place: int, trial: object) -> Answer:
+    if not isinstance(trial, dict):
+        return Answer(place=place)
+    shown, exposures = (trial.get(name) if isinstance(trial.get(name), list) else [] for name in ("shown", "exposures"))
+    fake = _text(trial.get("fake"))
+    return Answer(
+        place=place,
+        trial=_whole(trial.get("trial")),
+        shown=tuple(map(_text, shown)),
+        fake="" if fake in UNSET else fake,
+        response_ms=_milliseconds(trial.get("response_ms")),
+        exposures=tuple(_milliseconds(e.get("actual_ms")) if isinstance(e, dict) else None for e in exposures),
+        restarts=_whole(trial.get("restarts")) or 0,
+        interrupted=trial.get("interrupted") is True,
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, (str, int)) or isinstance(value, bool):
+        return ""
+    # Half a surrogate pair can be neither hashed nor printed.
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value):
+        value = int(value)
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_NUMBER
+    return value if good else None
+
+
+def _milliseconds(value: object) -> float | None:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MAX_NUMBER
+    return float(value) if good and math.isfinite(value) and value >= 0 else None

@@ -1,0 +1,156 @@
+"""Write a study's rater page: for a web server, for Mechanical Turk, or for a Turkle server.
+
+    coltran-study export --study study --format static
+    coltran-study export --study study --format turkle --image_url https://images.example.org/study/
+    coltran-study export --study study --format mturk --image_url https://images.example.org/study/
+
+`static` writes public/index.html, which runs from disk or from any web server that has public/. `mturk` and `turkle`
+write a batch CSV (one row a form) and its HTML template; their images are public/images, on a web server of yours.
+`mturk` also writes one question XML a form for the API (HTMLQuestion; with --page_url ExternalQuestion too). A leak
+audit runs at the end. Our own server (`coltran-study serve`) needs no export.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import pathlib
+import shutil
+from urllib.parse import urlsplit
+
+from coltran import cli
+from coltran.errors import UserError
+from human_eval.design import leak_audit
+from human_eval.folder import layout
+from human_eval.folder.forms import Form
+from human_eval.folder.layout import StudyDesign
+from human_eval.folder.spreadsheet import csv_bytes
+from human_eval.page import mturk_questions, render as rater_page
+from human_eval.page.arguments import add_texts
+
+FORMATS = ("static", "mturk", "turkle")
+BATCH_COLUMNS = ("form", "trials")
+# Inside the service's own form: what is handed in, and a submit button, without which Turkle would show one of its own
+# that hands in nothing. Disabled, it also keeps the Enter key from submitting.
+_TASK = """<p id="task" data-form="${form}" hidden>${trials}</p>
+  <input type="hidden" name="result" id="result" value="unset"><input type="submit" hidden disabled>"""
+# An HTMLQuestion brings its own form; the page knows where the frame wants it sent.
+_QUESTION = """<form name="mturk_form" id="mturk_form" method="post" action="https://www.mturk.com/mturk/externalSubmit">
+  <input type="hidden" name="assignmentId" value=""><input type="hidden" name="result" value="unset"></form>"""
+
+
+def add_options(add) -> None:
+    add("--study", required=True, metavar="FOLDER", help="study folder of coltran-study design")
+    add("--format", choices=FORMATS, default="static", help="where the page will run (static)")
+    add("--image_url", metavar="URL", help="https address of public/images; needed for mturk and turkle")
+    add("--page_url", metavar="URL", help="https address of public/index.html, for ExternalQuestion (mturk)")
+    add_texts(add)
+    add("--pilot", action="store_true", help="mark all answers as a trial run, which never counts")
+
+
+def run(found: argparse.Namespace) -> None:
+    folder = pathlib.Path(found.study)
+    design = layout.load_design(folder)
+    images = _image_url(found, design)
+    if found.page_url:
+        _check_url("--page_url", found.page_url)
+    texts = rater_page.read_texts(found.title or design.title, found.consent, found.instructions)
+    secret = layout.load_secret(folder / layout.SECRET)
+    render = functools.partial(
+        rater_page.render, texts, study=design.study, side=design.side, images=images, pilot=found.pilot
+    )
+    if found.format == "static":
+        written = _static(folder, design, secret, render)
+    else:
+        written = _batch(_fresh(folder / found.format), found.format, design, secret, render)
+    if found.format == "mturk":
+        written += _questions(folder / found.format, design, secret, render, found.page_url)
+    layout.level_times(folder / "public")
+    leak_audit.refuse_leaks(folder, design)
+    trials = sum(len(form.trials) for form in design.forms)
+    print(f"{trials} pairs in {len(design.forms)} forms; leak audit: nothing found")
+    print(cli.table(written))
+
+
+def _image_url(found: argparse.Namespace, design: StudyDesign) -> str:
+    if not found.image_url:
+        if found.format != "static":
+            raise UserError(f"--format {found.format}: needs --image_url, the https address of public/images")
+        if design.sources["images"]:
+            raise UserError(f"the images are in {design.sources['images']}: give --image_url, where browsers find them")
+        return "images/"
+    _check_url("--image_url", found.image_url)
+    return found.image_url.rstrip("/") + "/"
+
+
+def _check_url(flag: str, url: str) -> None:
+    parts = urlsplit(url)
+    # A browser loads no insecure content into a secure frame; this machine itself counts as secure.
+    local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
+    if not parts.netloc or not (parts.scheme == "https" or local) or any(c in url for c in "\"'<>${} \n"):
+        raise UserError(f"{flag} {url}: expected an address such as https://images.example.org/study/")
+
+
+def _static(folder: pathlib.Path, design: StudyDesign, secret: bytes, render) -> list[tuple[str, object]]:
+    forms = [layout.public_form(secret, form) for form in design.forms]
+    path = folder / "public" / "index.html"
+    _write(path, render(mode="static", forms=forms))
+    return [
+        ("rater page", f"{path} (?form=2&rater=NAME opens a form)"),
+        ("images", design.sources["images"] or folder / layout.IMAGES),
+    ]
+
+
+def _questions(
+    out: pathlib.Path, design: StudyDesign, secret: bytes, render, page_url: str | None
+) -> list[tuple[str, object]]:
+    """Mechanical Turk's question XML, one a form."""
+    for form in design.forms:
+        html = render(mode="mturk", forms=[layout.public_form(secret, form)], service=_QUESTION)
+        _write(out / "questions" / f"form-{form.form + 1:04d}.xml", mturk_questions.html_question(html.decode()))
+        if page_url:
+            question = mturk_questions.external_question(page_url, form.form)
+            _write(out / "external" / f"form-{form.form + 1:04d}.xml", question)
+    written = [("questions", f"{out / 'questions'} (HTMLQuestion, one a form)")]
+    return written + ([("", f"{out / 'external'} (ExternalQuestion, one a form)")] if page_url else [])
+
+
+def _batch(out: pathlib.Path, mode: str, design: StudyDesign, secret: bytes, render) -> list[tuple[str, object]]:
+    """A batch CSV and its template, in Mechanical Turk's format."""
+    rows = [(form.form, task_text(secret, form)) for form in design.forms]
+    _write(out / "batch.csv", csv_bytes(BATCH_COLUMNS, rows))
+    html = render(mode=mode, forms=[], service=_TASK)
+    _write(out / "template.html", mturk_questions.as_template(html.decode(), BATCH_COLUMNS))
+    raters = sorted({form.raters for form in design.forms})
+    return [
+        ("batch CSV", f"{out / 'batch.csv'} ({len(rows)} tasks, {' or '.join(map(str, raters))} assignments each)"),
+        ("template", out / "template.html"),
+    ]
+
+
+def task_text(secret: bytes, form: Form) -> str:
+    """A form as plain text, which no escaping can hurt: TRIAL:FIRST:SECOND, in practice with the fake's place.
+
+    Args:
+      secret, form: of the study.
+    """
+    words = []
+    for trial in layout.public_form(secret, form)["trials"]:
+        names = [name.removesuffix(".png") for name in trial["images"]]
+        fake = [str(trial["images"].index(trial["fake"]))] if "fake" in trial else []
+        words.append(":".join([str(trial["trial"]), *names, *fake]))
+    return " ".join(words)
+
+
+def _fresh(out: pathlib.Path) -> pathlib.Path:
+    """Removes what an earlier export wrote; results that somebody keeps here stay."""
+    for name in ("questions", "external"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in ("batch.csv", "template.html"):
+        (out / name).unlink(missing_ok=True)
+    return out
+
+
+def _write(path: pathlib.Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)

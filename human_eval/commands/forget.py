@@ -1,0 +1,81 @@
+"""Delete one rater's data, and keep it from coming back.
+
+    coltran-study forget --study study --rater A2XEXAMPLE
+
+removes the rater's rows from private/ratings.csv and private/pilot_ratings.csv, and the rater's name, sittings and
+answers from the study server's databases (a running server may go on; it gives the places to others), and notes the
+hash: ingesting the same files again leaves them out, and the server lets this rater in no more. Delete the rater's
+answer files and your copies of the databases yourself, and score again: earlier reports still count the ratings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Sequence
+
+from coltran.errors import UserError
+from human_eval.answers import comments, join, key as answer_key, ratings
+from human_eval.folder import rater_ids
+from human_eval.server import database
+
+
+def add_options(add) -> None:
+    add("--study", required=True, metavar="FOLDER", help="study folder")
+    add("--rater", required=True, help="the rater's name or worker number as the source spelled it, or the hash")
+    add("--ratings", metavar="FILE", help="the table (both of FOLDER/private)")
+
+
+def run(found: argparse.Namespace) -> None:
+    study = pathlib.Path(found.study)
+    both = [study / name for name in (ratings.IN_STUDY, ratings.IN_STUDY_PILOT)]
+    deleted, left, sittings = forget(study, found.rater, [pathlib.Path(found.ratings)] if found.ratings else both)
+    print(
+        f"{deleted} ratings and {sittings} sittings on the server of that rater deleted, {left} ratings of others "
+        "left; delete the answer files and copies of the database, and score again"
+    )
+
+
+def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]) -> tuple[int, int, int]:
+    """Deletes a rater's rows from tables and from the server's databases.
+
+    Args:
+      study: the study folder, for its salt and databases.
+      rater: name, or the hash that the tables have.
+      tables: of ratings; one that is not there is as good as empty.
+    Returns:
+      How many rows were deleted, how many are left, and how many sittings of the databases were deleted.
+    Raises:
+      UserError: no such study or rater, or a table of another study.
+    """
+    key, salt = answer_key.load(study), rater_ids.salt(study)
+    rater = rater.strip()
+    hashes = {rater_ids.hashed(salt, "rater", rater), rater}
+    found = {path: ratings.read(path) for path in tables if path.exists()}
+    for path, table in found.items():
+        if any(rating.study != key.study for rating in table):
+            raise UserError(f"{path}: holds ratings of another study than {study}")
+    databases = [pathlib.Path(study) / name for name in (database.STUDY_DATABASE, database.PILOT_DATABASE)]
+    # The databases know names, the tables hashes; whichever was given, both must go.
+    names = {
+        (path, name, rater_ids.hashed(salt, "rater", name)) for path in databases for name in database.raters(path)
+    }
+    names = {(path, name, known) for path, name, known in names if name == rater or known in hashes}
+    gone = {row.rater for table in found.values() for row in table if row.rater in hashes} - {""}
+    gone |= {known for _, _, known in names}
+    if not gone:
+        places = ", ".join(map(str, (*found, *(path for path in databases if path.exists())))) or study
+        raise UserError(
+            f"{places}: has no rating of the rater '{rater[:40]}'; give the name as the answer file spells it"
+        )
+    for one in gone:  # first, so that a running server does not let the rater in again
+        rater_ids.forget(study, one)
+    sittings = sum(database.delete_rater(path, name) for path, name, _ in sorted(names))
+    deleted = kept = 0
+    for path, table in found.items():
+        left = join.settle(rating for rating in table if rating.rater not in gone)
+        ratings.write(path, left)
+        comments.add(comments.path_beside(path), (), without=gone)
+        join.summary_path(path).unlink(missing_ok=True)  # it names sittings; the next ingest writes it anew
+        deleted, kept = deleted + len(table) - len(left), kept + len(left)
+    return deleted, kept, sittings

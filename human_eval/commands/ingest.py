@@ -1,0 +1,125 @@
+"""Read raters' answers, join them with the private answer key, and add them to one table of ratings.
+
+    coltran-study ingest --study study answers-form1-ann.json Batch_12_results.csv
+
+reads the static page's files, the study server's database, Mechanical Turk's results CSV and API answers, and Turkle's
+results CSV. Nothing is guessed: what cannot count stays in the table with its reason, and is counted and named.
+Ingesting a file again changes nothing. Answers of a pilot go to private/pilot_ratings.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from coltran import cli
+from coltran.errors import UserError
+from human_eval.answers import comments, files as answer_files, ratings
+from human_eval.answers.join import UNKNOWN_TRIAL, rows_of, settle, summarize, summary_path, who_and_where
+from human_eval.answers.key import load
+from human_eval.answers.ratings import Rating
+from human_eval.answers.submissions import Submission
+from human_eval.folder import rater_ids
+from human_eval.folder.layout import private_file
+from human_eval.scoring import exclusions
+
+
+def add_options(add) -> None:
+    add("answers", nargs="+", metavar="FILE", help="files of answers, of any of the formats")
+    add("--study", required=True, metavar="FOLDER", help="study folder of coltran-study export")
+    add("--out", metavar="FILE", help="the table, added to (FOLDER/private/ratings.csv, pilot_ratings.csv of a pilot)")
+    formats = ("auto", *answer_files.FORMATS)
+    add("--format", choices=formats, default="auto", help="what the files are (auto: by their content)")
+
+
+def run(found: argparse.Namespace) -> None:
+    load(found.study)  # a wrong folder is said before answers are looked at
+    files = read_files(found.answers, found.format)
+    pilot = any(submission.pilot for _, submissions in files for submission in submissions)
+    default = pathlib.Path(found.study) / (ratings.IN_STUDY_PILOT if pilot else ratings.IN_STUDY)
+    out = pathlib.Path(found.out or default)
+    summary = add_to_table(found.study, files, out)
+    print(describe(summary))
+    rows = [("ratings", out), ("summary", summary_path(out)), ("rules", rules_path(found.study))]
+    said = comments.path_beside(out)
+    print(cli.table([*rows, ("comments", said)] if said.exists() else rows))
+
+
+def rules_path(study: str) -> pathlib.Path:
+    """Where a study's exclusion rules are kept."""
+    return pathlib.Path(study) / exclusions.RULES
+
+
+def read_files(files: Sequence[str], kind: str = "auto") -> list[tuple[str, list[Submission]]]:
+    """(file, its submissions) of each file; raises UserError for one that cannot be read."""
+    return [(file, list(answer_files.read_submissions(file, kind))) for file in sorted(set(files))]
+
+
+def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = "auto") -> dict[str, object]:
+    """Adds files of answers to the table `out`, and writes `ingest.json` beside it.
+
+    Args:
+      study: the study folder.
+      files: of answers.
+      out: the table; made where it is not there. The exclusion rules are written down too, where nobody has yet.
+      kind: a format's name, or `auto`.
+    Returns:
+      What ingest.json holds: see `summarize`.
+    Raises:
+      UserError: a file that cannot be read, that has no trial of this study, a table of another study, or answers of
+        simulated raters, of a pilot and of the study in one table.
+    """
+    return add_to_table(study, read_files(files, kind), out)
+
+
+def add_to_table(study: str, found: Sequence[tuple[str, Sequence[Submission]]], out: pathlib.Path) -> dict[str, object]:
+    """As `ingest`, for files that were read by `read_files`."""
+    key, salt = load(study), rater_ids.salt(study)
+    before = ratings.read(out) if out.exists() else []
+    if any(rating.study != key.study for rating in before):
+        raise UserError(f"{out}: holds ratings of another study; give --out another file")
+    gone = rater_ids.forgotten(study)
+    before = [row for row in before if row.rater not in gone]
+    rows: list[tuple[str, Rating]] = []  # each with the place where it was read
+    for file, submissions in found:
+        new = [(one.where, row) for one in submissions for row in rows_of(one, key, salt)]
+        if new and all(row.excluded == UNKNOWN_TRIAL for _, row in new):
+            raise UserError(f"{file}: none of its {len(new)} answers belongs to {study}; give the study that was shown")
+        rows += [(where, row) for where, row in new if row.rater not in gone]
+    _refuse_mixture(out, before, rows)
+    table = settle([*before, *(row for _, row in rows)])
+    ratings.write(out, table)
+    exclusions.write_defaults(rules_path(study))
+    everything = [submission for _, submissions in found for submission in submissions]
+    said = ((*who_and_where(one, salt), str(one.form), one.submitted, one.comment) for one in everything)
+    comments.add(comments.path_beside(out), said, without=gone)
+    summary = summarize(table, everything, key)
+    private_file(summary_path(out), json.dumps(summary, indent=1, sort_keys=True).encode() + b"\n")
+    return summary
+
+
+def _refuse_mixture(out: pathlib.Path, before: Sequence[Rating], rows: Sequence[tuple[str, Rating]]) -> None:
+    mixtures = ("made-up answers of `simulate` with real ones", "a pilot's answers with the study's")
+    for number, mixture in enumerate(mixtures):
+        places = {row.nature[number]: where for where, row in reversed(rows)}  # the first of each
+        there = {row.nature[number] for row in before}
+        if len(there | set(places)) > 1:
+            odd = there != {True}
+            other = out if there else places[not odd]
+            raise UserError(
+                f"{places.get(odd, out)}: would mix {mixture} (of {other}); take it out, or give --out another file"
+            )
+
+
+def describe(summary: Mapping[str, object]) -> str:
+    """The summary in lines for people."""
+    lines = [
+        f"{summary['rows']} ratings of {summary['raters']} raters in {summary['assignments']} sittings; "
+        f"{summary['count']} test ratings count, {summary['truth_first']} of them with the truth first"
+    ]
+    for title in ("do_not_count", "problems"):
+        for name, found in sorted(summary[title].items()):
+            lines.append(f"  {found['count']} x {name}; first: {found['first'][0]}")
+    return "\n".join(lines)

@@ -1,0 +1,134 @@
+"""Score a study: fooling rates with named standard errors, oracle, differences, agreement, and a report.
+
+    coltran-study score --study study --out study/score
+
+reads study/private/ratings.csv, excludes by study/private/rules.json, and writes score.json, scores.csv,
+ratings_used.csv (every rating with its reason), top_up.csv (pairs that are short of ratings) and report.html. They name
+images and their answers: keep the folder as private as the key. docs/studies.md says what each number means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from coltran import cli
+from coltran.errors import UserError
+from human_eval.answers import key as answer_key, ratings
+from human_eval.answers.key import AnswerKey
+from human_eval.answers.ratings import Rating
+from human_eval.folder.spreadsheet import csv_bytes
+from human_eval.scoring import exclusions
+from human_eval.scoring.results import (
+    TOP_UP_COLUMNS,
+    check,
+    exclusion_counts,
+    finite,
+    score_rows,
+    seen_form_sizes,
+    top_up,
+)
+
+
+def add_options(add) -> None:
+    add("--study", metavar="FOLDER", help="study folder; without it, no top-up list and no images in the report")
+    add("--ratings", metavar="FILE", help="table of ratings (FOLDER/private/ratings.csv)")
+    add("--rules", metavar="FILE", help="exclusion rules, JSON or YAML (FOLDER/private/rules.json)")
+    add("--out", required=True, metavar="FOLDER", help="where the results go")
+    add("--raters", type=cli.positive, help="ratings that each pair should have, for top_up.csv (the design's)")
+    add("--min_ratings", type=cli.positive, default=3, help="of each sample, for an image to enter the oracle (3)")
+    add("--replicates", type=cli.positive, default=10_000, help="of every bootstrap (10000)")
+    add("--seed", type=int, default=0, help="of the bootstraps (0)")
+
+
+def run(found: argparse.Namespace) -> None:
+    if not (found.study or found.ratings):
+        raise UserError("give --study FOLDER or --ratings FILE")
+    if found.seed < 0:
+        raise UserError(f"--seed {found.seed}: must not be negative")
+    key = answer_key.load(found.study) if found.study else None
+    table = ratings.read(found.ratings or pathlib.Path(found.study) / ratings.IN_STUDY)
+    check(table, key)
+    rules_path = found.rules or (pathlib.Path(found.study) / exclusions.RULES if found.study else None)
+    if rules_path and not found.rules:
+        exclusions.write_defaults(pathlib.Path(rules_path))
+    rules = exclusions.read(rules_path) if rules_path else exclusions.Rules()
+    judged = exclusions.apply(table, rules, key.form_sizes if key else seen_form_sizes(table))
+    results = write_all(found, judged, rules, key)
+    print(describe(results, pathlib.Path(found.out)))
+
+
+def write_all(found: argparse.Namespace, judged: Sequence[Rating], rules, key: AnswerKey | None) -> dict[str, object]:
+    """Scores the judged table and writes all files of --out; returns what score.json holds."""
+    from human_eval.scoring import report as score_report, tables as score_tables
+
+    used = [rating for rating in judged if rating.counts]
+    if not used:
+        reasons = collections.Counter(rating.excluded for rating in judged).most_common(1)
+        raise UserError(
+            f"no rating counts of {len(judged)}; most frequent reason: {reasons[0][0] if reasons else 'none'}"
+        )
+    options = score_tables.Options(seed=found.seed, replicates=found.replicates, min_ratings=found.min_ratings)
+    rules_text = json.dumps(dataclasses.asdict(rules), sort_keys=True)
+    results = {
+        "study": used[0].study,
+        "options": dataclasses.asdict(options),
+        "rules": dataclasses.asdict(rules),
+        "rules_sha256": hashlib.sha256(rules_text.encode()).hexdigest(),
+        "exclusions": exclusion_counts(judged),
+        "made_up": used[0].nature[0],
+        "pilot": used[0].nature[1],
+        **score_tables.score(used, options),
+    }
+    # A pilot's and made-up lists say so in the first column, and top up nothing.
+    nature = [word for word, is_it in zip(("simulated", "pilot"), used[0].nature, strict=True) if is_it]
+    study = " ".join([used[0].study, *nature])
+    short = [(study, *row) for row in top_up(used, key, found.raters or key.raters)] if key else []
+    results["top_up"] = {"pairs": len(short), "ratings": sum(row[-1] for row in short)}
+    out = pathlib.Path(found.out)
+    out.mkdir(parents=True, exist_ok=True)
+    files = {
+        "score.json": json.dumps(finite(results), indent=1, sort_keys=True, allow_nan=False).encode() + b"\n",
+        "scores.csv": csv_bytes(*score_rows(results)),
+        "ratings_used.csv": ratings.to_csv(judged),
+        "top_up.csv": csv_bytes(TOP_UP_COLUMNS, short),
+        "report.html": score_report.report(results, judged, key, found.study),
+    }
+    for name, data in files.items():
+        ratings.private_file(out / name, data)
+    return results
+
+
+def describe(results: Mapping, out: pathlib.Path) -> str:
+    """The printed summary; its last lines are the fooling rates."""
+    excluded = {name: n for name, n in results["exclusions"].items() if name != "counted"}
+    lines = ["these answers are made up (coltran-study simulate)"] if results["made_up"] else []
+    lines += ["these answers are of a pilot, not of the study"] if results["pilot"] else []
+    lines += [f"{results['exclusions']['counted']} test ratings count; excluded: {excluded or 'none'}"]
+    if results["top_up"]["pairs"]:
+        lines.append(
+            f"{results['top_up']['pairs']} pairs are short of {results['top_up']['ratings']} ratings: top_up.csv"
+        )
+    lines.append(cli.table([("report", out / "report.html"), ("numbers", out / "score.json")]))
+    for model, numbers in results["models"].items():
+        if numbers["oracle"]:
+            naive, noise = numbers["oracle"]["naive"], numbers["oracle"]["naive_expected_under_noise"]
+            luck = f"the paper's rule; equal samples would give {100 * noise:.1f}% by luck"
+            lines.append(f"{model}, oracle: {percent(naive)} ({luck})")
+        for sample, one in numbers["samples"].items():
+            error = 100 * one["standard_errors"]["image_cluster"]
+            lines.append(
+                f"{model}, sample {sample}: {100 * one['rate']:.1f}% +- {error:.1f} "
+                f"(image-cluster standard error; {one['images']} images, {one['ratings']} ratings)"
+            )
+    return "\n".join(lines)
+
+
+def percent(one: Mapping) -> str:
+    """`42.3% +- 0.8` of a rate with one standard error."""
+    return f"{100 * one['rate']:.1f}% +- {100 * one['standard_error']:.1f}"

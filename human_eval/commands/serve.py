@@ -1,0 +1,212 @@
+"""Run a study on a server of your own: hands out forms, saves every answer at once, shows its progress.
+
+    coltran-study serve --study study --access open
+    coltran-study serve --study study --invitations 60 --url https://study.example.org
+    coltran-study serve --study study --access prolific --completion_code C1A2B3C4
+
+The first lets anybody in who opens http://127.0.0.1:8080/?rater=NAME. The second writes links to
+private/invitations.csv, one for each person, and ends; serve them with --access invitation. The third takes the people
+that Prolific sends. Stop it with Ctrl-C, or kill it at any moment: what a rater's page was told is saved, is saved.
+Then `coltran-study ingest --study study study/private/server.sqlite`. docs/study-server.md has the rest, with HTTPS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import pathlib
+import re
+import secrets
+import time
+
+from coltran import cli
+from coltran.errors import UserError
+from human_eval.folder import layout
+from human_eval.page import arguments
+from human_eval.page.render import read_texts
+from human_eval.server import access as server_access, log
+from human_eval.server.database import PILOT_DATABASE, STUDY_DATABASE, Database
+
+ORGANIZER_TOKEN = pathlib.PurePath("private", "organizer_token")
+_PROLIFIC_URL = "https://app.prolific.com/submissions/complete?cc={code}"
+_MANY_FORMS = 10**9
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")  # what no other machine can open
+_THREADS = 8
+_CONNECTIONS = 2000
+_HEADER_BYTES = 16 << 10
+
+
+def add_options(add) -> None:
+    add("--study", required=True, metavar="FOLDER", help="study folder of coltran-study design")
+    kinds = (server_access.PROLIFIC, server_access.INVITATION, server_access.OPEN)
+    add("--access", choices=kinds, default=server_access.INVITATION, help="who may take part (invitation)")
+    add("--invitations", type=cli.positive, metavar="N", help="write N more invitations, and end")
+    add("--url", metavar="URL", help="the server's address as raters see it (http://HOST:PORT)")
+    add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine alone)")
+    add("--port", type=_port, default=8080, help="port to listen on (8080)")
+    add("--lease", type=_minutes, default=30.0, metavar="MINUTES", help="a silent rater's place is kept so long (30)")
+    add("--forms_per_rater", type=cli.positive, metavar="N", help="forms that a rater may do (all; with prolific 1)")
+    add("--pilot", action="store_true", help="a trial run: a database of its own, whose answers never count")
+    add("--completion_code", default="", metavar="CODE", help="one code for everybody (one for each sitting)")
+    add("--completion_url", default="", metavar="URL", help="where raters go at the end; {code} stands for their code")
+    arguments.add_texts(add)
+    add("--trust_proxy", action="store_true", help="take raters' addresses from X-Forwarded-For, behind one proxy")
+    add("--address_limit", type=cli.positive, default=6000, metavar="N", help="requests a minute of an address (6000)")
+    add("--session_limit", type=cli.positive, default=240, metavar="N", help="answers a minute of a rater (240)")
+
+
+def run(found: argparse.Namespace) -> None:
+    study = pathlib.Path(found.study)
+    design = layout.load_design(study)
+    url = (found.url or f"http://{_in_url(found.host)}:{found.port}").rstrip("/")
+    if not re.match(r"https?://[^/\s]", url):
+        raise UserError(f"--url {url}: expected an address that begins with https:// or http://")
+    if found.invitations:
+        path = server_access.invite(study, found.invitations, url)
+        print(f"{found.invitations} invitations added to {path}; now run it with --access invitation")
+        if not found.url and found.host in _THIS_MACHINE:
+            print("warning: their links point to this machine only; give --url with the address that raters see")
+        return
+    if found.access == server_access.INVITATION and not server_access.has_invitations(study):
+        raise UserError("no invitations yet: run with --invitations N, or --access open")
+    database = open_database(study, design, pilot=found.pilot)
+    try:
+        problems = log.start(study / log.SERVER_LOG)
+        token = organizer_token(study)
+        app = make(found, design, database, token, problems)
+        listener = _listen(app, found.host, found.port)
+        rows = [
+            ("rater page", f"{url}/{_query(found.access)}"),
+            ("progress", f"{url}/organizer?token={token}"),
+            ("database", study / (PILOT_DATABASE if found.pilot else STUDY_DATABASE)),
+        ]
+        print(f"{'pilot of study' if found.pilot else 'study'} {design.study} is open; Ctrl-C stops it")
+        print(cli.table(rows), flush=True)
+        try:
+            listener.run()  # ends at Ctrl-C
+        finally:
+            listener.close()
+    finally:
+        database.close()
+
+
+def open_database(study: pathlib.Path, design: layout.StudyDesign, *, pilot: bool) -> Database:
+    """The study's database, or the pilot's."""
+    about = {"study": design.study, "pilot": str(int(pilot))}
+    return Database(study / (PILOT_DATABASE if pilot else STUDY_DATABASE), about)
+
+
+def make(found: argparse.Namespace, design, database: Database, token: str, problems, now=time.time):
+    """The WSGI application for the command's options.
+
+    Args:
+      found: the options.
+      design, database: of the study.
+      token: of the progress page.
+      problems: what it shows of the log.
+      now: the clock.
+    """
+    from human_eval.server import app as server_app
+    from human_eval.server.limits import Limit
+    from human_eval.server.sittings import Sittings
+
+    study = pathlib.Path(found.study)
+    prolific = found.access == server_access.PROLIFIC
+    most = found.forms_per_rater or (1 if prolific else _MANY_FORMS)
+    lease = 60 * found.lease
+    app = server_app.make_app(
+        server_app.Server(
+            study=study,
+            design=design,
+            secret=layout.load_secret(study / layout.SECRET),
+            texts=read_texts(found.title or design.title, found.consent, found.instructions),
+            database=database,
+            sittings=Sittings(database, design.forms, lease=lease, most=most, now=now),
+            access=server_access.Access(study=study, kind=found.access, pilot=found.pilot),
+            lease=lease,
+            organizer_token=token,
+            code=_code(found.completion_code),
+            completion_url=_completion_url(found.completion_url, prolific and bool(found.completion_code)),
+            pilot=found.pilot,
+            by_address=Limit(found.address_limit, now),
+            by_session=Limit(found.session_limit, now),
+            problems=problems,
+            now=now,
+        )
+    )
+    if found.trust_proxy:
+        from werkzeug.middleware.proxy_fix import ProxyFix
+
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)
+    return app
+
+
+def organizer_token(study: pathlib.Path) -> str:
+    """The word that opens the progress page; drawn once, mode 0600."""
+    path = study / ORGANIZER_TOKEN
+    if not path.exists():
+        layout.private_file(path, secrets.token_urlsafe(24).encode() + b"\n")
+    return path.read_text().strip()
+
+
+def _listen(app, host: str, port: int):
+    import waitress
+
+    from human_eval.server.app import MAX_BODY
+
+    try:
+        return waitress.create_server(
+            app,
+            host=host,
+            port=port,
+            threads=_THREADS,
+            connection_limit=_CONNECTIONS,
+            asyncore_use_poll=True,  # select() ends at 1024 connections
+            max_request_body_size=MAX_BODY,
+            max_request_header_size=_HEADER_BYTES,
+            ident=None,
+        )
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise UserError(f"--port {port}: is in use; stop what listens there, or give another") from None
+        raise UserError(f"--host {host} --port {port}: cannot listen there ({error})") from None
+
+
+def _query(access: str) -> str:
+    return {server_access.OPEN: "?rater=NAME", server_access.INVITATION: "?invitation=TOKEN"}.get(
+        access,
+        "?PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}&SESSION_ID={{%SESSION_ID%}}",
+    )
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _code(text: str) -> str:
+    if text and not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
+        raise UserError(f"--completion_code {text}: expected letters, digits, - and _, at most 64")
+    return text
+
+
+def _completion_url(text: str, prolific: bool) -> str:
+    text = text or (_PROLIFIC_URL if prolific else "")
+    if text and not re.match(r"https?://[^/\s]", text):
+        raise UserError(f"--completion_url {text}: expected an address that begins with https:// or http://")
+    return text
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 2**16:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got '{text}'")
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected minutes above 0, got '{text}'")
+    return value

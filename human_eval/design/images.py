@@ -1,0 +1,116 @@
+"""Beam job that writes both images of every trial under opaque names."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import apache_beam as beam
+import numpy as np
+
+from coltran import storage
+from coltran.errors import UserError
+from coltran.images import colors
+from human_eval.design.sources import TRUTH, ReadPixels, Source
+from human_eval.design.wrong_colors import wrong_colors
+from human_eval.folder import opaque_files
+from human_eval.folder.forms import WRONG_COLORS, Form, Trial, Variant
+from pipelines.beam import engine, options as beam_options
+
+_TRUTH = Variant(model=TRUTH, sample=0)
+_WRONG = Variant(model=WRONG_COLORS, sample=0)
+
+
+def write_images(
+    truth: Source, models: Sequence[Source], forms: Sequence[Form], secret: bytes, images: str, luma: str, options
+) -> None:
+    """Writes all image files of the forms.
+
+    Args:
+      truth, models: where the pixels are.
+      forms: whose trials are written.
+      secret: of the names.
+      images: folder for the files, local or gs://; a worker must be able to write there.
+      luma: local file for the mean absolute difference in luma between truth and colorization, by model, as JSON;
+        empty for none, as on a cluster, whose workers have another disk.
+      options: of Beam.
+    Raises:
+      UserError: an image that cannot be read or has another size.
+    """
+    trials: dict[str, list[Trial]] = collections.defaultdict(list)
+    for form in forms:
+        for trial in form.trials:
+            trials[trial.key].append(trial)
+    wanted: dict[str, set] = collections.defaultdict(set)
+    for key, shown in trials.items():
+        for trial in shown:
+            wanted[TRUTH].add((key, 0))
+            wanted[trial.model].add((key, trial.sample))
+
+    def build(pipeline: beam.Pipeline) -> None:
+        read = [
+            pipeline | f"Read {number} {source.model}" >> ReadPixels(source, wanted[source.model])
+            for number, source in enumerate((truth, *models))
+            if wanted[source.model]
+        ]
+        by_image = (
+            read
+            | "All" >> beam.Flatten()
+            | "Encode" >> beam.FlatMap(_encoded, wanted[WRONG_COLORS])
+            | "By image" >> beam.GroupByKey()
+        )
+        _ = by_image | "Write" >> beam.Map(_write_trials, dict(trials), secret, images)
+        if luma:
+            _ = (
+                by_image
+                | "Luma" >> beam.FlatMap(_luma_differences)
+                | "Mean by model" >> beam.combiners.Mean.PerKey()
+                | "As one" >> beam.combiners.ToDict()
+                | "Note" >> beam.Map(_note, luma)
+            )
+
+    total = 2 * sum(len(form.trials) for form in forms)
+    if storage.is_gcs(images) or not beam_options.is_local(options):
+        engine.run_pipeline(build, options)
+        return
+    os.makedirs(images, exist_ok=True)
+    before = len(os.listdir(images))
+    with engine.watched(lambda: (len(os.listdir(images)) - before, ""), total, "images", "files", every=2.0):
+        engine.run_pipeline(build, options)
+
+
+def _encoded(read: tuple[str, Variant, np.ndarray], wrong: set[tuple[str, int]]) -> Iterator[tuple]:
+    """(key, (variant, PNG)): encoded before the grouping, so that PNGs and not pixels are moved."""
+    key, variant, pixels = read
+    yield key, (variant, opaque_files.encode(pixels))
+    if variant == _TRUTH and (key, 0) in wrong:
+        yield key, (_WRONG, opaque_files.encode(wrong_colors(pixels, key)))
+
+
+def _write_trials(
+    grouped: tuple[str, Iterable[tuple[Variant, bytes]]], trials: Mapping[str, list[Trial]], secret: bytes, images: str
+) -> None:
+    key, found = grouped[0], dict(grouped[1])
+    for trial in trials[key]:
+        names = {"truth": _TRUTH, "colorized": Variant(model=trial.model, sample=trial.sample)}
+        missing = [variant for variant in names.values() if variant not in found]
+        if missing:
+            raise UserError(f"'{key}' has no {missing[0].model} {missing[0].sample}; was a folder changed meanwhile?")
+        pair = opaque_files.pad_pair(*(found[names[role]] for role in opaque_files.ROLES))
+        for role, data in zip(opaque_files.ROLES, pair, strict=True):
+            name = opaque_files.opaque_name(secret, trial.trial, role)
+            storage.write_bytes(storage.join(images, name), data, durable=False)
+
+
+def _luma_differences(grouped: tuple[str, Iterable[tuple[Variant, bytes]]]) -> Iterator[tuple[str, float]]:
+    """(model, mean absolute difference from the truth in luma) of each colorization of an image."""
+    found = dict(grouped[1])
+    for variant in found.keys() - {_TRUTH, _WRONG}:
+        truth, colorized = (colors.luma(opaque_files.decode(found[name])) for name in (_TRUTH, variant))
+        yield variant.model, float(np.abs(truth - colorized).mean())
+
+
+def _note(means: Mapping[str, float], path: str) -> None:
+    storage.write_bytes(path, json.dumps({model: round(mean, 3) for model, mean in sorted(means.items())}).encode())

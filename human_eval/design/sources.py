@@ -1,0 +1,223 @@
+"""Where the pairs' images come from: record folders, or folders of PNG files named by key.
+
+A folder of PNGs holds KEY.png for truths, and KEY.png (one sample) or KEY/SAMPLE.png for colorizations, where KEY may
+have folders of its own: train/n01440764/n01440764_10026.png.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.metrics import Metrics
+
+from coltran import storage
+from coltran.errors import UserError
+from coltran.records import folder as record_folder, schema as records
+from coltran.records.folder import RecordFolder, Shard
+from human_eval.folder.forms import Variant
+
+TRUTH = "truth"
+_MODES = ("RGB", "L", "P")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """One folder of images.
+
+    Attributes:
+      path: local or gs://.
+      model: what it is called in tables; `truth` for the photos themselves.
+      folder: the record folder; None for a folder of PNGs.
+      pixels: name of the feature that is shown, for records.
+      side: of its images, in pixels.
+      found: by (key, sample), the file within the folder (empty for records); a truth's sample is 0.
+      fingerprint: changes with what the folder holds.
+    """
+
+    path: str
+    model: str
+    folder: RecordFolder | None
+    pixels: str
+    side: int
+    found: Mapping[tuple[str, int], str]
+    fingerprint: str
+
+    @property
+    def keys(self) -> set[str]:
+        return {key for key, _ in self.found}
+
+
+def open_source(path: str, model: str, image: str, *, truth: Source | None = None) -> Source:
+    """Opens a folder and lists what it holds.
+
+    Args:
+      path: record folder or folder of PNGs, local or gs://.
+      model: `truth`, or the name of a colorization.
+      image: `hi` or `lo`: which pixels of records.
+      truth: the photos, whose keys tell KEY/SAMPLE.png from a key that ends in a number.
+    Raises:
+      UserError: neither kind of folder, unfinished, without these pixels, or with two images of one name.
+    """
+    storage.check_access(path)
+    kinds = (record_folder.MANIFEST, record_folder.COMPLETED, "_work")
+    if any(storage.exists(storage.join(path, name)) for name in kinds[:2]) or not storage.is_folder(path):
+        return _records(path, model, image)
+    if storage.is_folder(storage.join(path, kinds[2])):
+        return _records(path, model, image)  # says that it is unfinished
+    return _pngs(path, model, truth.keys if truth else set())
+
+
+def _records(path: str, model: str, image: str) -> Source:
+    pixels = records.RGB_HI if image == "hi" else records.RGB_LO
+    schema = records.TRUTH if model == TRUTH else records.COLORIZED
+    folder = record_folder.open_folder(path, schema=schema, needs=[pixels])
+    names = [records.KEY] if model == TRUTH else [records.KEY, records.SAMPLE]
+    found: dict[tuple[str, int], str] = {}
+    for values in folder.read(names):
+        name = values[records.KEY], values.get(records.SAMPLE, 0)
+        if name in found:
+            raise UserError(f"{path}: has two records of '{name[0]}', sample {name[1]} (crops?); a study needs one")
+        found[name] = ""
+    manifest = folder.manifest
+    return Source(
+        path=path,
+        model=model,
+        folder=folder,
+        pixels=pixels,
+        side=getattr(folder.sizes, image),
+        found=found,
+        fingerprint=manifest.fingerprint,
+    )
+
+
+def _pngs(path: str, model: str, truths: set[str]) -> Source:
+    files = sorted((name, size) for name, size in storage.list_files(path) if name.lower().endswith(".png"))
+    if not files:
+        raise UserError(f"{path}: is no record folder and has no .png files; give what coltran-sample wrote, or PNGs")
+    found: dict[tuple[str, int], str] = {}
+    for file, _ in files:
+        stem = file[: -len(".png")]
+        key, _, last = stem.rpartition("/")
+        is_sample = model != TRUTH and last.isdecimal() and len(last) < 4 and key in truths and stem not in truths
+        name = (key, int(last)) if is_sample else (stem, 0)
+        if name in found:
+            raise UserError(f"{path}: {found[name]} and {file} are both sample {name[1]} of '{name[0]}'; keep one")
+        found[name] = file
+    first = _read_png(path, files[0][0])
+    if first.shape[0] != first.shape[1]:
+        raise UserError(
+            f"{storage.join(path, files[0][0])}: is {first.shape[1]}x{first.shape[0]}; a study's images must be "
+            "square: crop them first (records of coltran-preprocess are)"
+        )
+    return Source(
+        path=path,
+        model=model,
+        folder=None,
+        pixels="",
+        side=first.shape[1],
+        found=found,
+        fingerprint=_fingerprint(path, files),
+    )
+
+
+def _fingerprint(path: str, files: list[tuple[str, int]]) -> str:
+    """Of names and contents; on Cloud Storage of names and sizes, where all bytes would have to be moved once more."""
+    digest = hashlib.sha256(repr(files).encode())
+    if not storage.is_gcs(path):
+        for file, _ in files:
+            digest.update(hashlib.sha256(storage.read_bytes(storage.join(path, file))).digest())
+    return digest.hexdigest()
+
+
+def _read_png(path: str, file: str) -> np.ndarray:
+    from PIL import Image, UnidentifiedImageError
+
+    name = storage.join(path, file)
+    try:
+        with Image.open(io.BytesIO(storage.read_bytes(name)), formats=["PNG"]) as image:
+            if image.mode not in _MODES or "transparency" in image.info:
+                raise UserError(f"{name}: is a PNG of mode {image.mode}; save it as 8-bit RGB without transparency")
+            return np.asarray(image.convert("RGB"))
+    except UnidentifiedImageError:
+        raise UserError(f"{name}: is no PNG file") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{name}: is no whole PNG file ({error})") from None
+
+
+class ReadPixels(beam.PTransform):
+    """A PCollection of (key, Variant, uint8 [side, side, 3]) of the images that are needed."""
+
+    def __init__(self, source: Source, needed: set[tuple[str, int]]) -> None:
+        super().__init__()
+        self._source, self._needed = source, needed
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        source, needed = self._source, self._needed
+        if source.folder is not None:
+            names = [records.KEY, source.pixels] + ([records.SAMPLE] if source.model != TRUTH else [])
+            return (
+                pipeline
+                | ReadRecords(source.folder, names)
+                | "Needed" >> beam.FlatMap(_needed_records, source.model, source.pixels, needed)
+            )
+        files = [(key, sample, source.found[key, sample]) for key, sample in sorted(needed)]
+        return (
+            pipeline
+            | "Files" >> beam.Create(files, reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Decode" >> beam.Map(_decode_file, source.path, source.model, source.side)
+        )
+
+
+def _needed_records(values: Mapping, model: str, pixels: str, needed: set[tuple[str, int]]) -> Iterator[tuple]:
+    name = values[records.KEY], values.get(records.SAMPLE, 0)
+    if name in needed:
+        yield name[0], Variant(model=model, sample=name[1]), values[pixels]
+
+
+def _decode_file(entry: tuple[str, int, str], path: str, model: str, side: int) -> tuple:
+    key, sample, file = entry
+    image = _read_png(path, file)
+    if image.shape[:2] != (side, side):
+        raise UserError(
+            f"{storage.join(path, file)}: is {image.shape[1]}x{image.shape[0]}; all images of a study are {side}x{side}"
+        )
+    return key, Variant(model=model, sample=sample), image
+
+
+class ReadRecords(beam.PTransform):
+    """A PCollection of decoded records, as `schema.decode` gives them, in no particular order.
+
+    Shards, not records, are what is spread over the workers. A worker checks every record's checksum and every shard's
+    count, so that a damaged or cut shard fails the job instead of shrinking its result.
+    """
+
+    def __init__(self, folder: RecordFolder, names: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self._folder = folder
+        self._names = None if names is None else list(names)
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        return (
+            pipeline
+            | "Shards" >> beam.Create(list(self._folder.manifest.shards), reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_ReadShard(self._folder, self._names))
+        )
+
+
+class _ReadShard(beam.DoFn):
+    def __init__(self, folder: RecordFolder, names: list[str] | None) -> None:
+        self._folder = folder
+        self._names = names
+        self._read = Metrics.counter("records", "read")
+
+    def process(self, shard: Shard) -> Iterator[dict[str, object]]:
+        for values in self._folder.read_shard(shard, self._names):
+            self._read.inc()
+            yield values

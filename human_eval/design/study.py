@@ -1,0 +1,211 @@
+"""A study's plan and folder: images chosen, forms made, opaque images and the answer key written."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import pathlib
+import secrets
+from collections.abc import Sequence
+
+from coltran import storage
+from coltran.errors import UserError
+from coltran.records import partition
+from coltran.records.folder import COMPLETED
+from human_eval.design import forms
+from human_eval.design.forms import Pool
+from human_eval.folder import layout
+from human_eval.folder.forms import WRONG_COLORS, Form, Variant
+from human_eval.folder.layout import StudyDesign
+
+LUMA = pathlib.PurePath("private", "luma.json")
+_DECISIVE = ("seed", "images", "samples", "raters", "block", "practice", "catch", "image")
+
+
+def choose_secret(out: pathlib.Path, given: str | None) -> bytes:
+    """The study's secret: the one that lies in the folder, the given file's, or a new one.
+
+    Raises:
+      UserError: a folder that is neither empty nor a study's, no such file, or another secret than the folder's.
+    """
+    ours = out / layout.SECRET
+    if not ours.exists() and out.is_dir() and any(p.is_file() and p.suffix != ".part" for p in out.rglob("*")):
+        raise UserError(f"{out}: is not empty and is no study; give --out a new folder")
+    if given and not pathlib.Path(given).is_file():
+        raise UserError(f"{given}: no such file; give private/secret of a study")
+    secret = pathlib.Path(given).read_bytes() if given else None
+    if ours.exists():
+        if secret not in (None, ours.read_bytes()):
+            raise UserError(f"{out}: has a secret of its own; leave --secret out, or give --out a new folder")
+        return ours.read_bytes()
+    return secret or secrets.token_bytes(32)
+
+
+def plan_study(found: argparse.Namespace, secret: bytes) -> tuple[StudyDesign, object, list]:
+    """The design that the command line asks for, with the opened truth and models.
+
+    Args:
+      found: the options.
+      secret: of the study, without which orders cannot be guessed from trial numbers.
+    Raises:
+      UserError: folders that cannot be read or do not fit together, or too few images.
+    """
+    from human_eval.design import check as design_check
+
+    truth, models = open_sources(found.truth, named_folders(found.colorized), found.image)
+    variants = [Variant(model=model.model, sample=sample) for model in models for sample in range(found.samples)]
+    pool = choose_images(truth, models, variants, found)
+    made_from = {name: getattr(found, name) for name in _DECISIVE} | {
+        "truth": truth.fingerprint,
+        "models": {model.model: model.fingerprint for model in models},
+        "secret": hashlib.sha256(secret).hexdigest()[:16],
+    }
+    planned = forms.plan(
+        pool,
+        variants,
+        block=found.block,
+        catch=found.catch,
+        raters=found.raters,
+        seed=[found.seed, int.from_bytes(secret)],
+    )
+    design = StudyDesign(
+        study=layout.study_id(made_from),
+        title=found.title,
+        side=truth.side,
+        made_from=made_from,
+        sources={
+            "truth": _absolute(found.truth),
+            "models": {model.model: _absolute(model.path) for model in models},
+            "images": _absolute(found.images_to) if found.images_to else "",
+        },
+        planned=len(planned),
+        forms=tuple(planned),
+    )
+    design_check.check(design)
+    return design, truth, models
+
+
+def named_folders(arguments: Sequence[str]) -> dict[str, str]:
+    """{model: folder} of --colorized; one without a name is called `colorized`.
+
+    Raises:
+      UserError: a name twice, or one that the tables use.
+    """
+    from human_eval.answers.key import DEFAULT_MODEL
+
+    named: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, path = argument.partition("=")
+        name, path = (name, path) if equals and "/" not in name else (DEFAULT_MODEL, argument)
+        if not name or not path or not all(c.isalnum() or c in "-_.+ " for c in name):
+            raise UserError(f"--colorized {argument}: expected FOLDER or NAME=FOLDER, NAME of letters, digits and -_.+")
+        if name in named or name in (WRONG_COLORS, "truth"):
+            raise UserError(f"--colorized {argument}: the name '{name}' is taken; give each folder one: NAME=FOLDER")
+        named[name] = path
+    return named
+
+
+def open_sources(truth: str, models: dict[str, str], image: str) -> tuple:
+    """The truth and the models as `sources.Source`, of one size; raises UserError for what does not fit."""
+    from human_eval.design import sources
+
+    photos = sources.open_source(truth, sources.TRUTH, image)
+    opened = [sources.open_source(path, name, image, truth=photos) for name, path in models.items()]
+    for model in opened:
+        if model.side != photos.side:
+            raise UserError(
+                f"{truth} has {photos.side} pixels a side and {model.path} {model.side}; a pair must be of one size"
+            )
+    return photos, opened
+
+
+def choose_images(truth, models: Sequence, variants: Sequence[Variant], found: argparse.Namespace) -> Pool:
+    """Images for tests, practice and catch trials, disjoint, by hash of (seed, key).
+
+    Practice takes further colorized images where there are any, and obviously wrong colors of other photos elsewhere.
+
+    Raises:
+      UserError: fewer images than asked, or colorizations without a truth.
+    """
+    have = {model.model: set(model.found) for model in models}
+    keys = set.intersection(*(model.keys for model in models))
+    complete = {key for key in keys if all((key, v.sample) in have[v.model] for v in variants)}
+    absent = sorted(complete - truth.keys)
+    if absent:
+        raise UserError(
+            f"{len(absent)} colorized images have no truth in {truth.path}, first '{absent[0]}'; "
+            "give the folder that they were sampled from"
+        )
+    order = partition.shuffled(complete, found.seed)
+    if found.images > len(order):
+        have_samples = max((sample for model in models for _, sample in model.found), default=0) + 1
+        fewer = f" (the folders have at most {have_samples}: --samples)" if have_samples < found.samples else ""
+        raise UserError(
+            f"--images {found.images}: only {len(order)} images have a truth and all {len(variants)} samples{fewer}; "
+            "ask for fewer, or sample more images"
+        )
+    test, spare = order[: found.images], order[found.images :]
+    others = partition.shuffled(truth.keys - complete, found.seed)
+    practice: list[tuple[str, Variant]] = [
+        (key, variants[place % len(variants)]) for place, key in enumerate(spare[: found.practice])
+    ]
+    rest = spare[len(practice) :] + others
+    wanting = found.practice - len(practice)
+    practice += [(key, Variant(model=WRONG_COLORS, sample=0)) for key in rest[:wanting]]
+    catch = rest[wanting:]
+    needed = sum(forms.catch_count(len(block), found.catch) for block in forms.blocks(test, found.block))
+    if len(practice) < found.practice or len(catch) < needed:
+        raise UserError(
+            f"{truth.path}: {found.practice} practice and {needed} catch pairs need as many images that are not rated, "
+            f"but only {len(spare) + len(others)} are left; lower --images, --practice or --catch"
+        )
+    return Pool(test=test, catch=catch[:needed], practice=practice)
+
+
+def is_finished(out: pathlib.Path, design: StudyDesign) -> bool:
+    """Whether a folder holds this very study, perhaps with forms that were added since.
+
+    Raises:
+      UserError: it holds something else.
+    """
+    if (out / COMPLETED).exists() and (out / layout.DESIGN).exists():
+        found = layout.load_design(out)
+        if (found.study, found.forms[: len(design.forms)]) != (design.study, design.forms):
+            raise UserError(f"{out}: holds another finished study; give --out a new folder (raters may have seen it)")
+        if found.title != design.title:
+            print(f"the title stays '{found.title}'; `coltran-study export --title` and `serve --title` show another")
+        return True
+    return False
+
+
+def write_parts(out: pathlib.Path, design: StudyDesign, new: Sequence[Form], truth, models, options) -> None:
+    """Writes the images of the new forms, then the answer key and the design of all forms.
+
+    Args:
+      out: the study folder.
+      design: with all forms.
+      new: those whose images are not there yet.
+      truth, models: opened sources.
+      options: of Beam.
+    """
+    from human_eval.design import images as pair_images, leak_audit
+    from pipelines.beam import options as beam_options
+
+    secret = layout.load_secret(out / layout.SECRET)
+    images = str(design.sources["images"] or out / layout.IMAGES)
+    # Of added forms no new mean is written: it would be of their images alone.
+    luma = str(out / LUMA) if beam_options.is_local(options) and len(new) == len(design.forms) else ""
+    pair_images.write_images(truth, models, new, secret, images, luma, options)
+    if luma:
+        layout.private_file(out / LUMA, (out / LUMA).read_bytes())  # with the mode of private files
+    leak_audit.remove_strangers(out, design)
+    layout.level_times(out / "public")
+    leak_audit.refuse_leaks(out, design)
+    layout.private_file(out / layout.KEY, layout.key_csv(secret, design.forms))
+    layout.private_file(out / layout.DESIGN, design.to_json())
+
+
+def _absolute(path: str) -> str:
+    """A path that a later top-up finds from any folder."""
+    return path if storage.is_gcs(path) else os.path.abspath(path)

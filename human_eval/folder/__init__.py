@@ -1,0 +1,1 @@
+"""The study folder: its layout, forms, names, spreadsheets and hashes of raters."""

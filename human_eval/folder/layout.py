@@ -1,0 +1,171 @@
+"""A study on disk: what raters may see (public/) and what only the team may see (private/).
+
+public/images/*.png    opaque names; every page shows these
+private/design.json    mode 0600: all forms, and what they were made from
+private/key.csv        mode 0600: which file is what
+private/secret         mode 0600: the key of the names
+COMPLETED              written last, by `design`
+public/index.html, public/batch.csv, mturk/, turkle/     what `export` wrote
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+
+from coltran.errors import UserError
+from coltran.records.folder import COMPLETED
+from human_eval.folder.forms import PRACTICE, Form, Trial
+from human_eval.folder.opaque_files import ROLES, opaque_name
+from human_eval.folder.spreadsheet import csv_bytes
+
+KEY_COLUMNS = ("file", "role", "form", "trial", "key", "sample", "model", "kind")
+DESIGN = pathlib.PurePath("private", "design.json")
+KEY = pathlib.PurePath("private", "key.csv")
+SECRET = pathlib.PurePath("private", "secret")
+IMAGES = pathlib.PurePath("public", "images")
+_VERSION = 1
+_HEAD = ("study", "title", "side", "made_from", "sources", "planned")
+_TRIAL_FIELDS = tuple(field.name for field in dataclasses.fields(Trial))
+_SAME_TIME = 1_600_000_000  # of every public file, so that no time stamp tells which was written when
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyDesign:
+    """What private/design.json holds.
+
+    Attributes:
+      study: 12 hexadecimal digits that name the study; stays when forms are added.
+      title: what the page is called.
+      side: of every image, in pixels.
+      made_from: the options and fingerprints of the sources, which together decide on all forms.
+      sources: where the images lie, as given.
+      planned: how many forms the first design had; those that were added for missing ratings come after them.
+      forms: numbered from 0.
+    """
+
+    study: str
+    title: str
+    side: int
+    made_from: Mapping[str, object]
+    sources: Mapping[str, object]
+    planned: int
+    forms: tuple[Form, ...]
+
+    def to_json(self) -> bytes:
+        """The file's bytes: trials as lists in the order of Trial's fields, since there may be 100,000 of them."""
+        head = {name: getattr(self, name) for name in _HEAD}
+        lines = [json.dumps([form.form, form.raters, list(map(_trial_row, form.trials))]) for form in self.forms]
+        text = json.dumps({"version": _VERSION, **head, "trial_fields": _TRIAL_FIELDS}, indent=1, sort_keys=True)
+        return (text[:-2] + ',\n "forms": [\n' + ",\n".join(lines) + "\n]}\n").encode()
+
+
+def _trial_row(trial: Trial) -> list:
+    return [getattr(trial, name) for name in _TRIAL_FIELDS]
+
+
+def study_id(made_from: Mapping[str, object]) -> str:
+    """The name of a study: a digest of all that decides on it."""
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def load_design(folder: str | os.PathLike) -> StudyDesign:
+    """The design of a finished study folder.
+
+    Raises:
+      UserError: no such folder, an unfinished one, or a damaged file.
+    """
+    path = pathlib.Path(folder) / DESIGN
+    if not path.is_file():
+        raise UserError(f"{folder}: is no study folder ({DESIGN} is missing); `coltran-study design` makes one")
+    if not (pathlib.Path(folder) / COMPLETED).exists():
+        raise UserError(f"{folder}: the design was interrupted; run the same `coltran-study design` again")
+    return read_design(path)
+
+
+def read_design(path: pathlib.Path) -> StudyDesign:
+    """As `load_design`, for the file itself, whether or not the folder is finished."""
+    try:
+        found = json.loads(path.read_bytes())
+        if found["version"] != _VERSION or tuple(found["trial_fields"]) != _TRIAL_FIELDS:
+            raise UserError(f"{path}: was written by another version of this program; design the study again")
+        forms = tuple(
+            Form(
+                form=form, raters=raters, trials=tuple(Trial(**dict(zip(_TRIAL_FIELDS, t, strict=True))) for t in rows)
+            )
+            for form, raters, rows in found["forms"]
+        )
+        named = {name: found[name] for name in _HEAD}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is damaged ({error!r}); restore it or design the study again") from None
+    return StudyDesign(**named, forms=forms)
+
+
+def private_file(path: pathlib.Path, data: bytes) -> None:
+    """Writes a file that only its owner can read, from its first byte on, whole or not at all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    half = path.with_name(path.name + ".part")
+    half.unlink(missing_ok=True)
+    with os.fdopen(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(data)
+    half.replace(path)
+
+
+def load_secret(path: pathlib.Path) -> bytes:
+    """A secret of the study; drawn once and kept, so that an interrupted job goes on with the same names."""
+    if not path.exists():
+        private_file(path, secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def listed_pair(secret: bytes, trial: Trial) -> list[str]:
+    """The two file names of a trial, in the order of the design."""
+    names = [opaque_name(secret, trial.trial, role) for role in ROLES]
+    return names if trial.truth_first else names[::-1]
+
+
+def image_pairs(secret: bytes, forms: Sequence[Form]) -> Iterator[tuple[Trial, list[str]]]:
+    """Every trial with its two file names, in the order of the design."""
+    return ((trial, listed_pair(secret, trial)) for form in forms for trial in form.trials)
+
+
+def public_form(secret: bytes, form: Form, *, flipped: bool = False) -> dict[str, object]:
+    """What a page gets to know of a form.
+
+    Args:
+      secret, form: of the study.
+      flipped: every pair the other way round, for every second rater of the form.
+    Returns:
+      `form` and `trials`: each with `trial` and its two `images`; a practice trial also says which is `fake`, since
+      the page gives feedback on it. Test and catch trials look alike.
+    """
+    trials = []
+    for trial in form.trials:
+        pair = listed_pair(secret, trial)
+        shown = {"trial": trial.trial, "images": pair[::-1] if flipped else pair}
+        if trial.kind == PRACTICE:
+            shown |= {"practice": True, "fake": opaque_name(secret, trial.trial, "colorized")}
+        trials.append(shown)
+    return {"form": form.form, "trials": trials}
+
+
+def key_csv(secret: bytes, forms: Sequence[Form]) -> bytes:
+    """The private answer key: one row an image file, by file name."""
+    rows = [
+        (opaque_name(secret, t.trial, role), role, form.form, t.trial, t.key, t.sample, t.model, t.kind)
+        for form in forms
+        for t in form.trials
+        for role in ROLES
+    ]
+    return csv_bytes(KEY_COLUMNS, sorted(rows))
+
+
+def level_times(folder: pathlib.Path) -> None:
+    """Gives every file and folder below a folder one and the same time stamp."""
+    for path in folder.rglob("*"):
+        os.utime(path, (_SAME_TIME, _SAME_TIME))

@@ -1,0 +1,52 @@
+"""Raters' names become salted hashes; the salt, and who asked to be forgotten, stay in the study's private folder."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import pathlib
+
+from human_eval.folder.layout import load_secret, private_file
+
+_SALT = pathlib.PurePath("private", "rater_salt")
+_FORGOTTEN = pathlib.PurePath("private", "forgotten.txt")
+_HEX_DIGITS = 16
+
+
+def salt(folder: str | pathlib.Path) -> bytes:
+    """The study's salt (mode 0600), drawn at the first call and kept: other salts would make other raters."""
+    return load_secret(pathlib.Path(folder) / _SALT)
+
+
+def hashed(salt: bytes, kind: str, name: str) -> str:
+    """A short hash of a name, which cannot be guessed back without the salt.
+
+    Args:
+      salt: of the study.
+      kind: `rater` or `assignment`; equal names of two kinds get different hashes.
+      name: as the source spells it.
+    """
+    text = f"{kind}|{name}".encode("utf-8", "surrogatepass")
+    return hmac.new(salt, text, hashlib.sha256).hexdigest()[:_HEX_DIGITS]
+
+
+def forgotten(folder: str | pathlib.Path) -> set[str]:
+    """Hashes of the raters whose data was deleted; ingesting their files again does not bring them back."""
+    path = pathlib.Path(folder) / _FORGOTTEN
+    return set(path.read_text().split()) if path.exists() else set()
+
+
+def forget(folder: str | pathlib.Path, rater: str) -> None:
+    """Notes that this hash must not come back."""
+    lines = sorted(forgotten(folder) | {rater})
+    private_file(pathlib.Path(folder) / _FORGOTTEN, "".join(line + "\n" for line in lines).encode())
+
+
+def is_flipped(name: str, trial: int) -> bool:
+    """Whether the page turns a trial's listed order around: hash of `name|trial`, as page/rater.js has it."""
+    value = 0x811C9DC5
+    for byte in f"{name}|{trial}".encode("utf-8", "replace"):
+        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+    value = ((value ^ (value >> 16)) * 0x85EBCA6B) & 0xFFFFFFFF
+    value = ((value ^ (value >> 13)) * 0xC2B2AE35) & 0xFFFFFFFF
+    return bool((value ^ (value >> 16)) & 1)

@@ -1,0 +1,19 @@
+"""JSON that raters' browsers or services sent, read strictly."""
+
+from __future__ import annotations
+
+import json
+
+from coltran.errors import UserError
+
+
+def parse_json(text: str, where: str) -> object:
+    """The value of a JSON text; raises UserError for what is none (NaN and Infinity too)."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is no JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: is no whole JSON text ({error or 'too deep'}); save or download it again") from None

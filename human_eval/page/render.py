@@ -1,0 +1,115 @@
+"""The rater page as one HTML file: style, program, texts and forms inside; it asks for nothing but the images."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import importlib.resources
+import json
+import pathlib
+import re
+from collections.abc import Sequence
+
+from coltran.errors import UserError
+
+_MARK = re.compile(r"/\*STYLE\*/|/\*PROGRAM\*/|/\*STUDY\*/|<!--(?:TITLE|CONSENT|INSTRUCTIONS|SERVICE)-->")
+_MAX_TEXT = 20_000  # bytes; a question of Mechanical Turk holds 65,535 in all
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Texts:
+    """What raters read before they begin, as HTML."""
+
+    title: str
+    consent: str
+    instructions: str
+
+
+def read_texts(title: str, consent: str | None, instructions: str | None) -> Texts:
+    """The team's own texts, or the defaults.
+
+    Args:
+      title: plain text.
+      consent, instructions: a .txt file (blank lines part paragraphs) or an .html file (a fragment, taken as it is).
+    Raises:
+      UserError: no such file, no UTF-8, too long, or neither .txt nor .html.
+    """
+    return Texts(
+        title=title, consent=_fragment(consent, "consent.txt"), instructions=_fragment(instructions, "instructions.txt")
+    )
+
+
+def render(
+    texts: Texts,
+    *,
+    mode: str,
+    study: str,
+    side: int,
+    forms: Sequence[dict],
+    images: str = "images/",
+    pilot: bool = False,
+    service: str = "",
+    **more: object,
+) -> bytes:
+    """One page.
+
+    Args:
+      texts: to show.
+      mode: where it runs: from disk or any web server (`static`), as a task of `mturk` or `turkle`, from our `server`.
+      study: the study's name.
+      side: of the images, in pixels.
+      forms: of `layout.public_form`; a rater chooses one where there are several.
+      images: what stands before a file name: a relative or absolute URL that ends in a slash.
+      pilot: whether the answers are of a trial run, and never count.
+      service: HTML that a service's task needs, such as the field that its form hands in.
+      more: what the mode needs beside this (of `server`: session, answered).
+    """
+    about = {
+        "mode": mode,
+        "study": study,
+        "title": texts.title,
+        "width": side,
+        "height": side,
+        "images": images,
+        "pilot": pilot,
+        "forms": list(forms),
+        **more,
+    }
+    room = importlib.resources.files("human_eval.page")
+    parts = {
+        "/*STYLE*/": (room / "rater.css").read_text(),
+        "/*PROGRAM*/": (room / "rater.js").read_text(),
+        # No text of ours may end the script element, or the CDATA section of a question.
+        "/*STUDY*/": json.dumps(about, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e"),
+        "<!--TITLE-->": html.escape(texts.title),
+        "<!--CONSENT-->": texts.consent,
+        "<!--INSTRUCTIONS-->": texts.instructions,
+        "<!--SERVICE-->": service,
+    }
+    # In one pass, so that a mark inside a text stays a text.
+    return _MARK.sub(lambda found: parts[found[0]], (room / "rater.html").read_text()).encode()
+
+
+def own_text() -> bytes:
+    """All that is in a page whatever the study: program, style, default texts, and names of what it knows."""
+    room = importlib.resources.files("human_eval.page")
+    names = ("rater.html", "rater.css", "rater.js", "consent.txt", "instructions.txt")
+    known = "mode study title width height images pilot forms form trials session answered server static mturk turkle"
+    return b"\n".join([*((room / name).read_bytes() for name in names), known.encode()])
+
+
+def _fragment(path: str | None, default: str) -> str:
+    file = pathlib.Path(path) if path else importlib.resources.files("human_eval.page") / default
+    if path and (not file.is_file() or file.suffix not in (".txt", ".html")):
+        raise UserError(f"{path}: expected a .txt or .html file with the text that raters read")
+    data = file.read_bytes()
+    if len(data) > _MAX_TEXT:
+        raise UserError(f"{path}: has {len(data):,} bytes, at most {_MAX_TEXT:,} are read by anyone")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is no text in UTF-8") from None
+    if path and file.suffix == ".html":
+        return text
+    paragraphs = [part for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
+    return "\n".join(f"<p>{html.escape(part.strip())}</p>" for part in paragraphs)

@@ -1,0 +1,137 @@
+"""Which ratings do not count, by rules that are written down before anything is scored.
+
+The rules stand in the study's private/rules.json (YAML is read too). They judge one sitting at a time, in the order of
+the fields; the first rule that a sitting breaks is the reason of all its ratings.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import pathlib
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from coltran import cli
+from coltran.errors import UserError
+from human_eval.answers.ratings import Rating
+from human_eval.folder.layout import private_file
+
+RULES = pathlib.PurePath("private", "rules.json")
+VOIDED = "interrupted showing"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rules:
+    """Limits of what counts.
+
+    Attributes:
+      min_answered: share of a form's test trials that were answered.
+      min_catch: share of catch trials in which the obvious fake was found; not applied where there are none.
+      min_median_response_ms: of the sitting's answers.
+      max_same_side: share of answers on the more frequent side.
+      same_side_from_trials: sittings with fewer answers are not judged by their sides.
+      max_bad_timing: share of showings that were interrupted or not `exposure_ms` +- `exposure_tolerance_ms`.
+      exposure_ms, exposure_tolerance_ms: of each image; the paper showed one second (section 5.5).
+      drop_voided: whether a rating goes whose last showing was interrupted too.
+    """
+
+    min_answered: float = 1.0
+    min_catch: float = 0.8
+    min_median_response_ms: float = 300.0
+    max_same_side: float = 0.9
+    same_side_from_trials: int = 10
+    max_bad_timing: float = 0.1
+    exposure_ms: float = 1000.0
+    exposure_tolerance_ms: float = 50.0
+    drop_voided: bool = True
+
+
+def write_defaults(path: pathlib.Path) -> None:
+    """Writes the default rules, unless rules stand there."""
+    if not path.exists():
+        private_file(path, json.dumps(dataclasses.asdict(Rules()), indent=1).encode() + b"\n")
+
+
+def read(path: str | pathlib.Path) -> Rules:
+    """The rules of a JSON or YAML file; what it leaves out has its default.
+
+    Raises:
+      UserError: no such file, no mapping, an unknown rule, or a limit that is no number.
+    """
+    import yaml
+
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; `coltran-study ingest` writes the default rules")
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise UserError(f"{path}: is neither JSON nor YAML") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: expected rules such as min_catch: 0.8")
+    fields = {field.name: field for field in dataclasses.fields(Rules)}
+    for name, value in found.items():
+        if name not in fields:
+            raise UserError(f"{path}: no rule '{name}'.{cli.nearest(str(name), fields)} Rules: {', '.join(fields)}")
+        wanted = bool if fields[name].type == "bool" else (int, float)
+        if not isinstance(value, wanted) or (wanted is not bool and (isinstance(value, bool) or not value >= 0)):
+            raise UserError(f"{path}: {name} is {value!r}; expected a value such as {fields[name].default}")
+    return Rules(**found)
+
+
+def apply(table: Sequence[Rating], rules: Rules, form_sizes: Mapping[int, int]) -> list[Rating]:
+    """The table, with a reason for each rating that the rules exclude; reasons that stand already are kept.
+
+    Args:
+      table: of ratings.
+      rules: to apply.
+      form_sizes: by form, how many test trials it has.
+    """
+    sittings: dict[str, list[Rating]] = collections.defaultdict(list)
+    for rating in table:
+        sittings[rating.assignment].append(rating)
+    broken = {name: broken_rule(rows, rules, form_sizes) for name, rows in sittings.items()}
+    return [_judged(rating, broken[rating.assignment], rules) for rating in table]
+
+
+def _judged(rating: Rating, reason: str, rules: Rules) -> Rating:
+    if rating.excluded or rating.kind == "practice":
+        return rating
+    if not reason and rules.drop_voided and rating.voided:
+        reason = VOIDED
+    return dataclasses.replace(rating, excluded=reason) if reason else rating
+
+
+def broken_rule(sitting: Iterable[Rating], rules: Rules, form_sizes: Mapping[int, int]) -> str:
+    """The first rule that a sitting breaks, in words with its numbers; empty where it keeps all.
+
+    Args:
+      sitting: ratings of one assignment.
+      rules, form_sizes: as for `apply`.
+    """
+    judged = [row for row in sitting if row.kind in ("test", "catch") and row.chosen]
+    test, catch = ([row for row in judged if row.kind == kind] for kind in ("test", "catch"))
+    wanted = sum(form_sizes.get(form, 0) for form in {row.form for row in test})
+    if len({row.trial for row in test}) < rules.min_answered * wanted or not test:
+        return f"incomplete: {len(test)} of {wanted} trials answered"
+    found = sum(not row.fooled for row in catch)
+    if found < rules.min_catch * len(catch):
+        return f"catch trials: {found} of {len(catch)} found"
+    times = [row.response_ms for row in judged if row.response_ms is not None]
+    if times and statistics.median(times) < rules.min_median_response_ms:
+        return f"too fast: median response {statistics.median(times):.0f} ms"
+    side = max(collections.Counter(row.chosen for row in judged).values())
+    if len(judged) >= rules.same_side_from_trials and side > rules.max_same_side * len(judged):
+        return f"same side: {side} of {len(judged)} answers"
+    bad = sum(_badly_timed(row, rules) for row in judged)
+    if bad > rules.max_bad_timing * len(judged):
+        return f"bad timing: {bad} of {len(judged)} showings"
+    return ""
+
+
+def _badly_timed(rating: Rating, rules: Rules) -> bool:
+    # A source that measured nothing is not held against the rater.
+    measured = [ms for ms in (rating.first_ms, rating.second_ms) if ms is not None]
+    return rating.voided or any(abs(ms - rules.exposure_ms) > rules.exposure_tolerance_ms for ms in measured)

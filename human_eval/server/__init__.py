@@ -1,0 +1,1 @@
+"""A study server of our own."""

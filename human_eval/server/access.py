@@ -1,0 +1,129 @@
+"""Who may come in, and under which name: Prolific's parameters, an invitation, or any name."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hmac
+import io
+import pathlib
+import re
+import secrets
+from collections.abc import Mapping
+
+from coltran.errors import UserError
+from human_eval.folder import rater_ids
+from human_eval.folder.layout import private_file
+from human_eval.folder.spreadsheet import csv_bytes
+from human_eval.server import database
+
+PROLIFIC, INVITATION, OPEN = "prolific", "invitation", "open"
+INVITATIONS = pathlib.PurePath("private", "invitations.csv")
+_COLUMNS = ("number", "token", "link")
+_PROLIFIC_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MAX_NAME = 64
+
+
+class StrangerError(Exception):
+    """Somebody who cannot take part; the message is for this person."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Access:
+    """The way into a study.
+
+    Attributes:
+      study: the study folder.
+      kind: PROLIFIC, INVITATION or OPEN.
+      pilot: whether this is a pilot; whoever took part in one cannot take part in the study.
+    """
+
+    study: pathlib.Path
+    kind: str
+    pilot: bool
+    _invitations: dict[str, int] = dataclasses.field(default_factory=dict)
+    _read: object = None
+
+    def __post_init__(self) -> None:
+        # Drawn before anybody comes: threads that draw it at the same moment would draw several.
+        self._salt = rater_ids.salt(self.study)
+
+    def name(self, query: Mapping[str, str]) -> str:
+        """The name of whoever asks; raises StrangerError for somebody who cannot take part."""
+        name = {PROLIFIC: _prolific, INVITATION: self._invited, OPEN: _any}[self.kind](query)
+        if rater_ids.hashed(self._salt, "rater", name) in rater_ids.forgotten(self.study):
+            raise StrangerError("You asked us to delete your data, so we cannot let you take part again.")
+        if not self.pilot and database.has_rater(self.study / database.PILOT_DATABASE, name):
+            raise StrangerError(
+                "You took part in the trial run of this study. Thank you! The study itself needs people who have not "
+                "seen any of it."
+            )
+        return name
+
+    def _invited(self, query: Mapping[str, str]) -> str:
+        path = self.study / INVITATIONS
+        if path.exists():
+            # More may have been written while the server runs.
+            changed = (path.stat().st_mtime_ns, path.stat().st_ino)
+            if changed != self._read:
+                self._invitations, self._read = dict(_read_invitations(path)), changed
+        given = query.get("invitation", "")
+        for token, number in self._invitations.items():
+            if hmac.compare_digest(token.encode(), given.encode("utf-8", "replace")):
+                return f"invitation-{number:04d}"
+        raise StrangerError("This link is not one of our invitations. Please use the whole link that you were sent.")
+
+
+def _prolific(query: Mapping[str, str]) -> str:
+    name = query.get("PROLIFIC_PID", "").strip()
+    if not _PROLIFIC_NAME.fullmatch(name):
+        raise StrangerError("Please open this study from Prolific, so that your work can be paid.")
+    return name
+
+
+def _any(query: Mapping[str, str]) -> str:
+    name = " ".join(query.get("rater", "").split())
+    if not name or len(name) > _MAX_NAME or not name.isprintable():
+        raise StrangerError(
+            f"Please add your name to the address, as in ?rater=ann (at most {_MAX_NAME} letters), and reload."
+        )
+    return name
+
+
+def invite(study: pathlib.Path, count: int, url: str) -> pathlib.Path:
+    """Adds invitations to private/invitations.csv, which is read while a server runs; none is ever written twice.
+
+    Args:
+      study: the study folder.
+      count: how many.
+      url: the server's address, as raters see it.
+    """
+    path = study / INVITATIONS
+    rows = _rows(path) if path.exists() else []
+    first = 1 + max((int(row["number"]) for row in rows), default=0)
+    for number in range(first, first + count):
+        token = "-"
+        while token.startswith("-"):  # a spreadsheet would take it for a formula
+            token = secrets.token_urlsafe(16)
+        rows.append({"number": f"{number:04d}", "token": token, "link": f"{url.rstrip('/')}/?invitation={token}"})
+    private_file(path, csv_bytes(_COLUMNS, ([row[column] for column in _COLUMNS] for row in rows)))
+    return path
+
+
+def has_invitations(study: pathlib.Path) -> bool:
+    """Whether anybody was invited; raises UserError for a damaged file."""
+    path = study / INVITATIONS
+    return path.exists() and bool(_rows(path))
+
+
+def _read_invitations(path: pathlib.Path):
+    for row in _rows(path):
+        # As a number: a spreadsheet saves 0007 as 7, and nobody must become somebody else by that.
+        yield row["token"], int(row["number"])
+
+
+def _rows(path: pathlib.Path) -> list[dict[str, str]]:
+    rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
+    if not all(row.get("token") and (row.get("number") or "").isdecimal() for row in rows):
+        raise UserError(f"{path}: expected the columns {', '.join(_COLUMNS)} in every row; restore it from a copy")
+    return rows

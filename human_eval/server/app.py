@@ -1,0 +1,225 @@
+"""The study server's addresses: the rater page, its images, answers, the end, and the organizer's progress page.
+
+No answer of the server, of whatever kind, says which image is real, except for practice pairs, whose page gives
+feedback; image names are opaque, and all images are sent with the same headers.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import hmac
+import logging
+import pathlib
+from collections.abc import Callable
+from urllib.parse import quote
+
+import flask
+from werkzeug.exceptions import HTTPException
+
+from coltran import storage
+from human_eval.folder.layout import IMAGES, StudyDesign, image_pairs, public_form
+from human_eval.page.render import Texts, render
+from human_eval.server import bodies, log as server_log, pages, progress, tokens
+from human_eval.server.access import Access, StrangerError
+from human_eval.server.database import Database
+from human_eval.server.limits import Limit
+from human_eval.server.sittings import RefusedError, Sitting, Sittings, trials_of
+
+MAX_BODY = 64 << 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Server:
+    """What the addresses work with.
+
+    Attributes:
+      study: the folder.
+      design, secret: of the study.
+      texts: of the rater page.
+      database, sittings, access: who does what.
+      lease: seconds, as `sittings` has it.
+      organizer_token: opens the progress page.
+      code: the same completion code for everybody, or empty for one of each sitting.
+      completion_url: where raters go at the end, with {code} in it, or empty.
+      pilot: whether the answers never count.
+      by_address, by_session: limits.
+      problems: the newest warnings and errors, for the progress page.
+      now: the clock.
+    """
+
+    study: pathlib.Path
+    design: StudyDesign
+    secret: bytes
+    texts: Texts
+    database: Database
+    sittings: Sittings
+    access: Access
+    lease: float
+    organizer_token: str
+    code: str
+    completion_url: str
+    pilot: bool
+    by_address: Limit
+    by_session: Limit
+    problems: collections.deque
+    now: Callable[[], float]
+
+
+def make_app(server: Server) -> flask.Flask:
+    """The WSGI application."""
+    app = flask.Flask(__name__, static_folder=None, template_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    log = logging.getLogger(server_log.NAME)
+    forms = {form.form: form for form in server.design.forms}
+    folder = str(server.design.sources.get("images") or server.study / IMAGES)
+    images = frozenset(name for _, pair in image_pairs(server.secret, server.design.forms) for name in pair)
+
+    @functools.lru_cache(maxsize=256)
+    def handed_out(form: int, flipped: bool) -> dict[int, list[str]]:
+        shown = public_form(server.secret, forms[form], flipped=flipped)
+        return {trial["trial"]: trial["images"] for trial in shown["trials"]}
+
+    @app.before_request
+    def limit_address():
+        wait = server.by_address.take(flask.request.remote_addr or "")
+        return _too_often(wait) if wait else None
+
+    @app.get("/")
+    def rater_page():
+        purpose = flask.request.headers.get("Sec-Purpose", "")
+        if flask.request.method == "HEAD" or "prefetch" in purpose:
+            return flask.Response(status=204)  # a look at the link is no visit: it must not take a place
+        query = flask.request.args.to_dict()
+        name = server.access.name(query)
+        visit = server.sittings.enter(name, another=query.get("another", ""))
+        if visit.sitting is None:
+            return _html(pages.visit(visit, query))
+        log.info("sitting %s: form %d handed out", visit.sitting.sitting, visit.sitting.form + 1)
+        return _html(_page(server, visit.sitting), ours=True)
+
+    @app.get("/images/<name>")
+    def image(name: str):
+        if name not in images:
+            flask.abort(404)
+        return flask.Response(storage.read_bytes(storage.join(folder, name)), mimetype="image/png")
+
+    @app.get("/favicon.ico")
+    def icon():
+        return flask.Response(status=204)  # browsers ask for it by themselves
+
+    @app.post("/api/answer")
+    def answer():
+        body = _body()
+        sitting, turn = _session(server, body)
+        found = bodies.read_answer(body)
+
+        def check(known: Sitting) -> str:
+            mine = {trial.trial for trial in trials_of(forms[known.form], known)}
+            pairs = handed_out(known.form, known.flipped)
+            return bodies.check_pair(found, {trial: pairs[trial] for trial in mine})
+
+        return {"saved": server.sittings.save(sitting, turn, found.trial, check)}
+
+    @app.post("/api/finish")
+    def finish():
+        body = _body()
+        sitting, turn = _session(server, body)
+        code = server.code or tokens.completion_code(server.secret, sitting)
+        redirect = server.completion_url.replace("{code}", quote(code, safe="")) or None
+        done = server.sittings.finish(sitting, turn, bodies.read_end(body), code, redirect)
+        log.info("sitting %s: form %d finished", done.sitting, done.form + 1)
+        return {"code": done.code, "redirect": done.redirect}
+
+    @app.get("/organizer")
+    def organizer():
+        given = flask.request.args.get("token", "").encode("utf-8", "replace")
+        if not hmac.compare_digest(given, server.organizer_token.encode()):
+            log.warning("progress page: wrong token")
+            return _html(pages.message("Not for you", "The token is wrong; the server printed it."), status=403)
+        found = progress.counts(server.database, server.design.forms, lease=server.lease, now=server.now())
+        return _html(progress.render(server.design.title, found, list(server.problems)[::-1], pilot=server.pilot))
+
+    @app.errorhandler(StrangerError)
+    def stranger(error: StrangerError):
+        return _html(pages.message("Sorry", str(error)), status=403)
+
+    @app.errorhandler(RefusedError)
+    def refused(error: RefusedError):
+        log.warning("%s: refused with %d: %s", flask.request.url_rule, error.status, error)
+        return {"error": str(error)}, error.status
+
+    @app.errorhandler(HTTPException)
+    def wrong(error: HTTPException):
+        return _failed(error.code or 500, error.name)
+
+    @app.errorhandler(Exception)
+    def mistake(error: Exception):
+        # Also a full disk: nothing was saved, and the page may ask again.
+        log.error("%s: failed", flask.request.url_rule, exc_info=error)
+        return _failed(503, "This did not work and nothing was saved. Please try again.")
+
+    @app.after_request
+    def headers(response: flask.Response):
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        response.headers.setdefault("Content-Security-Policy", pages.security_policy(b"", ours=False))
+        return response
+
+    return app
+
+
+def _page(server: Server, sitting: Sitting) -> bytes:
+    form = next(form for form in server.design.forms if form.form == sitting.form)
+    shown = public_form(server.secret, form, flipped=sitting.flipped)
+    kept = {trial.trial for trial in trials_of(form, sitting)}
+    shown["trials"] = [trial for trial in shown["trials"] if trial["trial"] in kept]
+    return render(
+        server.texts,
+        mode="server",
+        study=server.design.study,
+        side=server.design.side,
+        forms=[shown],
+        images="images/",
+        pilot=server.pilot,
+        session=tokens.session_token(server.secret, sitting.sitting, sitting.turn),
+        answered=list(sitting.answered),
+    )
+
+
+def _session(server: Server, body: dict) -> tuple[str, int]:
+    """(sitting, turn) of a request that may go on."""
+    sitting, turn = tokens.read_session(server.secret, bodies.session_of(body))
+    wait = server.by_session.take(sitting)
+    if wait:
+        flask.abort(_too_often(wait))
+    return sitting, turn
+
+
+def _body() -> dict:
+    if flask.request.mimetype != "application/json":
+        raise RefusedError(415, "expected the content type application/json")
+    return bodies.read_object(flask.request.get_data())
+
+
+def _html(data: bytes, *, status: int = 200, ours: bool = False) -> flask.Response:
+    response = flask.Response(data, status=status, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = pages.security_policy(data, ours=ours)
+    return response
+
+
+def _too_often(seconds: int) -> flask.Response:
+    response = _failed(429, f"Too many requests; please wait {seconds} seconds.")
+    response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+def _failed(status: int, text: str) -> flask.Response:
+    if flask.request.path.startswith("/api/"):
+        response = flask.jsonify(error=text)
+        response.status_code = status
+        return response
+    return _html(pages.message(f"{status}", text), status=status)

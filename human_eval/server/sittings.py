@@ -1,0 +1,251 @@
+"""Who does which form: hands out places, takes abandoned ones back, saves answers, closes sittings.
+
+A form has as many places as it needs raters. A rater holds a place while running, as long as the last sign of life is
+younger than the lease; after that it may be given to somebody else, and only then is the sitting abandoned. Every
+decision is one transaction, so that raters who come at the same moment cannot get the same place.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+
+from human_eval.folder.forms import PRACTICE, Form
+from human_eval.server.database import ABANDONED, FINISHED, RUNNING, Database
+
+NOTHING_LEFT, ALL_TAKEN, COMPLETE = "nothing left", "all taken", "complete"
+
+
+class RefusedError(Exception):
+    """What a page asked for cannot be done; `status` is HTTP's."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sitting:
+    """One rater with one form, as the database has it.
+
+    Attributes:
+      sitting: its name, random.
+      form, slot: which place; odd slots see every pair the other way round.
+      practice: whether the form's practice belongs to it.
+      turn: how often its page was handed out; only the newest page may save answers.
+      state: running, finished or abandoned.
+      code, redirect: what the rater got at the end; the code is empty before.
+      answered: trials that are saved.
+    """
+
+    sitting: str
+    form: int
+    slot: int
+    practice: bool
+    turn: int
+    state: str
+    code: str
+    redirect: str | None
+    answered: tuple[int, ...]
+
+    @property
+    def flipped(self) -> bool:
+        return self.slot % 2 == 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Visit:
+    """What a rater who comes in gets.
+
+    Attributes:
+      sitting: to do or go on with; None where there is none.
+      finished: what this rater has finished before.
+      more: whether there is another form for this rater after what is finished.
+      why: where there is no sitting: NOTHING_LEFT for this rater, ALL_TAKEN for now, or the study is COMPLETE.
+    """
+
+    sitting: Sitting | None
+    finished: Sequence[Sitting] = ()
+    more: bool = False
+    why: str = ""
+
+
+class Sittings:
+    """All sittings of a study."""
+
+    def __init__(
+        self, database: Database, forms: Sequence[Form], *, lease: float, most: int, now: Callable[[], float]
+    ) -> None:
+        """
+        Args:
+          database: where they are kept.
+          forms: of the design.
+          lease: seconds without a sign of life after which a place may go to somebody else.
+          most: forms that one rater may do.
+          now: the clock, in seconds since 1970.
+        """
+        self._database = database
+        self._forms = {form.form: form for form in forms}
+        self._lease = lease
+        self._most = most
+        self._now = now
+
+    def enter(self, rater: str, *, another: str = "") -> Visit:
+        """A rater comes, or comes again.
+
+        Args:
+          rater: the name.
+          another: how many sittings this rater has finished, to get another form; with any other number, as of a page
+            that is loaded again after its end, there is none.
+        Returns:
+          The running sitting where there is one (with its next turn), what was finished, or a new sitting.
+        """
+        with self._database.transaction() as connection:
+            mine = [_sitting(connection, row) for row in _of_rater(connection, rater)]
+            for sitting in mine:
+                if sitting.state == RUNNING:
+                    change = "UPDATE sittings SET turn = turn + 1, seen = ? WHERE sitting = ?"
+                    connection.execute(change, [self._now(), sitting.sitting])
+                    return Visit(sitting=dataclasses.replace(sitting, turn=sitting.turn + 1))
+            finished = [sitting for sitting in mine if sitting.state == FINISHED]
+            place, why = self._place(connection, mine) if len(finished) < self._most else (None, NOTHING_LEFT)
+            if place is None or (finished and another != str(len(finished))):
+                return Visit(sitting=None, finished=finished, more=place is not None, why=why)
+            return Visit(sitting=self._seat(connection, rater, *place, mine))
+
+    def save(self, sitting: str, turn: int, trial: int, check: Callable[[Sitting], str]) -> int:
+        """Saves one answer; saving the same one again changes nothing.
+
+        Args:
+          sitting, turn: of the page.
+          trial: that was answered.
+          check: gives the text to save, or raises where it is no answer to this sitting's form.
+        Returns:
+          How many answers of the sitting are saved.
+        Raises:
+          RefusedError: an unknown or abandoned sitting, an older page, or another answer to this trial before.
+        """
+        with self._database.transaction() as connection:
+            found = self._writable(connection, sitting, turn)
+            text = check(found)
+            query = "SELECT answer FROM answers WHERE sitting = ? AND trial = ?"
+            before = connection.execute(query, [sitting, trial]).fetchone()
+            if before is not None:
+                if before["answer"] != text:
+                    raise RefusedError(409, "this pair was answered before, in another way")
+                return len(found.answered)
+            now = self._now()
+            connection.execute("INSERT INTO answers VALUES (?, ?, ?, ?)", [sitting, trial, now, text])
+            connection.execute("UPDATE sittings SET seen = ? WHERE sitting = ?", [now, sitting])
+            return len(found.answered) + 1
+
+    def finish(self, sitting: str, turn: int, page: Mapping, code: str, redirect: str | None) -> Sitting:
+        """Closes a sitting whose trials are all answered; closing it again gives the first code and redirect again.
+
+        Args:
+          sitting, turn: of the page.
+          page: what it said beside the answers.
+          code, redirect: for the rater.
+        Raises:
+          RefusedError: as `save`, or answers are missing.
+        """
+        with self._database.transaction() as connection:
+            found = _known(connection, sitting)
+            if found.state == FINISHED:
+                return found
+            found = self._writable(connection, sitting, turn)
+            missing = len(trials_of(self._forms[found.form], found)) - len(found.answered)
+            if missing:
+                raise RefusedError(409, f"{missing} pairs are not answered yet")
+            connection.execute(
+                "UPDATE sittings SET state = ?, finished = ?, seen = ?, code = ?, redirect = ?, page = ? "
+                "WHERE sitting = ?",
+                [FINISHED, self._now(), self._now(), code, redirect, json.dumps(page), sitting],
+            )
+            return dataclasses.replace(found, state=FINISHED, code=code, redirect=redirect)
+
+    def _writable(self, connection: sqlite3.Connection, sitting: str, turn: int) -> Sitting:
+        found = _known(connection, sitting)
+        if found.state == ABANDONED:
+            raise RefusedError(410, "this set of pairs was given to somebody else after a long pause; open your link")
+        if turn != found.turn:
+            raise RefusedError(410, "this page was opened again; go on in the newest window, or reload")
+        return found
+
+    def _place(self, connection: sqlite3.Connection, mine: Sequence[Sitting]) -> tuple[tuple[int, int] | None, str]:
+        """(form, slot) for somebody who had the sittings `mine`, or None and why."""
+        taken: dict[int, dict[int, float | None]] = collections.defaultdict(dict)  # when last seen; None: finished
+        for row in connection.execute("SELECT form, slot, state, seen FROM sittings WHERE state != ?", [ABANDONED]):
+            taken[row["form"]][row["slot"]] = row["seen"] if row["state"] == RUNNING else None
+        finished = {form: sum(seen is None for seen in slots.values()) for form, slots in taken.items()}
+        unfinished = [form for form in self._forms.values() if finished.get(form.form, 0) < form.raters]
+        if not unfinished:
+            return None, COMPLETE
+        met = frozenset().union(*(self._forms[old.form].keys for old in mine if old.form in self._forms))
+        begun = {old.form for old in mine}
+        suitable = [form for form in unfinished if form.form not in begun and met.isdisjoint(form.keys)]
+        oldest = self._now() - self._lease
+        best = None
+        for form in suitable:
+            slots = taken[form.form]
+            # Free ones before those that somebody left, and of those the one that was left first.
+            open_slots = [(0.0, slot) for slot in range(form.raters) if slot not in slots]
+            open_slots += [(seen, slot) for slot, seen in slots.items() if seen is not None and seen < oldest]
+            held = form.raters - len(open_slots)
+            if open_slots and (best is None or held < best[0]):
+                best = held, (form.form, min(open_slots)[1])
+        if best:
+            return best[1], ""
+        return None, ALL_TAKEN if suitable else NOTHING_LEFT
+
+    def _seat(self, connection: sqlite3.Connection, rater: str, form: int, slot: int, mine) -> Sitting:
+        leave = "UPDATE sittings SET state = ? WHERE form = ? AND slot = ? AND state = ?"
+        connection.execute(leave, [ABANDONED, form, slot, RUNNING])
+        practiced = any(_practiced(self._forms[old.form], old) for old in mine if old.form in self._forms)
+        name, now = secrets.token_hex(8), self._now()
+        connection.execute(
+            "INSERT INTO sittings (sitting, rater, form, slot, practice, turn, started, seen, state) "
+            "VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
+            [name, rater, form, slot, not practiced, now, now, RUNNING],
+        )
+        return _known(connection, name)
+
+
+def trials_of(form: Form, sitting: Sitting) -> list:
+    """The form's trials that belong to a sitting: without the practice, where the rater has had one before."""
+    return [trial for trial in form.trials if sitting.practice or trial.kind != PRACTICE]
+
+
+def _practiced(form: Form, sitting: Sitting) -> bool:
+    practice = {trial.trial for trial in form.trials if trial.kind == PRACTICE}
+    return not sitting.practice or practice <= set(sitting.answered)
+
+
+def _known(connection: sqlite3.Connection, sitting: str) -> Sitting:
+    row = connection.execute("SELECT * FROM sittings WHERE sitting = ?", [sitting]).fetchone()
+    if row is None:
+        raise RefusedError(403, "this session is not known here; open your link again")
+    return _sitting(connection, row)
+
+
+def _of_rater(connection: sqlite3.Connection, rater: str) -> list[sqlite3.Row]:
+    return connection.execute("SELECT * FROM sittings WHERE rater = ? ORDER BY started, form", [rater]).fetchall()
+
+
+def _sitting(connection: sqlite3.Connection, row: sqlite3.Row) -> Sitting:
+    trials = connection.execute("SELECT trial FROM answers WHERE sitting = ? ORDER BY trial", [row["sitting"]])
+    return Sitting(
+        sitting=row["sitting"],
+        form=row["form"],
+        slot=row["slot"],
+        practice=bool(row["practice"]),
+        turn=row["turn"],
+        state=row["state"],
+        code=row["code"] or "",
+        redirect=row["redirect"],
+        answered=tuple(trial for (trial,) in trials),
+    )

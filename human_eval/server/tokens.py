@@ -1,0 +1,35 @@
+"""Session tokens and completion codes: made with the study's secret, so that nobody can invent one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+
+from human_eval.server.sittings import RefusedError
+
+_TOKEN = re.compile(r"([0-9a-f]{16})-([0-9]{1,9})-([0-9a-f]{32})")
+_CODE_BYTES = 5
+
+
+def session_token(secret: bytes, sitting: str, turn: int) -> str:
+    """What a page shows to save answers: names the sitting and the turn."""
+    return f"{sitting}-{turn}-{_mac(secret, f'session|{sitting}|{turn}').hex()[:32]}"
+
+
+def read_session(secret: bytes, token: str) -> tuple[str, int]:
+    """(sitting, turn) of a token; raises RefusedError for one that was not made here."""
+    found = _TOKEN.fullmatch(token)
+    if not found or not hmac.compare_digest(token, session_token(secret, found[1], int(found[2]))):
+        raise RefusedError(403, "this session is not known here; open your link again")
+    return found[1], int(found[2])
+
+
+def completion_code(secret: bytes, sitting: str) -> str:
+    """A code for one sitting, which tells nothing of it."""
+    return base64.b32encode(_mac(secret, f"code|{sitting}")[:_CODE_BYTES]).decode()
+
+
+def _mac(secret: bytes, text: str) -> bytes:
+    return hmac.new(secret, text.encode(), hashlib.sha256).digest()

@@ -1,0 +1,1 @@
+"""Raters with known effects: what they answer, and how exact a study will be."""

@@ -1,0 +1,152 @@
+"""Simulated sittings as the files that each service would hand out."""
+
+from __future__ import annotations
+
+import collections
+import csv
+import datetime
+import io
+import json
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from xml.sax.saxutils import escape
+
+from human_eval.answers import join, ratings
+from human_eval.answers.key import AnswerKey
+from human_eval.answers.submissions import from_result
+from human_eval.server import database as server_database
+
+_NAMESPACE = "http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2005-10-01/QuestionFormAnswers.xsd"
+_BEFORE = (
+    *("HITId", "HITTypeId", "Title", "MaxAssignments", "Reward", "CreationTime"),
+    *("AssignmentId", "WorkerId", "AssignmentStatus", "AcceptTime"),
+)
+_PACIFIC = datetime.timezone(datetime.timedelta(hours=-7))
+
+
+def write_all(out: pathlib.Path, results: Sequence[Mapping], study: str) -> None:
+    """Writes static/*.json, mturk.csv, turkle.csv, mturk_api.json and server.sqlite.
+
+    Args:
+      out: an existing folder.
+      results: of `sittings.simulate`.
+      study: the study's name.
+    """
+    (out / "static").mkdir(exist_ok=True)
+    for result in results:
+        name = f"answers-form{result['form']}-{result['rater']}.json"
+        (out / "static" / name).write_text(static_file(result))
+    (out / "mturk.csv").write_bytes(mturk_csv(results))
+    (out / "turkle.csv").write_bytes(turkle_csv(results))
+    (out / "mturk_api.json").write_text(mturk_api(results))
+    write_database(out / "server.sqlite", results, study)
+
+
+def write_table(path: pathlib.Path, results: Iterable[Mapping], key: AnswerKey, salt: bytes) -> None:
+    """Writes the table of ratings that ingesting the results would give."""
+    rows = []
+    for result in results:
+        submission = from_result(result, source="table", where=str(path))
+        rows += join.rows_of(submission, key, salt)
+    ratings.write(path, join.settle(rows))
+
+
+def static_file(result: Mapping) -> str:
+    """The file that the static page lets a rater save; it has no assignment."""
+    return json.dumps({name: value for name, value in result.items() if name != "assignment"}, indent=1)
+
+
+def mturk_csv(results: Sequence[Mapping]) -> bytes:
+    """The requester site's CSV: a column a trial, sorted as text; Pacific time; rows without Approve and Reject."""
+    longest = max(len(result["trials"]) for result in results)
+    trials = [f"trial{place + 1}" for place in range(longest)]
+    answers = sorted(f"Answer.{name}" for name in ("form", "simulated", *trials))
+    header = [*_BEFORE, "SubmitTime", *answers, "Approve", "Reject"]
+    rows = []
+    for result in results:
+        fields = {f"Answer.trial{place + 1}": json.dumps(trial) for place, trial in enumerate(result["trials"])}
+        fields["Answer.form"] = str(result["form"])
+        fields["Answer.simulated"] = json.dumps(result["simulated"])
+        time = _finished(result).astimezone(_PACIFIC).strftime("%a %b %d %H:%M:%S PDT %Y")
+        before = _columns(result, time, worker=result["rater"])
+        rows.append([*before.values(), time, *(fields.get(name, "") for name in answers)])
+    return _csv(header, rows, csv.QUOTE_ALL)
+
+
+def turkle_csv(results: Sequence[Mapping]) -> bytes:
+    """A Turkle server's CSV: the page's whole result in one column, in UTC."""
+    header = [*_BEFORE, "SubmitTime", "Turkle.Username", "Input.form", "Answer.result"]
+    rows = []
+    for result in results:
+        time = _finished(result).strftime("%a %b %d %H:%M:%S UTC %Y")
+        before = _columns(result, time, worker=result["rater"])
+        rows.append([*before.values(), time, result["rater"], str(result["form"]), static_file(result)])
+    return _csv(header, rows, csv.QUOTE_ALL)
+
+
+def mturk_api(results: Sequence[Mapping]) -> str:
+    """ListAssignmentsForHIT's JSON, every second answer as crowd-form writes it (`taskAnswers`)."""
+    assignments = []
+    for number, result in enumerate(results):
+        text = static_file(result)
+        field, value = ("result", text) if number % 2 else ("taskAnswers", json.dumps([{"result": json.loads(text)}]))
+        answer = f"<QuestionIdentifier>{field}</QuestionIdentifier><FreeText>{escape(value)}</FreeText>"
+        document = (
+            f'<?xml version="1.0" encoding="UTF-8"?><QuestionFormAnswers xmlns="{_NAMESPACE}"><Answer>{answer}</Answer>'
+        )
+        assignments.append(
+            {
+                "AssignmentId": result["assignment"],
+                "WorkerId": result["rater"],
+                "HITId": f"H{result['form']}",
+                "AssignmentStatus": "Submitted",
+                "SubmitTime": str(_finished(result)),
+                "Answer": document + "</QuestionFormAnswers>",
+            }
+        )
+    return json.dumps({"NumResults": len(assignments), "Assignments": assignments}, indent=1)
+
+
+def write_database(path: pathlib.Path, results: Sequence[Mapping], study: str) -> None:
+    """The study server's database, with every sitting finished."""
+    database = server_database.Database(path, {"study": study, "pilot": "0", "simulated": "1"})
+    places: collections.Counter = collections.Counter()
+    with database.transaction() as connection:
+        for result in results:
+            sitting, form, now = result["assignment"], result["form"], _finished(result).timestamp()
+            known = {"sitting": sitting, "rater": result["rater"], "form": form, "slot": places[form], "turn": 1}
+            known |= {"practice": True, "started": now - 300, "seen": now, "finished": now, "code": "made-up"}
+            known |= {"state": server_database.FINISHED, "page": json.dumps({"comment": ""})}
+            columns = ", ".join(known)
+            values = ", ".join("?" * len(known))
+            connection.execute(f"INSERT INTO sittings ({columns}) VALUES ({values})", list(known.values()))
+            rows = [(sitting, trial["trial"], now, json.dumps(trial)) for trial in result["trials"]]
+            connection.executemany("INSERT INTO answers VALUES (?, ?, ?, ?)", rows)
+            places[form] += 1
+    database.close()
+
+
+def _finished(result: Mapping) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(result["finished"])
+
+
+def _columns(result: Mapping, time: str, *, worker: str) -> dict[str, str]:
+    values = (
+        f"H{result['form']}",
+        "T1",
+        "Which image has fake colors?",
+        "5",
+        "$1.25",
+        time,
+        result["assignment"],
+        worker,
+    )
+    return dict(zip(_BEFORE, (*values, "Submitted", time), strict=True))
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[str]], quoting: int) -> bytes:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n", quoting=quoting)
+    writer.writerow(header)
+    writer.writerows(rows)
+    return buffer.getvalue().encode()

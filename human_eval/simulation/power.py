@@ -1,0 +1,54 @@
+"""Expected standard errors of a planned study, from the rater model."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+TWO_SIDED_5_PERCENT, POWER_80_PERCENT = 1.959964, 0.841621
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Power:
+    """Expected standard errors of one sample's fooling rate, as shares.
+
+    Attributes:
+      iid: as if all ratings were independent.
+      image_cluster: over other images, with these raters.
+      two_way: over other images and other raters.
+      raters: people that the study takes, each with one form.
+      ratings: of all samples.
+    """
+
+    iid: float
+    image_cluster: float
+    two_way: float
+    raters: int
+    ratings: int
+
+
+def expected(effects, *, images: int, raters: int, samples: int = 3, block: int = 50) -> Power:
+    """Expected standard errors.
+
+    Args:
+      effects: a `rater_model.Effects`.
+      images, raters, samples, block: of the design: images, ratings a pair, samples an image, images a form.
+    """
+    from human_eval.simulation.rater_model import variances
+
+    parts = variances(effects)
+    ratings = images * raters
+    forms = -(-images // block) * samples
+    people = forms * raters
+    # A form holds all samples in equal parts, so every rater gives some of one sample's ratings, if there are enough.
+    raters_of_a_sample = min(people, ratings)
+    single = effects.rate * (1 - effects.rate)
+    by_image = parts.image / images
+    by_rater = parts.rater / raters_of_a_sample
+    return Power(
+        iid=math.sqrt(single / ratings),
+        image_cluster=math.sqrt(by_image + (single - parts.image) / ratings),
+        two_way=math.sqrt(by_image + by_rater + parts.rest / ratings),
+        raters=people,
+        ratings=ratings * samples,
+    )

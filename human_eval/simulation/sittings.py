@@ -1,0 +1,135 @@
+"""Sittings of raters with known effects, as the rater page would save them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from human_eval.answers.key import AnswerKey, Pair
+from human_eval.folder import rater_ids
+
+SEED_OF_SALT = b"a made-up study has no secrets"
+_START = 1_780_300_000  # seconds; a form every 10 minutes from here on
+_FORM_SECONDS = 600
+
+
+def made_up_key(found: argparse.Namespace) -> AnswerKey:
+    """The answer key of a study without images."""
+    from human_eval.design import forms
+    from human_eval.folder import opaque_files
+    from human_eval.folder.forms import Variant
+
+    pool = forms.Pool(test=[f"image-{number:05d}" for number in range(found.images)], catch=(), practice=())
+    variants = [Variant(model="simulated", sample=sample) for sample in range(found.samples)]
+    planned = forms.plan(pool, variants, block=found.block, catch=0, raters=found.raters, seed=found.seed)
+    pairs, listed = {}, {}
+    for form in planned:
+        for trial in form.trials:
+            files = [opaque_files.opaque_name(SEED_OF_SALT, trial.trial, role) for role in opaque_files.ROLES]
+            pairs[trial.trial] = Pair(
+                trial=trial.trial,
+                form=form.form,
+                kind="test",
+                model=trial.model,
+                key=trial.key,
+                sample=trial.sample,
+                truth=files[0],
+                colorized=files[1],
+            )
+            order = files if trial.truth_first else files[::-1]
+            listed.setdefault(form.form, []).append((trial.trial, *order))
+    return AnswerKey(
+        study=f"simulated-{found.seed}",
+        pairs=pairs,
+        listed={form: tuple(trials) for form, trials in listed.items()},
+        form_sizes={form.form: len(form.trials) for form in planned},
+    )
+
+
+def simulate(key: AnswerKey, effects, *, raters: int, seed: int) -> list[dict[str, object]]:
+    """What the page would save of each sitting, plus an `assignment`.
+
+    Args:
+      key: of the study; every form is answered.
+      effects: a `rater_model.Effects`. Catch trials are answered right except by lapse.
+      raters: for each form; every one takes one form.
+      seed: of all draws.
+    """
+    import numpy as np
+
+    from human_eval.simulation import rater_model
+
+    rng = np.random.default_rng([seed, len(key.pairs), raters])
+    forms = _listed_forms(key)
+    rows = []  # one a rating: (rater, pair, listed files, flipped)
+    for rater in range(raters * len(forms)):
+        name = rater_name(rater)
+        for trial, *files in forms[rater % len(forms)][1]:
+            rows.append((rater, key.pairs[trial], files[::-1] if rater_ids.is_flipped(name, trial) else files))
+    numbers = {name: {} for name in ("image", "pair")}
+    image = np.array([numbers["image"].setdefault(pair.key, len(numbers["image"])) for _, pair, _ in rows])
+    shown_pair = np.array(
+        [numbers["pair"].setdefault((pair.model, pair.key, pair.sample), len(numbers["pair"])) for _, pair, _ in rows]
+    )
+    truth_first = np.array([shown[0] == pair.truth for _, pair, shown in rows])
+    who = np.array([rater for rater, *_ in rows])
+    fooled = rater_model.draw(effects, image, shown_pair, who, truth_first, rng)
+    obvious = np.array([pair.kind != "test" for _, pair, _ in rows])
+    fooled = np.where(obvious, rng.random(len(rows)) < effects.lapse / 2, fooled)
+    measured = _measured(len(rows), rng)
+    sittings: list[dict[str, object]] = []
+    for place, (rater, pair, shown) in enumerate(rows):
+        if rater == len(sittings):
+            sittings.append(_sitting(rater, forms[rater % len(forms)][0]))
+        trial = {
+            "trial": pair.trial,
+            "shown": list(shown),
+            "fake": pair.truth if fooled[place] else pair.colorized,
+            **measured(place),
+        }
+        sittings[-1]["trials"].append(trial)
+    return sittings
+
+
+def rater_name(number: int) -> str:
+    """The name of a simulated rater, from 0."""
+    return f"simulated-rater-{number + 1:04d}"
+
+
+def _listed_forms(key: AnswerKey) -> list[tuple[int, Sequence[tuple]]]:
+    if key.listed:
+        return sorted(key.listed.items())
+    forms: dict[int, list[tuple]] = {}
+    for trial, pair in sorted(key.pairs.items()):
+        # By name, which says nothing of what is real.
+        forms.setdefault(pair.form, []).append((trial, *sorted((pair.truth, pair.colorized))))
+    return sorted(forms.items())
+
+
+def _measured(n: int, rng):
+    """A function of the row that gives its measured times, about as browsers report them."""
+    response = rng.lognormal(6.9, 0.35, n).round(1)
+    exposure = rng.normal(1000, 4, (n, 2)).round(1)
+    return lambda row: {
+        "response_ms": float(response[row]),
+        "restarts": 0,
+        "interrupted": False,
+        "exposures": [{"planned_ms": 1000, "actual_ms": float(ms), "frame_ms": 16.7} for ms in exposure[row]],
+    }
+
+
+def _sitting(rater: int, form: int) -> dict[str, object]:
+    import datetime
+
+    finished = datetime.datetime.fromtimestamp(_START + _FORM_SECONDS * rater, datetime.UTC)
+    return {
+        "simulated": True,  # by this, and by no name, are made-up answers known
+        "form": form,
+        "rater": rater_name(rater),
+        "assignment": f"A{rater + 1:06d}",
+        "finished": finished.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        "user_agent": "simulated",
+        "device_pixel_ratio": 1,
+        "screen": [1920, 1080],
+        "trials": [],
+    }

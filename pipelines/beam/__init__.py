@@ -1,0 +1,1 @@
+"""Apache Beam: its options, and running a pipeline."""

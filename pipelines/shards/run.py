@@ -1,0 +1,111 @@
+"""Runs a shard job on a Beam engine, from the plan to COMPLETED: the part that every job that writes records shares."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from coltran import storage
+from coltran.records import folder as record_folder
+from coltran.records.folder import Manifest
+from pipelines.beam import engine, options as beam_options
+from pipelines.shards import job as shard_job, lock as run_lock
+from pipelines.shards.job import ShardJob
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShardRun:
+    """What a run did.
+
+    Attributes:
+      manifest: the folder's.
+      made: how many inputs this run itself worked through; those of finished shards are not read again.
+      seconds: in which time.
+      shards_made: the shards it made.
+    """
+
+    manifest: Manifest
+    made: int
+    seconds: float
+    shards_made: tuple[int, ...] = ()
+
+    @property
+    def rate(self) -> float | None:
+        """Inputs per second; None where there was nothing left to do."""
+        return self.made / self.seconds if self.made else None
+
+
+def run_shards(
+    job: ShardJob,
+    inputs: Callable[[], Sequence[Collection[Mapping[str, object]]]],
+    make_shard,
+    engine_options,
+    *,
+    what: str,
+    max_reject_fraction: float = 0.0,
+    facts: Mapping[str, object] | None = None,
+    summarize=None,
+    group: Callable[[list[int], Sequence[Collection]], list] | None = None,
+) -> ShardRun:
+    """Makes the shards that are missing and finishes the folder; does nothing where it is finished.
+
+    Args:
+      job: the folder that is to be made.
+      inputs: gives each shard's inputs; called only where something is left to do.
+      make_shard: DoFn that makes the shard of a given number (with `group`: of several) by `shard_job.write_shard`.
+      engine_options: from `beam_options`.
+      what: word before the progress bar.
+      max_reject_fraction, summarize: as in `shard_job.finish`.
+      facts: for run.json, beside the timings.
+      group: gives lists of shards, each of which `make_shard` gets as a whole, from the missing ones and all inputs.
+    Raises:
+      UserError: the folder belongs to another job, a worker met a mistake of the user's, or too many rejects.
+    """
+    if shard_job.is_finished(job):
+        return ShardRun(manifest=record_folder.open_folder(job.folder).manifest, made=0, seconds=0.0)
+    with run_lock.held(storage.join(job.folder, run_lock.LOCK)):
+        planned = inputs()
+        missing = shard_job.plan(job, planned)
+        work = group(missing, planned) if group else missing
+        started = time.monotonic()
+        if missing:
+            with _watched(job, engine_options, sum(map(len, planned)), what):
+                engine.run_pipeline(lambda pipeline: add_steps(pipeline, make_shard, work), engine_options)
+        seconds = time.monotonic() - started
+        made = sum(len(planned[index]) for index in missing)
+        figures = {"seconds": seconds, "images_made": made, "images_per_second": made / seconds if made else None}
+        if stages := shard_job.stage_seconds(job, missing):
+            figures["seconds_by_stage"] = stages
+        manifest = shard_job.finish(
+            job,
+            max_reject_fraction=max_reject_fraction,
+            run={**figures, "shards_made": missing, **(facts or {})},
+            summarize=summarize,
+        )
+    return ShardRun(manifest=manifest, made=made, seconds=seconds, shards_made=tuple(missing))
+
+
+def add_steps(pipeline, make_shard, work: Sequence) -> None:
+    """Shards, or lists of them, to the workers."""
+    import apache_beam as beam
+
+    _ = (
+        pipeline
+        | "Shards" >> beam.Create(list(work), reshuffle=False)
+        | "Spread" >> beam.Reshuffle()
+        | "Make" >> beam.ParDo(make_shard)
+    )
+
+
+def _watched(job: ShardJob, engine_options, total: int, what: str):
+    """A progress bar where the workers' files can be seen from here: a local folder and a local engine."""
+    if storage.is_gcs(job.folder) or not beam_options.is_local(engine_options):
+        return contextlib.nullcontext()
+    return engine.watched(lambda: _state(job), total, what, "images")
+
+
+def _state(job: ShardJob) -> tuple[int, str]:
+    counts = shard_job.count_done(job)
+    return counts["read"], f"{counts['rejected']} rejected" if counts["rejected"] else ""

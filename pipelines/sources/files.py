@@ -1,0 +1,115 @@
+"""What a source is: image files, or zips, tars, TFRecords or Parquet files that hold images."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import tarfile
+import zipfile
+
+from coltran import storage
+from coltran.errors import UserError
+from coltran.file_patterns import IMAGE_SUFFIXES, is_pattern, list_matching
+from coltran.records import folder as record_folder, framing
+from pipelines.sources import names as image_names
+
+# In the order in which they are looked for in a folder that holds several.
+_NAMES = {
+    "images": re.compile(rf"({'|'.join(map(re.escape, IMAGE_SUFFIXES))})$", re.IGNORECASE),
+    "tfrecord": re.compile(r"tfrecord|-\d{5}-of-\d{5}$"),
+    "parquet": re.compile(r"\.parquet$"),
+    "tar": re.compile(r"\.tar$"),
+    "zip": re.compile(r"\.zip$"),
+}
+KINDS = tuple(_NAMES)
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstandard
+EXPECTED = (
+    "expected a folder of images, Kaggle's zip, the official tar (not compressed), TFRecords of TFDS or of the "
+    "ImageNet scripts, or Hugging Face's Parquet files"
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SourceFile:
+    """A file that is an image or holds images.
+
+    Attributes:
+      name: path within the source.
+      path: to open it.
+      size: bytes.
+      offset: where in the file a tar begins that lies within a tar.
+      folder: name of that inner tar without suffix, with a '/' at its end, or empty.
+      alone: it is the whole source, so that its name need not stand before its images' names.
+    """
+
+    name: str
+    path: str
+    size: int
+    offset: int = 0
+    folder: str = ""
+    alone: bool = False
+
+    def member_names(self, member: str) -> dict[str, str]:
+        """`key` and `name` for the `ImageRef` of an image that this file holds under the name `member`."""
+        inner = self.folder + member
+        key = image_names.with_split(inner, image_names.split_of_file(self.name))
+        return {"key": key, "name": inner if self.alone else f"{self.name}:{inner}"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SourceFiles:
+    """The files of a source that count, of one kind of `KINDS`, and how many others there are."""
+
+    kind: str
+    files: tuple[SourceFile, ...]
+    ignored: int
+
+
+def find_files(source: str, kind: str | None = None) -> SourceFiles:
+    """Finds out what `source` is.
+
+    Args:
+      source: a folder (searched recursively), a file, or a pattern such as `photos/**/*.jpg`, local or gs://.
+      kind: one of `KINDS`, to leave the guessing out.
+    Raises:
+      UserError: nothing there, or nothing of a known kind.
+    """
+    if not is_pattern(source) and not storage.is_folder(source):
+        if not storage.exists(source):
+            raise UserError(f"{source}: no such file or folder; {EXPECTED}")
+        name = source.rpartition("/")[2]
+        file = SourceFile(name=name, path=source, size=storage.size(source), alone=True)
+        return SourceFiles(kind=kind or _kind_of_file(source), files=(file,), ignored=0)
+    folder, listed = list_matching(source)
+    names = {name for name, _ in listed}
+    if {record_folder.COMPLETED, record_folder.MANIFEST} <= names:
+        raise UserError(f"{source}: holds records that were made already, no images; {EXPECTED}")
+    kind = kind or next((kind for kind in KINDS if any(_NAMES[kind].search(name) for name in names)), "images")
+    files = tuple(
+        SourceFile(name=name, path=storage.join(folder, name), size=size)
+        for name, size in listed
+        if _NAMES[kind].search(name) and "__MACOSX/" not in name
+    )
+    return SourceFiles(kind=kind, files=files, ignored=len(listed) - len(files))
+
+
+def _kind_of_file(path: str) -> str:
+    """By its first bytes, whatever its name."""
+    if path.lower().endswith(IMAGE_SUFFIXES):
+        return "images"
+    with storage.open_read(path) as file:
+        start = file.read(16)
+        if start.startswith(b"PAR1"):
+            return "parquet"
+        if framing.is_header(start):
+            return "tfrecord"
+        if zipfile.is_zipfile(file):
+            return "zip"
+        file.seek(0)
+        with contextlib.suppress(tarfile.TarError):
+            tarfile.open(fileobj=file, mode="r:").close()
+            return "tar"
+    if start.startswith(_COMPRESSED):
+        raise UserError(f"{path}: is compressed, so that its images cannot be reached one by one; unpack it first")
+    raise UserError(f"{path}: {EXPECTED}; this is none of them, or damaged")

@@ -1,0 +1,38 @@
+"""Where one image's bytes lie: what the index is made of, and what is planned for the workers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from pipelines.sources.labels import UNKNOWN
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ImageRef:
+    """One image's place.
+
+    Attributes:
+      key: record key, `<split>/<path within the split, without suffix>`; what lists the images of a file puts the
+        image's own name here, of which the index makes the key.
+      label: 0..999, or -1 where unknown.
+      name: path within the source, for messages.
+      path: the file that holds the bytes.
+      size: bytes to read there; of Parquet files, whose images have no size of their own, that of the file.
+      place: where in the file: () for all of it, ("tar", offset), ("zip", offset of the local header, packing),
+        ("tfrecord", offset of the record), or ("parquet", row group, row within it).
+    """
+
+    key: str = ""
+    label: int = UNKNOWN
+    name: str
+    path: str
+    size: int
+    place: tuple = ()
+
+    def to_json(self) -> dict[str, object]:
+        return {field: getattr(self, field) for field in self.__slots__}
+
+    @classmethod
+    def from_json(cls, fields: Mapping) -> ImageRef:
+        return cls(**fields | {"place": tuple(fields["place"])})

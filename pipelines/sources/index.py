@@ -1,0 +1,106 @@
+"""The index of a source: every image of a split, its key and its label, made without reading any pixel.
+
+The index is what is spread over the workers; the bytes of an image are read once, by the worker that writes its shard.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+from coltran import cli
+from coltran.errors import UserError
+from coltran.file_patterns import IMAGE_SUFFIXES
+from pipelines.sources import labels as imagenet_labels, names as image_names, validation_labels
+from pipelines.sources.files import SourceFile, SourceFiles, find_files
+from pipelines.sources.image_ref import ImageRef
+from pipelines.sources.labels import UNKNOWN
+
+_LISTERS = 8  # threads; they wait for a disk or for Cloud Storage most of the time
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Index:
+    """All images of a split, sorted by name, and how many other files were passed over."""
+
+    images: tuple[ImageRef, ...]
+    kind: str
+    ignored: int
+
+
+def index_images(source: str, split: str, *, kind: str | None = None, labels: str | None = None) -> Index:
+    """Lists the images of `split`.
+
+    In folders named train, val, validation or test at the top (or below Kaggle's ILSVRC/Data/CLS-LOC), only those of
+    the split are taken, and of archives, TFRecord and Parquet files those whose names tell the split; images elsewhere
+    belong to whatever split is asked for.
+
+    Args:
+      source: a folder (searched recursively), file, or pattern such as `photos/**/*.jpg`, local or gs://.
+      split: `train` or `validation`.
+      kind: one of `source_files.KINDS`, to leave the guessing out.
+      labels: file with the labels of validation images; by default what lies in or beside the source.
+    Raises:
+      UserError: nothing there, damaged, or no image of that split.
+    """
+    found = find_files(source, kind)
+    known = validation_labels.find(source, found.files, labels) if split == "validation" or labels else {}
+    images, ignored, other = [], found.ignored, set()
+    for ref in _list_images(found, split, other):
+        if not ref.name.lower().endswith(IMAGE_SUFFIXES) or "__MACOSX/" in ref.name:
+            ignored += 1
+            continue
+        of_split, key = image_names.split_and_key(ref.key or ref.name, split)
+        if of_split == split:
+            images.append(dataclasses.replace(ref, key=key, label=_label(ref, key, known)))
+        else:
+            other.add(of_split)
+    if not images:
+        hint = f"; it has images of split {', '.join(sorted(other))}: use --split" if other else ""
+        raise UserError(
+            f"{source}: no images of split '{split}' (looked for {' '.join(IMAGE_SUFFIXES)} in {_where(found)}){hint}"
+        )
+    return Index(images=tuple(sorted(images, key=lambda ref: ref.name)), kind=found.kind, ignored=ignored)
+
+
+def _where(found: SourceFiles) -> str:
+    return "all subfolders" if found.kind == "images" else f"{len(found.files)} {found.kind} files"
+
+
+def _label(ref: ImageRef, key: str, known: Mapping[str, int]) -> int:
+    """The class that the name tells, else what stands beside the image in its file, else what the labels' file says."""
+    label = imagenet_labels.label_of(key)
+    if label == UNKNOWN:
+        label = ref.label if ref.label != UNKNOWN else imagenet_labels.label_of(ref.name)
+    return label if label != UNKNOWN else known.get(key.rpartition("/")[2], UNKNOWN)
+
+
+def _list_images(found: SourceFiles, split: str, other: set[str]) -> Iterator[ImageRef]:
+    """All images of the files that may hold some of `split`; splits of the other files are added to `other`."""
+    with cli.progress_bar(None, "index", "images", delay=2) as bar:
+        if found.kind == "images":
+            refs = (ImageRef(name=file.name, path=file.path, size=file.size) for file in found.files)
+        else:
+            says = {file: image_names.split_of_file(file.name) for file in found.files}
+            other.update(set(says.values()) - {None, split})
+            refs = _list_containers(found.kind, [file for file in found.files if says[file] in (None, split)])
+        for ref in refs:
+            bar.update()
+            yield ref
+
+
+def _list_containers(kind: str, files: Sequence[SourceFile]) -> Iterator[ImageRef]:
+    if kind == "tfrecord":
+        from pipelines.sources.tfrecords import list_records as lister
+    elif kind == "parquet":
+        from pipelines.sources.parquet import list_rows as lister
+    elif kind == "zip":
+        from pipelines.sources.archives import list_zip as lister
+    else:
+        from pipelines.sources.archives import list_tar as lister, split_tar
+
+        files = [part for file in files for part in split_tar(file)]
+    with concurrent.futures.ThreadPoolExecutor(_LISTERS) as threads:
+        for refs in threads.map(lambda file: list(lister(file)), files):
+            yield from refs

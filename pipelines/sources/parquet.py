@@ -1,0 +1,84 @@
+"""Images inside Parquet files, as Hugging Face ships ImageNet: a column `image` of {bytes, path}, and `label`.
+
+A row can only be had with its whole row group, so a shard is made of rows that lie together, and a reader keeps the row
+group that it read last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from coltran import storage
+from coltran.errors import UserError
+from pipelines.sources.files import SourceFile
+from pipelines.sources.image_ref import ImageRef
+from pipelines.sources.labels import UNKNOWN
+
+
+def list_rows(file: SourceFile) -> Iterator[ImageRef]:
+    """The images of one Parquet file; their bytes are not read. Raises UserError for a damaged or another table."""
+    with _opened(file.path) as table:
+        _check_columns(table, file.path)
+        number = 0
+        for group in range(table.num_row_groups):
+            rows = table.read_row_group(group, columns=["image.path", "label"]).to_pylist()
+            for row, values in enumerate(rows):
+                path = (values["image"] or {}).get("path")
+                member = path or f"{file.name.rpartition('/')[2].removesuffix('.parquet')}-{number:06d}.JPEG"
+                label = values.get("label")
+                yield ImageRef(
+                    **file.member_names(member),
+                    label=UNKNOWN if label is None else label,
+                    path=file.path,
+                    size=file.size,
+                    place=("parquet", group, row),
+                )
+                number += 1
+
+
+class RowReader:
+    """Reads images by (row group, row); quick where neighbors are read one after the other."""
+
+    def __init__(self) -> None:
+        self._held: tuple[str, int] | None = None
+        self._images = None
+
+    def read(self, ref: ImageRef) -> bytes:
+        """An image's encoded bytes. Raises ValueError where the row has none."""
+        _, group, row = ref.place
+        if self._held != (ref.path, group):
+            self._images = None  # so that two row groups are never held at once
+            with _opened(ref.path) as table:
+                self._images = table.read_row_group(group, columns=["image.bytes"]).column("image")
+            self._held = (ref.path, group)
+        data = (self._images[row].as_py() or {}).get("bytes")
+        if data is None:
+            raise ValueError("the row has no image bytes")
+        return data
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator:
+    import pyarrow
+    from pyarrow import parquet
+
+    with storage.open_read(path) as file:
+        try:
+            yield parquet.ParquetFile(file)
+        except (pyarrow.ArrowException, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"{path}: the Parquet file is damaged ({reason}); get it again") from error
+
+
+def _check_columns(table, path: str) -> None:
+    import pyarrow
+
+    schema = table.schema_arrow
+    index = schema.get_field_index("image")
+    kind = schema.field(index).type if index >= 0 else None
+    if kind is None or not pyarrow.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+        raise UserError(
+            f"{path}: expected a column 'image' with 'bytes' and 'path' and a column 'label', as Hugging Face ships "
+            f"ImageNet; it has {', '.join(f'{field.name} ({field.type})' for field in schema)}"
+        )

@@ -1,0 +1,66 @@
+"""The bytes of images, in the order asked for; on Cloud Storage some are under way while others are worked on."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import zlib
+from collections.abc import Iterable, Iterator
+
+from coltran import storage
+from coltran.errors import UserError
+from coltran.images.decoding import ImageRejected
+from pipelines.sources import archives, tfrecords
+from pipelines.sources.image_ref import ImageRef
+
+_AHEAD = 16  # a request takes tens of milliseconds, decoding an image a few
+
+
+def read_images(refs: Iterable[ImageRef]) -> Iterator[tuple[ImageRef, bytes | ImageRejected]]:
+    """Yields every image's bytes, or why there are none: one unreadable file does not stop a million others."""
+    refs = list(refs)
+    if refs and refs[0].place[:1] == ("parquet",):
+        from pipelines.sources.parquet import RowReader
+
+        reader = RowReader()
+        yield from ((ref, _read(ref, reader.read)) for ref in refs)
+    elif refs and storage.is_gcs(refs[0].path):
+        yield from _read_ahead(refs)
+    else:
+        yield from ((ref, _read(ref, read_image)) for ref in refs)
+
+
+def read_image(ref: ImageRef) -> bytes:
+    """One image's bytes, of any kind of source but Parquet.
+
+    Raises:
+      UserError: its file cannot be read.
+      ValueError, zlib.error: it is damaged.
+    """
+    if not ref.place:
+        return storage.read_bytes(ref.path)
+    readers = {
+        "tar": archives.read_tar_member,
+        "zip": archives.read_zip_member,
+        "tfrecord": tfrecords.read_record,
+    }
+    return readers[ref.place[0]](ref)
+
+
+def _read(ref: ImageRef, reader) -> bytes | ImageRejected:
+    try:
+        return reader(ref)
+    except (UserError, ValueError, zlib.error) as error:
+        return ImageRejected("unreadable", str(error))
+
+
+def _read_ahead(refs: list[ImageRef]) -> Iterator[tuple[ImageRef, bytes | ImageRejected]]:
+    with concurrent.futures.ThreadPoolExecutor(_AHEAD) as threads:
+        waiting: collections.deque = collections.deque()
+        for ref in refs:
+            waiting.append((ref, threads.submit(_read, ref, read_image)))
+            if len(waiting) == _AHEAD:
+                first, result = waiting.popleft()
+                yield first, result.result()
+        for first, result in waiting:
+            yield first, result.result()

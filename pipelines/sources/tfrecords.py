@@ -1,0 +1,116 @@
+"""Images inside TFRecords: those of TensorFlow Datasets, and those of the classic ImageNet scripts.
+
+The index pass jumps over the images: of each record it reads the small features alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from coltran import storage
+from coltran.errors import UserError
+from coltran.records import framing
+from pipelines.sources import labels as imagenet_labels
+from pipelines.sources.files import SourceFile
+from pipelines.sources.image_ref import ImageRef
+from pipelines.sources.labels import UNKNOWN
+
+CLASSIC_IMAGE, CLASSIC_NAME, CLASSIC_LABEL = "image/encoded", "image/filename", "image/class/label"
+CLASSIC_WNID = "image/class/synset"
+TFDS_IMAGE, TFDS_NAME, TFDS_LABEL = "image", "file_name", "label"
+_SMALL = 4096  # bytes; no image of interest is smaller, and no name or label larger
+_MAP_ENTRY = b"\x0a"  # both the field `features` of an Example and `feature` of its Features: number 1, with a length
+
+
+def list_records(file: SourceFile) -> Iterator[ImageRef]:
+    """The images of one TFRecord file. Raises UserError where it is damaged or holds something else."""
+    with storage.open_read(file.path) as opened:
+        for number, (offset, length) in enumerate(framing.read_layout(opened, file.path)):
+            where = f"{file.path}: record {number}"
+            small = _small_features(opened, offset + framing.DATA_START, length, where)
+            name, label = _name_and_label(small, where)
+            member = name or f"{file.name.rpartition('/')[2]}-{number:06d}.JPEG"
+            size = length + framing.FRAME_BYTES
+            place = ("tfrecord", offset)
+            yield ImageRef(**file.member_names(member), label=label, path=file.path, size=size, place=place)
+
+
+def read_record(ref: ImageRef) -> bytes:
+    """The encoded image of a record. Raises ValueError where the record is damaged or has none."""
+    try:
+        data = framing.unframe(storage.read_range(ref.path, ref.place[1], ref.size), "the TFRecord")
+        values = framing.decode_example(data)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+    image = values.get(CLASSIC_IMAGE) or values.get(TFDS_IMAGE)
+    if not image or not isinstance(image[0], bytes):
+        raise ValueError(f"the record has no '{CLASSIC_IMAGE}' or '{TFDS_IMAGE}', only {', '.join(sorted(values))}")
+    return image[0]
+
+
+def _name_and_label(small: dict, where: str) -> tuple[str, int]:
+    """The image's own name, and its label in 0..999: that of the WordNet id where there is one, else the number.
+
+    The classic scripts count classes from 1, TensorFlow Datasets from 0.
+    """
+    if CLASSIC_NAME in small or CLASSIC_LABEL in small:
+        name, label, wnid = small.get(CLASSIC_NAME), small.get(CLASSIC_LABEL), small.get(CLASSIC_WNID, [b""])
+        by_wnid = imagenet_labels.label_by_wnid().get(wnid[0].decode(errors="replace"), UNKNOWN)
+        number = label[0] - 1 if label else UNKNOWN
+        label = by_wnid if by_wnid != UNKNOWN else number
+    elif TFDS_NAME in small or TFDS_LABEL in small:
+        name, label = small.get(TFDS_NAME), small.get(TFDS_LABEL, [UNKNOWN])[0]
+    else:
+        raise UserError(
+            f"{where}: has the features {', '.join(sorted(small)) or 'none'} beside its large ones; expected those of "
+            f"TensorFlow Datasets ({TFDS_NAME}, {TFDS_LABEL}) or of the ImageNet scripts ({CLASSIC_NAME}, "
+            f"{CLASSIC_LABEL})"
+        )
+    name = name[0].decode("utf-8", "surrogateescape") if name else ""
+    return name, label if 0 <= label < len(imagenet_labels.wnids()) else UNKNOWN
+
+
+def _small_features(file: BinaryIO, start: int, length: int, where: str) -> dict[str, list]:
+    """The features of an Example but for the large ones, whose bytes are jumped over.
+
+    The small entries of the message's map, put together again, are an Example of their own.
+    """
+    file.seek(start)
+    inside, begins = _tagged_length(file.read(16), where)
+    end = start + begins + inside
+    if end > start + length:
+        raise UserError(f"{where}: not a tf.train.Example")
+    entries, position = [], start + begins
+    while position < end:
+        file.seek(position)
+        head = file.read(min(_SMALL, end - position))
+        size, begins = _tagged_length(head, where)
+        if begins + size <= len(head):
+            entries.append(head[: begins + size])
+        position += begins + size
+    body = b"".join(entries)
+    try:
+        return framing.decode_example(_MAP_ENTRY + _varint(len(body)) + body)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _tagged_length(data: bytes, where: str) -> tuple[int, int]:
+    """The length that a field says, and where its content begins."""
+    if not data.startswith(_MAP_ENTRY):
+        raise UserError(f"{where}: not a tf.train.Example")
+    value = 0
+    for place, byte in enumerate(data[1:11]):
+        value |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            return value, place + 2
+    raise UserError(f"{where}: not a tf.train.Example")
+
+
+def _varint(value: int) -> bytes:
+    groups = []
+    while value >= 0x80:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*groups, value])

@@ -1,0 +1,1 @@
+"""The job of coltran-preprocess: its options, selection, records, summary and inspection."""

@@ -1,0 +1,68 @@
+"""Which of the indexed images a job takes: no key twice, the holdout apart from train, and a limit.
+
+The paper holds 10,000 training images out for tuning and ablations (section 5.1). Here those are the images with the
+smallest hashes of (seed, key), so that neither the order of files nor the kind of source matters. The public release
+instead took what its file order gave it, which nobody can repeat without its files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from coltran.errors import UserError
+from coltran.records import partition
+from pipelines.sources.image_ref import ImageRef
+
+HOLDOUT = "holdout"
+PAPER_HOLDOUT = 10_000
+_LARGE = 50_000  # from so many training images on, the paper's holdout is kept apart without being asked
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What to make records of.
+
+    Attributes:
+      images: in the order of their hashes.
+      duplicates: images whose key one of `images` already has; they become rejects.
+      held_out: how many training images are left for the split `holdout`.
+    """
+
+    images: tuple[ImageRef, ...]
+    duplicates: tuple[ImageRef, ...]
+    held_out: int
+
+
+def select(found: Sequence[ImageRef], *, split: str, holdout: int | None, limit: int | None, seed: int) -> Selection:
+    """Chooses images of a split.
+
+    Args:
+      found: all images of the source's split; for `holdout`, those of train.
+      split: `train`, `holdout` or `validation`.
+      holdout: how many training images to hold out; None for 10,000 of 50,000 or more, and else none.
+      limit: take so many, the first by hash; None for all.
+      seed: of the hashes; train and holdout are disjoint only under one seed.
+    Raises:
+      UserError: a holdout that is empty or leaves nothing to train on.
+    """
+    by_key: dict[str, ImageRef] = {}
+    duplicates = [ref for ref in found if by_key.setdefault(ref.key, ref) is not ref]
+    order = partition.shuffled(by_key, seed)
+    held_out = 0 if split == "validation" else _holdout_size(len(order), split, holdout)
+    chosen = (order[:held_out] if split == HOLDOUT else order[held_out:])[:limit]
+    taken = set(chosen)
+    return Selection(
+        images=tuple(by_key[key] for key in chosen),
+        duplicates=tuple(ref for ref in duplicates if ref.key in taken),
+        held_out=held_out,
+    )
+
+
+def _holdout_size(found: int, split: str, holdout: int | None) -> int:
+    size = holdout if holdout is not None else PAPER_HOLDOUT if found >= _LARGE else 0
+    if split == HOLDOUT and not size:
+        raise UserError(f"--split holdout: there are only {found} training images; say how many with --holdout N")
+    if size >= found:
+        raise UserError(f"--holdout {size}: there are only {found} training images, so none would be left to train on")
+    return size

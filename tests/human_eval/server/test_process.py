@@ -1,0 +1,350 @@
+"""The real server process on loopback: its start, its refusals, and 60 raters at once while it is killed twice."""
+
+import collections
+import concurrent.futures
+import functools
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from urllib.parse import quote
+
+import pytest
+
+from human_eval import study
+from human_eval.answers import ratings
+from human_eval.server import access, database, tokens as server_tokens
+
+PATIENCE = 120  # seconds until a test gives up; nothing else hangs on the clock
+
+
+class Process:
+    """One run of `coltran-study serve` after the other, on one port."""
+
+    def __init__(self, folder, *options: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.folder, self.options, self.process = folder, options, None
+
+    def command(self, *more: str) -> list[str]:
+        arguments = ["serve", f"--study={self.folder}", f"--port={self.port}", *self.options, *more]
+        return [sys.executable, "-m", "human_eval.study", *arguments]
+
+    def start(self, *more: str) -> str:
+        """Starts it, waits until it says where it listens, and returns all that it says."""
+        # Ctrl-C reaches it even where the tests run in the background of a shell, which ignores that signal.
+        unignore = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        self.process = subprocess.Popen(self.command(*more), stdout=subprocess.PIPE, text=True, preexec_fn=unignore)
+        lines = []
+        while "database" not in (lines or [""])[-1]:
+            lines.append(self.process.stdout.readline())
+            assert lines[-1], f"the server ended: {lines}"
+        return "".join(lines)
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def new_process():
+    processes = []
+
+    def make(folder, *options: str) -> Process:
+        processes.append(Process(folder, *options))
+        return processes[-1]
+
+    yield make
+    for made in processes:
+        if made.process and made.process.poll() is None:
+            made.kill()
+
+
+def test_start_refusals_and_end(new_process, kit, tmp_path):
+    folder = kit.write_study(tmp_path / "study", kit.make_design())
+    server = new_process(folder, "--access=open")
+    said = server.start()
+    assert f"http://127.0.0.1:{server.port}/?rater=NAME" in said
+    token = (folder / "private" / "organizer_token").read_text().strip()
+    assert f"/organizer?token={token}" in said
+    for more, message in (
+        ((), "another server has this database open"),
+        (("--pilot",), f"--port {server.port}: is in use"),  # a database of its own, but the same port
+    ):
+        done = subprocess.run(server.command(*more), capture_output=True, text=True, timeout=PATIENCE)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--study=nowhere"], "is no study folder"),
+        (["--lease=0"], "expected minutes above 0"),
+        (["--port=70000"], "expected a port"),
+        (["--url=study.example.org"], "expected an address"),
+        (["--completion_url=javascript:alert(1)"], "expected an address"),
+        (["--completion_code=a b"], "expected letters"),
+        (["--consent=nowhere.txt"], "expected a .txt or .html file"),
+        (["--host=203.0.113.9"], "cannot listen there"),
+    ],
+)
+def test_wrong_options_get_one_line(options, message, kit, tmp_path, capsys):
+    folder = kit.write_study(tmp_path / "study", kit.make_design(images=2, block=2, samples=1))
+    assert study.main(["serve", f"--study={folder}", "--port=1", "--access=open", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_no_framework_is_imported(kit, tmp_path):
+    folder = kit.write_study(tmp_path / "study", kit.make_design(images=2, block=2, samples=1))
+    code = (
+        "import sys\nfrom human_eval import study\n"
+        f"study.main(['serve', '--study={folder}', '--host=203.0.113.9', '--access=open'])\n"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    modules = set(done.stdout.split())
+    assert {"flask", "waitress"} <= modules
+    assert not {"jax", "tensorflow", "apache_beam", "matplotlib", "scipy", "PIL"} & modules
+
+
+def test_invitations_are_added_and_let_in(new_rig, capsys):
+    rig = new_rig("--access=invitation")
+    path = rig.folder / "private" / "invitations.csv"
+    for count in (3, 2):
+        arguments = [f"--invitations={count}", "--url=https://study.example.org/"]
+        assert study.main(["serve", f"--study={rig.folder}", *arguments]) == 0
+    assert "2 invitations added to" in capsys.readouterr().out
+    assert path.stat().st_mode & 0o777 == 0o600
+    header, *lines = path.read_text().splitlines()
+    assert header == "number,token,link"
+    assert [line.split(",")[0] for line in lines] == ["0001", "0002", "0003", "0004", "0005"]
+    tokens = [line.split(",")[1] for line in lines]
+    assert len(set(tokens)) == 5
+    assert lines[4].split(",")[2] == f"https://study.example.org/?invitation={tokens[4]}"
+    assert rig.enter("", invitation=tokens[4]).trials
+    assert rig.visit("", invitation=tokens[4][:-1]).status_code == 403
+    assert rig.rows("SELECT rater FROM sittings") == [("invitation-0005",)]
+    study.main(["serve", f"--study={rig.folder}", "--invitations=1"])
+    newest = path.read_text().splitlines()[-1].split(",")[1]
+    assert rig.enter("", invitation=newest).trials  # while the server runs
+
+
+def test_a_spreadsheets_zeros_make_nobody_new(new_rig):
+    rig = new_rig("--access=invitation")
+    path = access.invite(rig.folder, 2, "https://study.example.org")
+    token = path.read_text().splitlines()[2].split(",")[1]
+    first = rig.enter("", invitation=token)
+    path.write_text(path.read_text().replace("\n000", "\n"))
+    assert path.read_text().splitlines()[2].startswith("2,")
+    assert rig.enter("", invitation=token).form == first.form
+    assert rig.rows("SELECT rater FROM sittings") == [("invitation-0002",)]
+
+
+def test_no_token_begins_like_a_formula(tmp_path, monkeypatch):
+    drawn = iter(["-SUM(A1)", "--", "good"])
+    monkeypatch.setattr(access.secrets, "token_urlsafe", lambda _: next(drawn))
+    path = access.invite(tmp_path, 1, "https://x")
+    assert path.read_text().splitlines()[1] == "0001,good,https://x/?invitation=good"
+
+
+def test_no_server_without_invitations(kit, tmp_path, capsys):
+    folder = kit.write_study(tmp_path / "study", kit.make_design(images=2, block=2, samples=1))
+    for text in (None, "number,token,link\n"):
+        if text:
+            (folder / "private" / "invitations.csv").write_text(text)
+        assert study.main(["serve", f"--study={folder}", "--host=203.0.113.9"]) == 2
+        error = capsys.readouterr().err
+        assert error == "coltran-study: no invitations yet: run with --invitations N, or --access open\n"
+    warning = "warning: their links point to this machine only"
+    for more, warned in (([], True), (["--url=https://study.example.org"], False), (["--host=203.0.113.9"], False)):
+        assert study.main(["serve", f"--study={folder}", "--invitations=1", *more]) == 0
+        assert (warning in capsys.readouterr().out) is warned
+    assert study.main(["serve", f"--study={folder}", "--host=203.0.113.9"]) == 2
+    assert "cannot listen there" in capsys.readouterr().err
+
+
+class Browser:
+    """A plain HTTP client of one rater: goes on where the server was away, and keeps what it was told."""
+
+    def __init__(self, port: int, seen) -> None:
+        self._port, self._seen, self._connection = port, seen, None
+
+    def ask(self, method: str, path: str, body: dict | None = None) -> tuple[int, bytes]:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                if self._connection is None:
+                    self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+                data = None if body is None else json.dumps(body).encode()
+                self._connection.request(method, path, data, {"Content-Type": "application/json"} if data else {})
+                response = self._connection.getresponse()
+                found = response.status, response.read()
+                self._seen(found[1])
+                return found
+            except (OSError, http.client.HTTPException):
+                assert time.monotonic() < deadline, "the server did not come back"
+                self._connection.close()
+                self._connection = None
+                time.sleep(0.05)
+
+
+class Crowd:
+    """60 raters, what they were told, and a switch that kills the server at chosen numbers of accepted answers."""
+
+    def __init__(self, server: Process, kit, kill_at: list[int]) -> None:
+        self.server, self.kit = server, kit
+        self.lock = threading.Lock()
+        self.kill_at = kill_at
+        self.accepted: dict[tuple[str, int], dict] = {}
+        self.codes: dict[str, dict] = {}
+        self.bodies: set[bytes] = set()
+        self.statuses: collections.Counter = collections.Counter()
+
+    def seen(self, body: bytes) -> None:
+        with self.lock:
+            self.bodies.add(body)
+
+    def count(self, status: int) -> None:
+        with self.lock:
+            self.statuses[status] += 1
+
+    def accept(self, body: dict) -> None:
+        with self.lock:
+            sitting = body["session"].partition("-")[0]
+            self.accepted[sitting, body["trial"]] = body
+            if self.kill_at and len(self.accepted) >= self.kill_at[0]:
+                del self.kill_at[0]
+                # While others are in the middle of their requests.
+                self.server.kill()
+                self.server.start()
+
+    def rate(self, number: int) -> str:
+        """One rater: one form, every trial; returns how it ended."""
+        browser = Browser(self.server.port, self.seen)
+        name = f"rater-{number:03d}"
+        status, data = browser.ask("GET", f"/?PROLIFIC_PID={quote(name)}&STUDY_ID=s&SESSION_ID=t")
+        assert status == 200, data
+        if b'id="study"' not in data:
+            return re.search(rb"<h1>(.*?)</h1>", data)[1].decode()
+        page = self.kit.Page(None, data.decode())
+        for place, trial in enumerate(page.trials):
+            if number % 8 == 7 and place == 5:
+                return "abandoned"
+            browser.ask("GET", f"/images/{trial['images'][number % 2]}")
+            body = page.body(place, call=(number + place) % 2, response_ms=700 + number + place / 10)
+            times = 2 if (number + place) % 5 == 0 else 1
+            for _ in range(times):
+                status, data = browser.ask("POST", "/api/answer", body)
+                self.count(status)
+                if status == 410:  # somebody else has the place by now
+                    return "late"
+                assert status == 200, data
+            self.accept(body)
+        status, data = browser.ask("POST", "/api/finish", page.end(comment=f"comment {number}"))
+        if status == 410:
+            return "late"
+        assert status == 200, data
+        with self.lock:
+            self.codes[page.about["session"]] = json.loads(data)
+        assert json.loads(browser.ask("POST", "/api/finish", page.end())[1]) == json.loads(data)
+        return "finished"
+
+
+@pytest.mark.slow
+def test_sixty_raters_at_once_and_two_kills(new_process, kit, listed, tmp_path, capsys):
+    design = kit.make_design(images=40, block=10, raters=5)  # 12 forms of 13 trials: 60 sittings
+    folder = kit.write_study(tmp_path / "study", design)
+    limits = ["--address_limit=1000000", "--session_limit=1000000"]
+    server = new_process(folder, "--access=prolific", "--completion_url=https://example.org/?c={code}", *limits)
+    server.start()
+    crowd = Crowd(server, kit, kill_at=[200, 500])
+    with concurrent.futures.ThreadPoolExecutor(60) as pool:
+        ends = collections.Counter(pool.map(crowd.rate, range(60)))
+    assert not crowd.kill_at
+    assert ends["abandoned"] == 7
+    assert ends["finished"] == 53
+    # The places that were left go to others, once their lease is over.
+    server.kill()
+    server.start("--lease=0.0001")
+    number = 60
+    while (ended := crowd.rate(number)) != "The study is complete":
+        assert number < 200, ended
+        number += 1
+    token = (folder / "private" / "organizer_token").read_text().strip()
+    browser = Browser(server.port, crowd.seen)
+    progress = browser.ask("GET", f"/organizer?token={token}")[1].decode()
+    assert "60 of 60 sittings are finished" in progress
+    assert "each pair has 5 to 5 ratings" in progress
+    server.kill()
+
+    path = folder / "private" / "server.sqlite"
+    with database.opened(path) as connection:
+        saved = {
+            (sitting, trial): json.loads(answer)
+            for sitting, trial, answer in connection.execute("SELECT sitting, trial, answer FROM answers")
+        }
+        sittings = connection.execute(
+            "SELECT sitting, form, slot, state, code, redirect, turn FROM sittings"
+        ).fetchall()
+    for name, body in crowd.accepted.items():
+        found = saved[name]
+        assert (found["shown"], found["fake"], found["response_ms"]) == (
+            body["shown"],
+            body["fake"],
+            body["response_ms"],
+        )
+    finished = [row for row in sittings if row[3] == "finished"]
+    told = {server_tokens.session_token(kit.SECRET, row[0], row[6]): row for row in finished}
+    assert {token: {"code": row[4], "redirect": row[5]} for token, row in told.items()} == crowd.codes
+    assert collections.Counter(row[1] for row in finished) == dict.fromkeys(range(12), 5)
+    assert collections.Counter((row[1], row[2]) for row in finished) == {(f, s): 1 for f in range(12) for s in range(5)}
+
+    pairs = listed(design)
+    done = {row[0]: row for row in finished}
+    counts, first = collections.Counter(), collections.Counter()
+    for (sitting, trial), answer in saved.items():
+        if sitting in done:
+            counts[trial] += 1
+            first[trial] += answer["shown"][0] == pairs[trial][0]
+    trials = {trial.trial: trial for form in design.forms for trial in form.trials}
+    assert counts == dict.fromkeys(trials, 5)
+    # Three places of five show the design's order.
+    assert first == {trial: 3 if known.truth_first else 2 for trial, known in trials.items()}
+
+    secrets = [b"n01440764", b"photo_", b"coltran_model", b"wrong_colors", b"truth", b"catch", b'"sample"', b'"key"']
+    program = re.compile(rb"<(script|style)>.*?</\1>", re.DOTALL)  # the page's own, the same for everybody
+    for body in crowd.bodies:
+        text = program.sub(b"", body)
+        for word in (*secrets, kit.SECRET):
+            assert word not in text, (word, text[:2000])
+        assert b"rater-0" not in text
+    assert any(body.startswith(b"\x89PNG") for body in crowd.bodies)
+
+    assert study.main(["ingest", f"--study={folder}", str(path)]) == 0
+    out = capsys.readouterr().out
+    # 12 forms x 5 raters x (10 test + 1 catch + 2 practice trials)
+    assert "780 ratings of 60 raters in 60 sittings; 600 test ratings count" in out
+    table = ratings.read(folder / "private" / "ratings.csv")
+    assert {row.excluded for row in table} == {""}
+    per_pair = collections.Counter((row.model, row.key, row.sample) for row in table if row.counts)
+    assert set(per_pair.values()) == {5}
+    assert len(per_pair) == 120
+    assert sum(row.truth_first for row in table if row.counts) in range(300 - 3, 300 + 4)
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    with pytest.raises(sqlite3.OperationalError), sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        connection.execute("DELETE FROM answers")
