@@ -16,10 +16,10 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
-from coltran.random_keys import sample_keys
 from flax import nnx
 
-from coltran import config as configs, parameters, presets, sampler
+from coltran.networks import config as configs, parameters, presets, sampler
+from coltran.sampling.random_keys import sample_keys
 
 
 def largest_difference(network, gray_BHW: np.ndarray, keys_B2: jax.Array, sharpen: float) -> tuple[float, float]:
