@@ -14,15 +14,19 @@ EVAL = [
     "tensorflow-hub>=0.16,<0.17",
     "tf-keras>=2.21,<2.22",
     "setuptools<81",  # tensorflow-hub imports pkg_resources
+    "jinja2>=3.1",
 ]
-STUDY = [*BEAM, "flask>=3.1,<4", "waitress>=3.0.1,<4"]
+STUDY = [*BEAM, "defusedxml>=0.7", "flask>=3.1,<4", "jinja2>=3.1", "requests>=2.32", "waitress>=3.0.1,<4"]
 DEMO = ["scikit-image>=0.25", "pooch>=1.8"]
 DEV = [
     "Turkle>=3.1,<3.2",
     "cryptography>=43",
     "gcp-storage-emulator>=2026.7",
     "hypothesis>=6.100",
+    "mypy>=1.15",
+    "pre-commit>=4",
     "pytest>=8",
+    "pytest-cov>=6",
     "pytest-xdist>=3.6",
     "ruff>=0.11",
     "selenium>=4.20",

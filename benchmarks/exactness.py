@@ -18,8 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from coltran.networks import config as configs, parameters, presets, sampler
+from coltran.networks import config as configs, presets
+from coltran.sampling import sampler
 from coltran.sampling.random_keys import sample_keys
+from coltran.weights import parameters
 
 
 def largest_difference(network, gray_BHW: np.ndarray, keys_B2: jax.Array, sharpen: float) -> tuple[float, float]:
