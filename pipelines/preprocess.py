@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from coltran import cli, storage
+from coltran.options import deciding
 from coltran.records import schema
 from pipelines.truth import selection
 from pipelines.truth.arguments import PROG, Inspection, Options, parse, parser
@@ -79,11 +80,7 @@ def _plan_job(options: Options, chosen: Selection) -> ShardJob:
     by_size = math.ceil(record_bytes * options.crops * len(chosen.images) / _SHARD_BYTES)
     wanted = options.num_shards or max(by_size, min(_MIN_SHARDS, math.ceil(len(chosen.images) / 32)))
     num_shards = min(wanted, len(chosen.images))
-    kept = dataclasses.asdict(options)
-    # What these decide is in the listing.
-    for name in ("source", "source_kind", "labels", "out", "max_reject_fraction", "holdout", "limit", "dry_run"):
-        del kept[name]
-    kept |= {"num_shards": num_shards, "crop": "random" if options.random_crop else "center"}
+    kept = deciding(options) | {"num_shards": num_shards, "crop": "random" if options.random_crop else "center"}
     kept["stages"] = list(options.stages)
     return shard_job.ShardJob(
         folder=options.out,

@@ -21,7 +21,7 @@ coltran.quiet_tensorflow   ->
 coltran.cli                -> coltran(storage)
 coltran.file_patterns      -> coltran(storage)
 coltran.records            -> coltran(storage)
-coltran.networks           -> coltran(cli)
+coltran.networks           -> coltran(cli records)
 coltran.weights            -> coltran(networks storage)
 coltran.release            -> coltran(networks quiet_tensorflow storage weights)
 coltran.sampling           -> coltran(cli images networks weights)

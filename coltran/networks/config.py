@@ -10,8 +10,8 @@ from typing import Any
 
 from coltran.cli import nearest
 from coltran.errors import UserError
+from coltran.records.stages import STAGES
 
-STAGES = ("colorizer", "color_upsampler", "spatial_upsampler")
 MODULATIONS = ("affine", "shift", "scale", "gated", "none")
 LAYER_NORMS = ("learned", "mean", "none")
 CONTEXTS = ("pointwise", "global")

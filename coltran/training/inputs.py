@@ -17,24 +17,16 @@ from coltran.images import colors, geometry
 from coltran.networks.config import NetworkConfig, joins_color_and_space, refuse_unknown
 from coltran.records import folder as record_folder, framing, schema
 from coltran.records.folder import RecordFolder
+from coltran.records.stages import JOINT_FEATURES, STAGE_FEATURES, STAGES
 
 Batch = dict[str, np.ndarray]
 BATCHES_AHEAD = 2  # that are read, each in a thread, while a step is computed
 _CLOUD_READERS = 16  # threads
 
-# What a network reads (the names of a Batch) is made of these features.
-FEATURES = {
-    "colorizer": (schema.GRAY_LO, schema.COARSE_LO),
-    "color_upsampler": (schema.GRAY_LO, schema.COARSE_LO, schema.RGB_LO),
-    "spatial_upsampler": (schema.GRAY_HI, schema.RGB_LO, schema.RGB_HI),
-}
-# Of the one upsampler for color and space.
-_JOINT_FEATURES = (schema.GRAY_HI, schema.COARSE_LO, schema.RGB_HI)
-
 
 def network_side(path: str, stage: str) -> int:
     """Pixels a side of what a network of `stage` sees of a record folder."""
-    refuse_unknown("stage", stage, FEATURES)
+    refuse_unknown("stage", stage, STAGES)
     sizes = record_folder.open_folder(path, schema=schema.TRUTH, needs=()).sizes
     return sizes.hi if stage == "spatial_upsampler" else sizes.lo
 
@@ -51,10 +43,10 @@ class Examples:
     """
 
     def __init__(self, path: str, stage: str, config: NetworkConfig | None = None):
-        refuse_unknown("stage", stage, FEATURES)
+        refuse_unknown("stage", stage, STAGES)
         self.stage, self.path = stage, path
         joint = config is not None and joins_color_and_space(stage, config)
-        self._features = _JOINT_FEATURES if joint else FEATURES[stage]
+        self._features = JOINT_FEATURES if joint else STAGE_FEATURES[stage]
         self._folder: RecordFolder = record_folder.open_folder(path, schema=schema.TRUTH, needs=self._features)
         sizes = self._folder.sizes
         self.side = sizes.hi if stage == "spatial_upsampler" else sizes.lo
@@ -107,7 +99,7 @@ class Examples:
         if self.stage == "color_upsampler":
             levels = colors.coarse_to_rgb(stacked[schema.COARSE_LO]) >> 5
             return {"gray": stacked[schema.GRAY_LO], "levels": levels, "target": stacked[schema.RGB_LO]}
-        joint = self._features == _JOINT_FEATURES
+        joint = self._features == JOINT_FEATURES
         low = colors.coarse_to_rgb(stacked[schema.COARSE_LO]) >> 5 if joint else stacked[schema.RGB_LO]
         enlarged = geometry.repeat_pixels(low, self.side, self.side)
         return {"gray": stacked[schema.GRAY_HI], "levels": enlarged, "target": stacked[schema.RGB_HI]}
