@@ -19,14 +19,13 @@ from coltran.images import colors, decoding, encoding
 from coltran.images.contact_sheet import contact_sheet, thumbnail
 from coltran.images.decoding import ImageRejected
 from coltran.photos import inputs, recolor
-from coltran.photos.arguments import PROG, Options, parse
+from coltran.photos.arguments import BATCH_SIZE, PROG, Options, parse
 from coltran.photos.inputs import CONTACT_SHEET, PhotoFile
 from coltran.photos.recolor import GrayInputs
 from coltran.records.folder import REJECTS
 from coltran.sampling import certainty as certainties
 
 REJECTED_STATUS = 1
-_BATCH_SIZE = 16  # on a GPU or TPU; on a CPU one photo would wait for fifteen others that are not there
 _BATCH_PIXELS = 50_000_000  # of photos in memory at once; one that is larger is a batch of its own
 _SHEET_SIDE = 256
 _SHEET_SAMPLES = 6
@@ -99,7 +98,7 @@ def _load_model(options: Options):
         colorizer=options.colorizer,
         color_upsampler=options.color_upsampler,
         spatial_upsampler=options.spatial_upsampler,
-        batch_size=options.batch_size or images_at_once(_BATCH_SIZE),
+        batch_size=options.batch_size or images_at_once(BATCH_SIZE),
         weights=options.weights,
         options=SamplerOptions(mode=options.mode, temperature=options.temperature, top_k=options.top_k),
     )

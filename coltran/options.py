@@ -184,7 +184,9 @@ def _help(field: dataclasses.Field[Any], flag: _Flag, unset: str | None = None) 
     default = field.default
     if flag.shown is not None:
         shown = flag.shown
-    elif default is dataclasses.MISSING or default is None or default is False or default == ():
+    elif default is False:
+        shown = ""
+    elif default is dataclasses.MISSING or default is None or default == ():
         shown = unset or ""
     else:
         shown = _text(default) if unset is None else f"{_text(default)}, or {unset}"

@@ -68,13 +68,13 @@ def network_config(stage: str, name: str, *, height: int, width: int) -> Network
     others = [other for other in PRESETS if name in PRESETS[other]]
     if changes is None and others:
         good = ", ".join(PRESETS[stage])
-        raise UserError(f"config {name!r} is a variant of the {' and the '.join(others)}; stage {stage!r} has {good}.")
+        raise UserError(f"config {name!r} is a variant of the {' and the '.join(others)}; stage {stage!r} has {good}")
     refuse_unknown(f"config of stage {stage!r}", name, PRESETS[stage])
     fixed = (changes.get("height", height), changes.get("width", width))
     if fixed != (height, width):
         raise UserError(
             f"config {name!r} is for {fixed[0]}x{fixed[1]} pixels, got {height}x{width}: "
-            f"make records with coltran-preprocess --lo={fixed[0]}."
+            f"make records with coltran-preprocess --lo={fixed[0]}"
         )
     base = ColorizerConfig() if stage == "colorizer" else UpsamplerConfig()
     return replace_fields(base, {**changes, "height": height, "width": width})

@@ -193,7 +193,7 @@ def _refuse_unknown_to_release(stage: str, config: NetworkConfig) -> None:
         fields = {"grayscale": config.grayscale, "num_input_levels": config.num_input_levels == levels}
     for field, known in fields.items():
         if not known:
-            raise UserError(f"the public release has no {stage} with {field} {getattr(config, field)!r}.")
+            raise UserError(f"the public release has no {stage} with {field} {getattr(config, field)!r}")
 
 
 def fixed_names(config: NetworkConfig, expected: Iterable[str]) -> dict[str, tuple[tuple[int, ...], float]]:
@@ -251,7 +251,7 @@ def from_release(stage: str, config: NetworkConfig, variables: Mapping[str, np.n
     extra = [name for canonical, name in found.items() if canonical not in expected and canonical not in fixed]
     if missing or extra:
         told = [f"{what} {_listed(names)}" for what, names in (("missing", missing), ("left over", extra)) if names]
-        raise UserError(f"the variables do not make a {stage}: {'; '.join(told)}.")
+        raise UserError(f"the variables do not make a {stage}: {'; '.join(told)}")
     wanted = parameters.shapes(config)
     for name, ours in expected.items():
         _check_shape(found[name], variables[found[name]], _release_shape(ours, wanted[ours]))
@@ -259,7 +259,7 @@ def from_release(stage: str, config: NetworkConfig, variables: Mapping[str, np.n
         array = variables[found[name]]
         _check_shape(found[name], array, shape)
         if not np.array_equal(array, np.full(shape, value, array.dtype)):
-            raise UserError(f"variable {found[name]} must be {value:g} everywhere: the networks do not use it.")
+            raise UserError(f"variable {found[name]} must be {value:g} everywhere: the networks do not use it")
     arrays = {ours: np.asarray(variables[found[name]], np.float32) for name, ours in expected.items()}
     return {ours: array.reshape(wanted[ours]) for ours, array in arrays.items()}
 
@@ -289,7 +289,7 @@ def _release_shape(ours: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _check_shape(name: str, array: np.ndarray, want: tuple[int, ...]) -> None:
     if tuple(array.shape) != want:
-        raise UserError(f"variable {name} must have shape {list(want)}, got {list(array.shape)}.")
+        raise UserError(f"variable {name} must have shape {list(want)}, got {list(array.shape)}")
 
 
 def _listed(names: list[str]) -> str:

@@ -102,7 +102,7 @@ def write(
       UserError: `folder` holds a checkpoint already, or cannot be written.
     """
     if storage.exists(storage.join(folder, STATE_FILE)):
-        raise UserError(f"{folder} holds a checkpoint already: give a new folder.")
+        raise UserError(f"{folder} holds a checkpoint already: give a new folder")
     tf = quiet_tensorflow.import_tensorflow()
     optimizer = tf.Module()
     optimizer.iter = tf.Variable(step, dtype=tf.int64)
@@ -125,7 +125,7 @@ def write(
                 ):
                     shutil.copyfileobj(here, there)
         except OSError as error:
-            raise UserError(f"{folder} cannot be written: {error.strerror}.") from None
+            raise UserError(f"{folder} cannot be written: {error.strerror}") from None
     return storage.join(folder, stem)
 
 
@@ -140,10 +140,10 @@ def _locate(source: str, step: int | None) -> tuple[str, str, list[str]]:
         folder = folder or "."
         if not storage.is_folder(folder):
             raise UserError(
-                f"there is no folder {source if not match else folder}: give a checkpoint's folder or prefix."
+                f"there is no folder {source if not match else folder}: give a checkpoint's folder or prefix"
             )
         if step is not None:
-            raise UserError(f"--step chooses among the checkpoints of a folder, but {source} is not a folder.")
+            raise UserError(f"--step chooses among the checkpoints of a folder, but {source} is not a folder")
         files = _prefixes(folder)
         if stem not in files:
             raise UserError(f"{folder} has no checkpoint {stem}{_good(files)}")
@@ -151,12 +151,12 @@ def _locate(source: str, step: int | None) -> tuple[str, str, list[str]]:
     parts = {name: _FILE.match(name) for name in names}
     index = f"{stem}.index"
     if index not in names:
-        raise UserError(f"{storage.join(folder, index)} is missing: the checkpoint is incomplete.")
+        raise UserError(f"{storage.join(folder, index)} is missing: the checkpoint is incomplete")
     totals = {int(match["parts"]) for match in parts.values() if match["parts"]} or {1}
     for number in range(max(totals)):
         data = f"{stem}.data-{number:05d}-of-{max(totals):05d}"
         if data not in names:
-            raise UserError(f"{storage.join(folder, data)} is missing: the checkpoint is incomplete.")
+            raise UserError(f"{storage.join(folder, data)} is missing: the checkpoint is incomplete")
     return folder, stem, names
 
 
@@ -173,7 +173,7 @@ def _prefixes(folder: str) -> dict[str, list[str]]:
 
 def _choose(folder: str, files: Mapping[str, list[str]], step: int | None) -> str:
     if not files:
-        raise UserError(f"{folder} holds no TensorFlow checkpoint (files such as model-1.index and model-1.data-...).")
+        raise UserError(f"{folder} holds no TensorFlow checkpoint (files such as model-1.index and model-1.data-...)")
     if step is not None:
         stems = [stem for stem in files if stem.endswith(f"-{step}")]
         if not stems:
@@ -182,7 +182,7 @@ def _choose(folder: str, files: Mapping[str, list[str]], step: int | None) -> st
     if storage.exists(storage.join(folder, STATE_FILE)):
         match = _STATE.search(storage.read_bytes(storage.join(folder, STATE_FILE)).decode(errors="replace"))
         if match is None:
-            raise UserError(f"{storage.join(folder, STATE_FILE)} names no model_checkpoint_path; choose with --step.")
+            raise UserError(f"{storage.join(folder, STATE_FILE)} names no model_checkpoint_path; choose with --step")
         stem = match[1].rpartition("/")[2]  # where it was trained, the folder may have had another path
         if stem not in files:
             raise UserError(f"{storage.join(folder, STATE_FILE)} names {stem}, which is not there{_good(files)}")
@@ -196,7 +196,7 @@ def _number(stem: str) -> int:
 
 
 def _good(files: Mapping[str, list[str]]) -> str:
-    return f"; it has {', '.join(sorted(files, key=_number))}." if files else ": it holds no TensorFlow checkpoint."
+    return f"; it has {', '.join(sorted(files, key=_number))}" if files else ": it holds no TensorFlow checkpoint"
 
 
 def _read_tensors(prefix: str, path: str) -> dict[str, np.ndarray]:

@@ -82,15 +82,15 @@ class ColorizationPipeline:
         options: sampler.SamplerOptions | None = None,
     ):
         if batch_size < 1:
-            raise UserError(f"batch_size must be at least 1, got {batch_size}.")
+            raise UserError(f"batch_size must be at least 1, got {batch_size}")
         self._joint = spatial_upsampler is not None and joins_color_and_space(
             "spatial_upsampler", spatial_upsampler.config
         )
         if spatial_upsampler is not None and self._joint != (color_upsampler is None):
             raise UserError(
-                "this spatial upsampler is for color too: give no color upsampler."
+                "this spatial upsampler is for color too: give no color upsampler"
                 if self._joint
-                else "a spatial upsampler needs a color upsampler before it: give its checkpoint too."
+                else "a spatial upsampler needs a color upsampler before it: give its checkpoint too"
             )
         _check_sizes(colorizer, color_upsampler, spatial_upsampler)
         options = options or sampler.SamplerOptions()
@@ -244,13 +244,13 @@ class ColorizationPipeline:
         _check_gray("gray_lo", gray_lo, self._size or gray_lo.shape[1:])
         if self._size_hi is not None:
             if gray_hi is None:
-                raise UserError(f"gray_hi is needed: uint8 [N,{self._size_hi[0]},{self._size_hi[1]}].")
+                raise UserError(f"gray_hi is needed: uint8 [N,{self._size_hi[0]},{self._size_hi[1]}]")
             _check_gray("gray_hi", gray_hi, self._size_hi)
         lengths = {"gray_lo": len(gray_lo), "keys": len(keys), "sample_indices": len(sample_indices)}
         if self._size_hi is not None:
             lengths["gray_hi"] = len(gray_hi)
         if len(set(lengths.values())) != 1 or not len(gray_lo):
-            raise UserError(f"all inputs must have the same length, at least 1; got {lengths}.")
+            raise UserError(f"all inputs must have the same length, at least 1; got {lengths}")
 
 
 class StageClock:
@@ -291,7 +291,7 @@ def _resized_coarse(coarse_NHW: np.ndarray, size: tuple[int, int]) -> np.ndarray
 
 def _check_gray(name: str, gray: np.ndarray, size: tuple[int, int]) -> None:
     if gray.dtype != np.uint8 or gray.ndim != 3 or gray.shape[1:] != size:
-        raise UserError(f"{name} must be uint8 [N,{size[0]},{size[1]}], got {gray.dtype} {list(gray.shape)}.")
+        raise UserError(f"{name} must be uint8 [N,{size[0]},{size[1]}], got {gray.dtype} {list(gray.shape)}")
 
 
 def _pixels(network: Colorizer | Upsampler | None) -> tuple[int, int] | None:
@@ -302,13 +302,13 @@ def _check_sizes(colorizer: Colorizer | None, color: Upsampler | None, spatial: 
     """Raises UserError unless the three networks fit together."""
     if colorizer is not None and colorizer.config.num_symbols != colors.NUM_COARSE_COLORS:
         raise UserError(
-            f"the colorizer has {colorizer.config.num_symbols} symbols; images need {colors.NUM_COARSE_COLORS}."
+            f"the colorizer has {colorizer.config.num_symbols} symbols; images need {colors.NUM_COARSE_COLORS}"
         )
     core, size = _pixels(colorizer), _pixels(color)
     if core and size and (size[0] < core[0] or size[1] < core[1]):
         text = f"{size[0]}x{size[1]}"
-        raise UserError(f"the colorizer makes {core[0]}x{core[1]} pixels, the color upsampler takes {text}.")
+        raise UserError(f"the colorizer makes {core[0]}x{core[1]} pixels, the color upsampler takes {text}")
     low = size or core or (1, 1)
     if spatial is not None and (spatial.config.height % low[0] or spatial.config.width % low[1]):
         size = f"{spatial.config.height}x{spatial.config.width}"
-        raise UserError(f"the spatial upsampler's {size} pixels are no whole multiple of {low[0]}x{low[1]}.")
+        raise UserError(f"the spatial upsampler's {size} pixels are no whole multiple of {low[0]}x{low[1]}")

@@ -60,7 +60,7 @@ def sample_from_context(
 ) -> CoarseSamples:
     """As `sample`, from images that are encoded already: several samples of an image share one encoding."""
     if options.top_k is not None and options.top_k > network.config.num_symbols:
-        raise UserError(f"top_k must be at most {network.config.num_symbols}, got {options.top_k}.")
+        raise UserError(f"top_k must be at most {network.config.num_symbols}, got {options.top_k}")
     if options.mode == "parallel":
         return _collect(_choose(network.parallel_logits(context), None, options))
     batch, height, width, _ = context.pixel_BHWD.shape

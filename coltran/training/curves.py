@@ -23,7 +23,7 @@ def read(workdir: str | Path, name: str) -> Curve:
     """
     path = Path(workdir) / METRICS
     if not path.is_file():
-        raise UserError(f"{path} is not there: give folders that coltran-train wrote as --workdir.")
+        raise UserError(f"{path} is not there: give folders that coltran-train wrote as --workdir")
     return sorted((line["step"], line[name]) for line in read_metrics(path) if name in line)
 
 

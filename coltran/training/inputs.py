@@ -60,7 +60,7 @@ class Examples:
         # On Cloud Storage a record is a request, of which many can be under way.
         self._readers = ThreadPoolExecutor(_CLOUD_READERS) if storage.is_gcs(path) else None
         if not self._where:
-            raise UserError(f"{path} holds no record: nothing to train or evaluate on.")
+            raise UserError(f"{path} holds no record: nothing to train or evaluate on")
 
     def __len__(self) -> int:
         return len(self._where)
@@ -76,7 +76,7 @@ class Examples:
         """Raise UserError unless a network of `config` takes these pixels."""
         if (config.height, config.width) != (self.side, self.side):
             raise UserError(
-                f"the network takes {config.height}x{config.width} pixels, {self.path} holds {self.side}x{self.side}."
+                f"the network takes {config.height}x{config.width} pixels, {self.path} holds {self.side}x{self.side}"
             )
 
     def read(self, index: int) -> dict[str, np.ndarray]:

@@ -47,16 +47,16 @@ class Hosts:
     def __post_init__(self) -> None:
         given = (self.coordinator, self.processes, self.process)
         if self.detect and given != (None,) * 3:
-            raise UserError("--distributed finds coordinator and processes itself: give it alone, or the other three.")
+            raise UserError("--distributed finds coordinator and processes itself: give it alone, or the other three")
         if None in given and given != (None,) * 3:
-            raise UserError("--coordinator, --processes and --process go together: give all three.")
+            raise UserError("--coordinator, --processes and --process go together: give all three")
         if self.coordinator is None:
             return
         host, _, port = self.coordinator.rpartition(":")
         if not host or not port.isdecimal():
-            raise UserError(f"--coordinator must be HOST:PORT, got {self.coordinator!r}.")
+            raise UserError(f"--coordinator must be HOST:PORT, got {self.coordinator!r}")
         if not 0 <= self.process < self.processes:
-            raise UserError(f"--process must be from 0 to {self.processes - 1}, got {self.process}.")
+            raise UserError(f"--process must be from 0 to {self.processes - 1}, got {self.process}")
 
     def join(self) -> None:
         """Waits until all processes are there; must come before any other use of JAX. Raises UserError."""
@@ -125,7 +125,7 @@ class Placement:
         """`shard_parameters`: over how many devices parameters are split; it must divide their number."""
         devices = jax.device_count()
         if devices % shard_parameters:
-            raise UserError(f"--shard_parameters must divide the number of devices, {devices}; got {shard_parameters}.")
+            raise UserError(f"--shard_parameters must divide the number of devices, {devices}; got {shard_parameters}")
         shape = (devices // shard_parameters, shard_parameters)
         self.mesh = jax.make_mesh(shape, (DATA, FSDP), axis_types=(AxisType.Auto, AxisType.Auto))
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
@@ -150,7 +150,7 @@ class Placement:
             parts = f"{accumulate} parts for " if accumulate > 1 else ""
             raise UserError(
                 f"batch_size {batch_size} cannot be split evenly over {parts}{self.mesh.size} devices: "
-                f"the nearest that can is {self.round_up(batch_size, accumulate)}."
+                f"the nearest that can is {self.round_up(batch_size, accumulate)}"
             )
 
     def round_up(self, batch_size: int, accumulate: int = 1) -> int:
@@ -245,6 +245,4 @@ def agree(what: Mapping[str, Any]) -> None:
     table = np.asarray(multihost_utils.process_allgather(np.array(sums, np.uint32)))
     different = [name for name, column in zip(what, table.T, strict=True) if len(set(column.tolist())) > 1]
     if different:
-        raise UserError(
-            f"the processes were started with different options: {', '.join(different)}; give all the same."
-        )
+        raise UserError(f"the processes were started with different options: {', '.join(different)}; give all the same")

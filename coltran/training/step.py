@@ -68,7 +68,7 @@ def restore_state(saved: Checkpoint, options: TrainOptions) -> TrainState:
     paths, structure = jax.tree_util.tree_flatten_with_path(optimizer.build(options).init(weights))
     names = [jax.tree_util.keystr(path) for path, _ in paths]
     if set(names) != set(saved.optimizer):
-        raise UserError(f"{saved.path} has no state of this optimizer, so training cannot go on from it.")
+        raise UserError(f"{saved.path} has no state of this optimizer, so training cannot go on from it")
     leaves = [jnp.asarray(saved.optimizer[name]) for name in names]
     ema = {name: jnp.asarray(array) for name, array in saved.ema.items()}
     skipped, in_a_row = (saved.training.get(name, 0) for name in ("skipped", "skipped_in_a_row"))

@@ -191,7 +191,7 @@ class Trainer:
             writer.wait()
         raise UserError(
             f"the loss or gradient of the {in_a_row} steps before step {step} was not finite. The weights from before "
-            f"them are saved in {self.workdir}; try a lower --learning_rate, --warmup_steps or --clip_norm."
+            f"them are saved in {self.workdir}; try a lower --learning_rate, --warmup_steps or --clip_norm"
         )
 
     def _bar(self, first: int) -> Any:
