@@ -8,14 +8,23 @@ used. The first command takes the averaged weights, which the paper's numbers ar
 The second writes what the release's own program reads, without the optimizer's state.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from coltran import cli
 from coltran.errors import UserError
 from coltran.options import add_flags, from_arguments, option
 from coltran.weights.kinds import WEIGHTS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from coltran.networks.config import NetworkConfig
+    from coltran.release.variables import ReleaseVariables
 
 PROG = "coltran-import"
 _ORIGIN = "imported_from"
@@ -61,13 +70,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.run_command(PROG, lambda: run(parse(arguments)))
 
 
-def convert(variables, weights: str):
-    """(stage, config, averaged parameters, raw parameters) of a release's variables.
+def convert(
+    variables: ReleaseVariables, weights: str
+) -> tuple[str, NetworkConfig, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Turns a release's variables into parameters of this project.
 
     Args:
-      variables: coltran.release.variables.ReleaseVariables.
+      variables: of a public checkpoint.
       weights: `ema` takes the moving averages, and the raw weights beside them; `raw` takes the raw ones for both, so
         that whatever samples from the checkpoint uses them.
+
+    Returns:
+      The stage, its config, and the averaged and the raw parameters, each as {name: float32 array}.
 
     Raises:
       UserError: a variable is missing, left over or of another shape, or config.yaml contradicts the shapes.
@@ -83,7 +97,7 @@ def convert(variables, weights: str):
     return stage, config, ema, release_names.from_release(stage, config, variables.raw)
 
 
-def _averaged(variables) -> dict:
+def _averaged(variables: ReleaseVariables) -> dict[str, np.ndarray]:
     """The moving averages, with the fixed gamma and beta, which have none."""
     from coltran.release.names import is_fixed
 

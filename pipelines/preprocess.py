@@ -114,7 +114,7 @@ def _inputs(job: ShardJob, chosen: Selection) -> list[_ShardInputs]:
     if chosen.images[0].place[:1] == ("parquet",):
         together = sorted(chosen.images, key=lambda ref: (ref.path, ref.place))
         bounds = [index * len(together) // job.num_shards for index in range(job.num_shards + 1)]
-        shards = [together[start:end] for start, end in itertools.pairwise(bounds)]
+        shards: list[Sequence[ImageRef]] = [together[start:end] for start, end in itertools.pairwise(bounds)]
     else:
         shards = [chosen.images[index :: job.num_shards] for index in range(job.num_shards)]
     return [_ShardInputs(shards[0], chosen.duplicates), *map(_ShardInputs, shards[1:])]
@@ -168,7 +168,7 @@ def _try_out(options: Options, beam_arguments: Sequence[str]) -> Iterator[str]:
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
     index, chosen = choose(options)
     job = _plan_job(options, chosen)
-    workers = engine_options.view_as(DirectOptions).direct_num_workers or os.cpu_count()
+    workers = engine_options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
     yield from dry_run.estimate(options, len(index.images), chosen, job.num_shards, workers)
 
 

@@ -127,12 +127,12 @@ NetworkConfig = ColorizerConfig | UpsamplerConfig
 
 def joins_color_and_space(stage: str, config: NetworkConfig) -> bool:
     """Whether `config` is the one upsampler for color and space at once (paper, section 5): coarse color in."""
-    return stage == "spatial_upsampler" and config.num_input_levels == 8
+    return stage == "spatial_upsampler" and isinstance(config, UpsamplerConfig) and config.num_input_levels == 8
 
 
 def check_stage(stage: str, config: NetworkConfig) -> None:
     """Raise UserError for a config that contradicts its stage."""
-    if stage == "color_upsampler" and config.num_input_levels != 8:
+    if stage == "color_upsampler" and isinstance(config, UpsamplerConfig) and config.num_input_levels != 8:
         raise UserError(f"the color_upsampler takes coarse colors: num_input_levels 8, got {config.num_input_levels}")
 
 

@@ -59,7 +59,7 @@ def infer(shapes: Mapping[str, Shape]) -> tuple[str, NetworkConfig]:
     return stages[0], _colorizer(known) if stages[0] == STAGES[0] else _upsampler(known, stages[0])
 
 
-def _stack(shapes: _Shapes, scope: str) -> dict[str, int]:
+def _stack(shapes: _Shapes, scope: str) -> dict[str, Any]:
     """What the encoder of `scope` says: sizes, heads, and its number of row and column pairs."""
     stack = f"{scope}/factorized_attention#0"
     (hidden,) = shapes.sizes(f"{stack}/layer_normalization#0/beta:0", None)
@@ -192,7 +192,7 @@ def check_yaml(stage: str, config: NetworkConfig, text: str, path: str) -> None:
     if not isinstance(model, dict):
         raise UserError(f"{path} has no entry `model`: it is not the config of a ColTran network")
     have, want = _flat(model), _flat(release_model_config(stage, config))
-    unused = () if want.get("decoder.cond_ln") else ("decoder.cond_ln_",)
+    unused: tuple[str, ...] = () if want.get("decoder.cond_ln") else ("decoder.cond_ln_",)
     unused += () if want.get("decoder.cond_mlp") else ("decoder.cond_mlp_",)
     unused += (
         ()

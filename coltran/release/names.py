@@ -227,7 +227,8 @@ def release_names(canonical: Iterable[str]) -> dict[str, str]:
 
 def spoken_name(canonical: str, found: Mapping[str, str]) -> str:
     """The name to tell a person for a canonical one, numbered as the names around it in `found` {canonical: name}."""
-    parts, best = canonical.split("/"), []
+    parts = canonical.split("/")
+    best: list[str] = []
     for other, name in found.items():
         pairs = zip(parts, other.split("/"), strict=False)
         shared = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
@@ -275,7 +276,7 @@ def to_release(stage: str, config: NetworkConfig, flat: Mapping[str, np.ndarray]
 
 
 def fixed_variables(stage: str, config: NetworkConfig) -> dict[str, np.ndarray]:
-    """The release's untrained variables {name: array}: gamma 1 and beta 0 of each conditional layer norm."""
+    """The release's untrained variables {name: float32 array}: gamma 1 and beta 0 of each conditional layer norm."""
     expected = expected_names(stage, config)
     fixed = fixed_names(config, expected)
     names = release_names([*expected, *fixed])

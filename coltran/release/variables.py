@@ -93,10 +93,20 @@ def write(
     learning_rate: float,
     config_text: str,
 ) -> str:
-    """Writes model-1 with its state file and config.yaml, which the release's own program reads; returns its prefix.
+    """Writes a checkpoint that the release's own program reads: model-1, its state file and config.yaml.
 
-    The keys are the release's, without the optimizer's mean squares: {name: array} of `raw` (fixed gamma and beta
-    included), the averages of `averaged` (keyed as `raw`), optimizer/* and save_counter.
+    It holds what the release's checkpoints hold, except the optimizer's mean squares.
+
+    Args:
+      folder: a new folder, local or gs://.
+      raw: {release name: float32 array} of all weights, the fixed gamma and beta included.
+      averaged: the moving averages, under the same names.
+      step: training steps done.
+      learning_rate: the optimizer's.
+      config_text: the content of config.yaml.
+
+    Returns:
+      The checkpoint's prefix, `folder`/model-1.
 
     Raises:
       UserError: `folder` holds a checkpoint already, or cannot be written.
@@ -148,11 +158,11 @@ def _locate(source: str, step: int | None) -> tuple[str, str, list[str]]:
         if stem not in files:
             raise UserError(f"{folder} has no checkpoint {stem}{_good(files)}")
     names = files[stem]
-    parts = {name: _FILE.match(name) for name in names}
+    parts = [match["parts"] for name in names if (match := _FILE.match(name))]
     index = f"{stem}.index"
     if index not in names:
         raise UserError(f"{storage.join(folder, index)} is missing: the checkpoint is incomplete")
-    totals = {int(match["parts"]) for match in parts.values() if match["parts"]} or {1}
+    totals = {int(part) for part in parts if part} or {1}
     for number in range(max(totals)):
         data = f"{stem}.data-{number:05d}-of-{max(totals):05d}"
         if data not in names:

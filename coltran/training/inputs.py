@@ -6,7 +6,7 @@ batches run on across epochs.
 
 import collections
 import functools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -27,8 +27,15 @@ _CLOUD_READERS = 16  # threads
 def network_side(path: str, stage: str) -> int:
     """Pixels a side of what a network of `stage` sees of a record folder."""
     refuse_unknown("stage", stage, STAGES)
-    sizes = record_folder.open_folder(path, schema=schema.TRUTH, needs=()).sizes
-    return sizes.hi if stage == "spatial_upsampler" else sizes.lo
+    return _side(record_folder.open_folder(path, schema=schema.TRUTH, needs=()), stage)
+
+
+def _side(folder: RecordFolder, stage: str) -> int:
+    if stage != "spatial_upsampler":
+        return folder.sizes.lo
+    if folder.sizes.hi is None:
+        raise UserError(f"{folder.path}: expected records with a high resolution, got {folder.sizes.lo} pixels alone")
+    return folder.sizes.hi
 
 
 class Examples:
@@ -48,8 +55,7 @@ class Examples:
         joint = config is not None and joins_color_and_space(stage, config)
         self._features = JOINT_FEATURES if joint else STAGE_FEATURES[stage]
         self._folder: RecordFolder = record_folder.open_folder(path, schema=schema.TRUTH, needs=self._features)
-        sizes = self._folder.sizes
-        self.side = sizes.hi if stage == "spatial_upsampler" else sizes.lo
+        self.side = _side(self._folder, stage)
         self.fingerprint = self._folder.manifest.fingerprint
         self._where: list[tuple[str, int, int]] = []  # (file, offset, bytes) of each example's record
         for shard in self._folder.manifest.shards:
@@ -80,7 +86,7 @@ class Examples:
             )
 
     def read(self, index: int) -> dict[str, np.ndarray]:
-        """The features of one example, as in the record."""
+        """Reads the features of one example, uint8 and uint16 arrays by name, as the record holds them."""
         path, offset, size = self._where[index]
         data = framing.unframe(storage.read_range(path, offset, size), f"{path}: record at byte {offset}")
         return schema.decode(schema.TRUTH, data, self._folder.sizes, self._features)
@@ -138,7 +144,7 @@ def training_batches(
     *,
     rows: np.ndarray | None = None,
     flip: bool = False,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """The batches of steps first_step..steps-1; the next ones are read while the caller computes.
 
     With `rows` (int64), only these rows of each batch are read: a process's share. Since every process takes other

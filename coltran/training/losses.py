@@ -19,5 +19,5 @@ def bits(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def colorizer_loss(decoder_bits: jax.Array, parallel_bits: jax.Array, parallel_weight: float) -> jax.Array:
-    """(1 - lambda) * autoregressive + lambda * parallel (equation 13)."""
+    """The scalar (1 - lambda) * autoregressive + lambda * parallel (equation 13)."""
     return (1 - parallel_weight) * decoder_bits + parallel_weight * parallel_bits

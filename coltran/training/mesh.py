@@ -50,7 +50,7 @@ class Hosts:
             raise UserError("--distributed finds coordinator and processes itself: give it alone, or the other three")
         if None in given and given != (None,) * 3:
             raise UserError("--coordinator, --processes and --process go together: give all three")
-        if self.coordinator is None:
+        if self.coordinator is None or self.processes is None or self.process is None:
             return
         host, _, port = self.coordinator.rpartition(":")
         if not host or not port.isdecimal():
@@ -62,8 +62,8 @@ class Hosts:
         """Waits until all processes are there; must come before any other use of JAX. Raises UserError."""
         if not self.detect and self.coordinator is None:
             return
-        if self.process:
-            self._wait_for_coordinator()
+        if self.process and self.coordinator:
+            _wait_for(self.coordinator)
         try:
             jax.distributed.initialize(self.coordinator, self.processes, self.process)
         except (ValueError, RuntimeError) as error:
@@ -71,21 +71,22 @@ class Hosts:
             hint = "give --coordinator, --processes and --process instead" if self.detect else "are all processes up?"
             raise UserError(f"the processes did not find each other ({reason}); {hint}") from error
 
-    def _wait_for_coordinator(self) -> None:
-        """JAX would end the program with a stack trace where nobody listens."""
-        host, _, port = self.coordinator.rpartition(":")
-        deadline = time.monotonic() + CONNECT_SECONDS
-        while True:
-            try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
-                return
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"nobody listens at --coordinator {self.coordinator} after {CONNECT_SECONDS} seconds "
-                        f"({error}): is process 0 running there, and is the port open between the machines?"
-                    ) from None
-                time.sleep(0.5)
+
+def _wait_for(coordinator: str) -> None:
+    """Returns when somebody listens there: JAX would end the program with a stack trace where nobody does."""
+    host, _, port = coordinator.rpartition(":")
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"nobody listens at --coordinator {coordinator} after {CONNECT_SECONDS} seconds "
+                    f"({error}): is process 0 running there, and is the port open between the machines?"
+                ) from None
+            time.sleep(0.5)
 
 
 def is_primary() -> bool:
@@ -202,16 +203,16 @@ class Placement:
     def rows(self, batch_size: int) -> np.ndarray:
         """Which rows of a global batch this process holds, in rising order: int64 [rows]."""
         indices = self._batch.addressable_devices_indices_map((batch_size,)).values()
-        parts = {index[0].indices(batch_size)[:2] for index in indices}
+        parts = {index[0].indices(batch_size)[:2] for index in indices if index is not None}
         return np.concatenate([np.arange(start, stop) for start, stop in sorted(parts)])
 
     def put_batch(self, batch: Mapping[str, np.ndarray], batch_size: int) -> dict[str, jax.Array]:
-        """A global batch from this process's rows of it."""
+        """Makes a global batch [batch_size, ...] from this process's rows of it, [rows, ...]."""
         rows = self.rows(batch_size)
 
         def one(local: np.ndarray) -> jax.Array:
-            def part(index: tuple[slice, ...]) -> np.ndarray:
-                start, stop, _ = index[0].indices(batch_size)
+            def part(index: tuple[slice, ...] | None) -> np.ndarray:
+                start, stop, _ = (index or (slice(None),))[0].indices(batch_size)
                 first = int(np.searchsorted(rows, start))
                 return local[first : first + stop - start]
 

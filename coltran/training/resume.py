@@ -66,8 +66,8 @@ def _last_good(folder: Path, stage: str) -> checkpoint.Checkpoint | None:
         except checkpoint.DamagedError as error:
             damaged.append((step, error))
             continue
-        for bad, error in damaged:
-            print(f"going back to step {step}: {error}", file=sys.stderr)
+        for bad, why in damaged:
+            print(f"going back to step {step}: {why}", file=sys.stderr)
             path = checkpoint.step_folder(folder, bad)
             shutil.rmtree(folder / f"damaged_{path.name}", ignore_errors=True)
             path.rename(folder / f"damaged_{path.name}")

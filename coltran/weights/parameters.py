@@ -23,8 +23,8 @@ Network = Colorizer | Upsampler
 
 def build(config: NetworkConfig, *, seed: int | None) -> Network:
     """A freshly initialized network of `config`; with `seed=None` its parameters are zeros."""
-    kind = Colorizer if isinstance(config, ColorizerConfig) else Upsampler
-    return kind(config, init=Initializer(seed))
+    init = Initializer(seed)
+    return Colorizer(config, init=init) if isinstance(config, ColorizerConfig) else Upsampler(config, init=init)
 
 
 @functools.lru_cache(maxsize=16)
