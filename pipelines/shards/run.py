@@ -25,12 +25,12 @@ Summarize = Callable[[ShardJob, Sequence[ShardReport]], Iterable[tuple[str, byte
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardRun:
-    """What a run did.
+    """What a run of a shard job did.
 
     Attributes:
       manifest: the folder's.
       made: how many inputs this run itself worked through; those of finished shards are not read again.
-      seconds: in which time.
+      seconds: how long that took.
       shards_made: the shards it made.
     """
 
@@ -57,7 +57,7 @@ def run_shards(
     summarize: Summarize | None = None,
     group: Callable[[list[int], Sequence[ShardInputs]], Sequence[object]] | None = None,
 ) -> ShardRun:
-    """Makes the shards that are missing and finishes the folder; does nothing where it is finished.
+    """Makes the shards that are missing and finishes the folder. Does nothing where the folder is finished.
 
     Args:
       job: the folder that is to be made.
@@ -100,7 +100,7 @@ def run_shards(
 
 
 def add_steps(pipeline: beam.Pipeline, make_shard: beam.DoFn, work: Sequence[object]) -> None:
-    """Shards, or lists of them, to the workers."""
+    """Adds the steps that hand shards, or lists of shards, to the workers."""
     import apache_beam as beam
 
     _ = (
