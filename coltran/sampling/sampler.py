@@ -57,7 +57,7 @@ _PixelInput = tuple[jax.Array, jax.Array, list[Modulation]]
 
 
 def sample(network: Colorizer, gray_BHW: jax.Array, keys_B2: jax.Array, options: SamplerOptions) -> CoarseSamples:
-    """One sample per gray image (int32 [B,H,W]); keys from `random_keys.sample_keys`. Traceable by jit."""
+    """Draws one sample per gray image (int32 [B,H,W]), with keys from `random_keys.sample_keys`. jit can trace it."""
     return sample_from_context(network, network.encode(gray_BHW), keys_B2, options)
 
 

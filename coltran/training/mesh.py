@@ -73,7 +73,7 @@ class Hosts:
 
 
 def _wait_for(coordinator: str) -> None:
-    """Returns when somebody listens there: JAX would end the program with a stack trace where nobody does."""
+    """Waits until somebody listens there. Where nobody does, JAX would end the program with a stack trace."""
     host, _, port = coordinator.rpartition(":")
     deadline = time.monotonic() + CONNECT_SECONDS
     while True:

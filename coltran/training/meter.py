@@ -30,7 +30,7 @@ class Meter:
     """Rates between two log lines."""
 
     def __init__(self, batch_size: int, flops_per_example: float, flops_per_second: float):
-        """`flops_per_second`: what all devices together could do; 0 where nobody knows."""
+        """`flops_per_second` is what all devices together could do, or 0 where that is not known."""
         self._batch_size, self._flops, self._limit = batch_size, flops_per_example, flops_per_second
         self._running: jax.Array | None = None
         self._restart()

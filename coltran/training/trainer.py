@@ -103,7 +103,7 @@ class Trainer:
         return finished
 
     def _loop(self, log: TrainingLog | None, writer: CheckpointWriter | None, preemption: Preemption) -> bool:
-        """All steps but for what follows the last one. False after SIGTERM."""
+        """Runs all steps, without the evaluation and the checkpoint after the last one. Returns False after SIGTERM."""
         first, steps, size = self.step, self.options.steps, self.options.batch_size
         rows = self.placement.rows(size)
         batches = inputs.training_batches(

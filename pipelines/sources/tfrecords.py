@@ -72,7 +72,7 @@ def _name_and_label(small: dict, where: str) -> tuple[str, int]:
 
 
 def _small_features(file: BinaryIO, start: int, length: int, where: str) -> dict[str, list]:
-    """The features of an Example but for the large ones, whose bytes are jumped over.
+    """Reads the features of an Example, except the large ones, whose bytes are skipped.
 
     The small entries of the message's map, put together again, are an Example of their own.
     """
