@@ -137,7 +137,7 @@ def save(
 
 
 def pack(checkpoint: Checkpoint, folder: Path, *, training: Mapping[str, Any]) -> None:
-    """Writes the moving average to a new `folder`, packed (coltran/weights/packed.py); `training` says whence it came."""
+    """Writes the moving average to a new `folder`, packed (coltran/weights/packed.py); `training` says where from."""
     folder.mkdir(parents=True)
     checksum = parameters.checksum(packed.write(folder, checkpoint.ema))
     metadata = read_metadata(Path(checkpoint.path)) | {"ema_sha256": checksum, "raw_sha256": checksum}
