@@ -4,9 +4,9 @@ A record is a tf.train.Example in a TFRecord file. Arrays are stored as their ra
 that any reader gets them back with one reshape; those of the high resolution may be packed, never with loss. H x W is
 the high resolution (256x256 in the paper), h x w the low one (64x64).
 
-    from coltran import records
-    data = records.encode(records.TRUTH, {records.KEY: "train/n01440764/n01440764_10026", ...})
-    values = records.decode(records.TRUTH, data, sizes, [records.GRAY_LO, records.COARSE_LO])
+    from coltran.records import schema
+    data = schema.encode(schema.TRUTH, {schema.KEY: "train/n01440764/n01440764_10026", ...})
+    values = schema.decode(schema.TRUTH, data, sizes, [schema.GRAY_LO, schema.COARSE_LO])
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ TINY = [
 # Runs the command, and notes which examples were read, in the order of steps.
 WORKER = """
 import json, sys
-from coltran import inputs, train
+from coltran import train
+from coltran.training import inputs
 real = inputs.Examples.batch
 def batch(self, indices):
     with open(sys.argv[1], "a") as file:
