@@ -9,6 +9,7 @@ import pytest
 from coltran import losses, parameters, presets, release_names
 from coltran.config import UpsamplerConfig
 from coltran.errors import UserError
+from tests.coltran.symbols import of_symbols
 
 COLORIZERS = (
     "coltran",
@@ -25,8 +26,9 @@ BITS_TOLERANCE = 1e-5
 
 
 def assert_close(ours, theirs, tolerance=LOGIT_TOLERANCE):
+    ours = of_symbols(ours, theirs)
     assert ours.shape == theirs.shape
-    assert np.abs(np.asarray(ours) - theirs).max() <= tolerance
+    assert np.abs(ours - theirs).max() <= tolerance
 
 
 @nnx.jit
