@@ -4,9 +4,11 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -18,6 +20,19 @@ from coltran import cli
 
 cli.quiet_libraries()
 TESTDATA = pathlib.Path(__file__).parent / "testdata"
+
+
+def pytest_configure(config):
+    """One place for compiled programs, for all processes of this run: many tests train the same small network.
+
+    JAX reads the variables when it is first imported. The place is new in every run, so that no test can pass for the
+    sake of what an earlier run left, and nobody's own programs in ~/.cache are touched.
+    """
+    if not hasattr(config, "workerinput") and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        place = tempfile.mkdtemp(prefix="coltran_tests_programs_")
+        config.add_cleanup(lambda: shutil.rmtree(place, ignore_errors=True))
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = place
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 
 @pytest.hookimpl(wrapper=True)
