@@ -15,7 +15,7 @@ import pytest
 
 from human_eval import ingest, ratings, study
 
-pytestmark = pytest.mark.slow  # a form takes as long as it takes
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # a form takes as long as it takes
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ import pytest
 
 from human_eval import ingest, ratings, study
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 HERE = pathlib.Path(__file__).parent
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from human_eval import ingest, ratings, study
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.fixture
