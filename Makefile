@@ -42,10 +42,11 @@ coverage: install  ## Lines that the fast tests run, by room.
 	$(BIN)/python tests/coverage_by_room.py .coverage.json
 
 test: install  ## All fast tests.
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile --durations=20
 
-test-slow: install  ## The slow tests.
-	$(BIN)/pytest -m slow
+test-slow: install  ## The slow tests, two at a time; then those that measure time, one by one.
+	$(BIN)/pytest -m "slow and not alone" -n 2 --dist loadfile --durations=20
+	$(BIN)/pytest -m "slow and alone"
 
 clean:  ## Remove the environment and the demo's output.
 	rm -rf $(VENV) demo build *.egg-info

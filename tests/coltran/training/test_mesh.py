@@ -72,6 +72,7 @@ def start(folder, out, *more, processes=1, devices=1, dtype="float32", data=None
         port = free.getsockname()[1]
     environment = {
         **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": "",  # each process compiles, as in a run of several machines
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "JAX_ENABLE_X64": str(int(dtype == "float64")),
     }
