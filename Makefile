@@ -31,17 +31,24 @@ lock: install  ## Choose the versions anew, within the ranges of setup.py.
 demo: install  ## The whole way on photos that ship in installed packages (a few minutes).
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/demo.py
 
-lint: install  ## Check style and formatting.
+lint: install  ## Check style, formatting and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The fast tests' lines by room; processes that tests start are not counted.
+coverage: install  ## Lines that the fast tests run, by room.
+	$(BIN)/pytest -q -m "not slow" -n 2 --dist loadfile --cov=coltran --cov=pipelines --cov=eval --cov=human_eval --cov-report=json:.coverage.json
+	$(BIN)/python tests/coverage_by_room.py .coverage.json
 
 test: install  ## All fast tests.
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile --durations=20
 
-test-slow: install  ## The slow tests.
-	$(BIN)/pytest -m slow
+test-slow: install  ## The slow tests, two at a time; then those that measure time, one by one.
+	$(BIN)/pytest -m "slow and not alone" -n 2 --dist loadfile --durations=20
+	$(BIN)/pytest -m "slow and alone"
 
 clean:  ## Remove the environment and the demo's output.
 	rm -rf $(VENV) demo build *.egg-info
 
-.PHONY: help install lock demo lint test test-slow clean
+.PHONY: help install lock demo lint coverage test test-slow clean

@@ -1,11 +1,14 @@
 """What all tests share: the reference data's place, and small photos made on the spot."""
 
 import io
+import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -16,6 +19,20 @@ from PIL import Image
 from coltran import cli
 
 cli.quiet_libraries()
+TESTDATA = pathlib.Path(__file__).parent / "testdata"
+
+
+def pytest_configure(config):
+    """One place for compiled programs, for all processes of this run: many tests train the same small network.
+
+    JAX reads the variables when it is first imported. The place is new in every run, so that no test can pass for the
+    sake of what an earlier run left, and nobody's own programs in ~/.cache are touched.
+    """
+    if not hasattr(config, "workerinput") and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        place = tempfile.mkdtemp(prefix="coltran_tests_programs_")
+        config.add_cleanup(lambda: shutil.rmtree(place, ignore_errors=True))
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = place
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -28,20 +45,27 @@ def pytest_runtest_makereport(item, call):
 
 
 def reference_path(name: str, *, kept_in: str, below: str = "") -> pathlib.Path:
-    """A file of the reference data: from tests/testdata/`kept_in`, else from COLTRAN_REFERENCE/`below`; else skips."""
-    in_tree = pathlib.Path(__file__).parent / "testdata" / kept_in / name
-    if in_tree.exists():
-        return in_tree
+    """A file of the reference data: from COLTRAN_REFERENCE/`below`, else from tests/testdata/`kept_in`; else skips."""
     folder = os.environ.get("COLTRAN_REFERENCE")
-    if not folder:
+    if folder:
+        return pathlib.Path(folder) / below / name
+    in_tree = TESTDATA / kept_in / name
+    if not in_tree.exists():
         pytest.skip(f"COLTRAN_REFERENCE is not set: {name} is not in the tree")
-    return pathlib.Path(folder) / below / name
+    return in_tree
 
 
 def load_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """All arrays of an .npz file."""
+    """All arrays of an .npz file; weights that are kept in 8 bits (tests/testdata/README.md) as float32 `var:*`."""
     with np.load(path) as data:
-        return {key: data[key] for key in data}
+        arrays = {key: data[key] for key in data}
+    if "rounded" in arrays:
+        shapes = json.loads(str(arrays.pop("rounded_shapes")))
+        flat, steps = arrays.pop("rounded"), arrays.pop("rounded_steps")
+        ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes.values()])
+        for (name, shape), part, step in zip(shapes.items(), np.split(flat, ends[:-1]), steps, strict=True):
+            arrays[f"var:{name}"] = part.reshape(shape) * step
+    return arrays
 
 
 @pytest.fixture(scope="session")

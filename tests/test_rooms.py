@@ -219,6 +219,24 @@ def test_paths_in_texts_exist():
     assert not wrong, "\n".join(wrong)
 
 
+def test_imports_in_strings_exist():
+    """Programs that tests start, and examples in docstrings, import modules that are there."""
+    place = re.compile(rf"from ((?:{'|'.join(PACKAGES)})[\w.]*) import ([\w, ]+)")
+    wrong = []
+    for path in (path for folder in (*PACKAGES, "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            for module, names in place.findall(text):
+                if module not in MODULES:
+                    wrong.append(f"{path.relative_to(ROOT)}: {module}")
+                elif MODULES[module].name == "__init__.py":  # imports nothing, so that only modules can be meant
+                    found = [name.split()[0] for name in names.split(",") if name.strip()]
+                    wrong += [
+                        f"{path.relative_to(ROOT)}: {module}.{n}" for n in found if f"{module}.{n}" not in MODULES
+                    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT)
 

@@ -25,7 +25,7 @@ from coltran import storage
 from coltran.errors import UserError
 from coltran.networks import config as configs
 from coltran.networks.config import NetworkConfig
-from coltran.weights import parameters
+from coltran.weights import packed, parameters
 from coltran.weights.kinds import WEIGHTS
 
 SCHEMA_VERSION = 1
@@ -134,6 +134,15 @@ def save(
     if keep is not None:
         remove_old(folder, keep)
     return target
+
+
+def pack(checkpoint: Checkpoint, folder: Path, *, training: Mapping[str, Any]) -> None:
+    """Writes the moving average to a new `folder`, packed (coltran/weights/packed.py); `training` says where from."""
+    folder.mkdir(parents=True)
+    checksum = parameters.checksum(packed.write(folder, checkpoint.ema))
+    metadata = read_metadata(Path(checkpoint.path)) | {"ema_sha256": checksum, "raw_sha256": checksum}
+    metadata |= {"optimizer_sha256": parameters.checksum({}), "training": dict(training)}
+    storage.write_bytes(str(folder / METADATA), json.dumps(metadata, indent=1).encode() + b"\n")
 
 
 def remove_old(folder: str | Path, keep: int) -> None:
@@ -289,9 +298,12 @@ def _first_line(error: Exception) -> str:
 
 def _read_arrays(path: Path) -> dict[str, dict[str, np.ndarray]]:
     try:
+        if packed.is_packed(path):
+            weights = packed.read(path)
+            return {"ema": weights, "weights": weights, "optimizer": {}}
         with _checkpointer() as checkpointer:
             restored = checkpointer.restore((path / ARRAYS).absolute())
-    except (OSError, ValueError, KeyError) as error:
+    except packed.UNREADABLE as error:
         reason = _first_line(error)
         raise DamagedError(f"{path}: its arrays cannot be read ({reason}); use another checkpoint") from None
     return jax.tree.map(np.asarray, restored)

@@ -84,8 +84,10 @@ def test_an_interrupted_run_equals_an_undisturbed_one(truth_folder, undisturbed,
 
 
 def test_training_learns_and_says_so(truth_folder, undisturbed, capsys):
-    found = training_losses(undisturbed)
-    assert found[60] < found[10] - 0.5
+    # On all 12 photos, so that no batch's luck counts. Seeds 0 to 3, each with AVX-512, AVX2 and SSE4.2: from step 20
+    # to 60 the bits fall by 0.53 to 0.63, to 8.04 to 8.14; without learning by nothing, and they stay at 8.7.
+    curve = dict(curves.validation(undisturbed, "ema"))
+    assert curve[60] < curve[20] - 0.25
     bits = evaluated(capsys, truth_folder, undisturbed)
     assert set(bits) == {"decoder bits per pixel", "parallel bits per pixel"}
     assert bits["decoder bits per pixel"] < np.log2(512) - 0.5

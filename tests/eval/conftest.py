@@ -2,13 +2,14 @@
 
 import functools
 import json
+import os
 
 import numpy as np
 import pytest
 
 from coltran.records import schema
 from eval.features.extractors import RANDOM_NOTE, Extractor
-from tests.conftest import load_arrays, reference_path, write_records
+from tests.conftest import TESTDATA, load_arrays, reference_path, write_records
 from tests.eval.fid_runs import SIZES, truth_rows
 
 _path = functools.partial(reference_path, kept_in="fid", below="fid")
@@ -22,8 +23,14 @@ def parity_file():
 
 @pytest.fixture(scope="session")
 def parity():
-    """`parity("tiny_golden.npz")` -> {name: array}; skips where the file is not there."""
-    return lambda name: load_arrays(_path(name))
+    """`parity("tiny_golden.npz")` -> {name: array}; with `dims` at least its first `dims` columns; else skips."""
+
+    def load(name: str, dims: int | None = None):
+        first = f"{name.removesuffix('.npz')}_first{dims}.npz"
+        whole = os.environ.get("COLTRAN_REFERENCE") or not (TESTDATA / "fid" / first).exists()
+        return load_arrays(_path(name if whole else first))
+
+    return load
 
 
 @pytest.fixture(scope="session")

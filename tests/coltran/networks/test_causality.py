@@ -8,6 +8,7 @@ import pytest
 from coltran.networks import presets
 from coltran.networks.config import replace_fields
 from coltran.weights import parameters
+from tests.coltran.distinct import distinct_colorizers
 
 HEIGHT, WIDTH = 3, 4
 SMALL = {
@@ -31,7 +32,7 @@ def influence(network, gray, embedded):
     return np.abs(jacobian).reshape(HEIGHT * WIDTH, SMALL["num_symbols"], HEIGHT * WIDTH, -1).max(axis=(1, 3))
 
 
-@pytest.mark.parametrize("variant", [name for name in presets.COLORIZERS if name != "smoke"])
+@pytest.mark.parametrize("variant", distinct_colorizers(SMALL))
 def test_logits_depend_on_exactly_the_earlier_pixels(variant):
     config = presets.network_config("colorizer", variant, height=28, width=28)  # coltran_s has these alone
     layers = 2 if variant == "coltran" else 1  # the others differ in conditioning, not in how layers are stacked

@@ -12,6 +12,7 @@ from coltran.networks.config import UpsamplerConfig
 from coltran.release import names as release_names
 from coltran.training import losses
 from coltran.weights import parameters
+from tests.coltran.symbols import of_symbols
 
 COLORIZERS = (
     "coltran",
@@ -28,8 +29,9 @@ BITS_TOLERANCE = 1e-5
 
 
 def assert_close(ours, theirs, tolerance=LOGIT_TOLERANCE):
+    ours = of_symbols(ours, theirs)
     assert ours.shape == theirs.shape
-    assert np.abs(np.asarray(ours) - theirs).max() <= tolerance
+    assert np.abs(ours - theirs).max() <= tolerance
 
 
 @nnx.jit

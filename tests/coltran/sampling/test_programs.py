@@ -7,11 +7,12 @@ import sys
 
 PROGRAM = """
 import jax, numpy as np
-from coltran import compiled, parameters, presets
-from coltran.upsamplers import Upsampler
-compiled._WORTH_KEEPING = 0.0
+from coltran.networks import presets
+from coltran.sampling import programs
+from coltran.weights import parameters
+programs._WORTH_KEEPING = 0.0
 network = parameters.build(presets.network_config("color_upsampler", "smoke", height=8, width=8), seed=0)
-made = compiled.UpsamplerProgram(network, batch_size=2)
+made = programs.UpsamplerProgram(network, batch_size=2)
 image = made(np.zeros((3, 8, 8, 3), np.int32), np.zeros((3, 8, 8), np.int32))
 print(image.shape, image.sum())
 """

@@ -13,6 +13,8 @@ from coltran.networks.config import replace_fields
 from coltran.sampling import random_keys
 from coltran.sampling.sampler import SamplerOptions, sample_compiled
 from coltran.weights import parameters
+from tests.coltran.distinct import distinct_colorizers
+from tests.coltran.symbols import of_symbols
 
 HEIGHT, WIDTH, BATCH = 5, 6, 3
 SMALL = {
@@ -21,15 +23,16 @@ SMALL = {
     "ff_size": 16,
     "num_symbols": 32,
     "num_encoder_layers": 1,
-    "num_outer_layers": 2,
-    "num_inner_layers": 2,
 }
 
 
 @functools.cache
-def network(variant="coltran"):
+def network(variant="coltran", layers=None):
     config = presets.network_config("colorizer", variant, height=HEIGHT, width=WIDTH)
-    made = parameters.build(replace_fields(config, SMALL), seed=1)
+    # The other variants differ in conditioning, not in how layers are stacked.
+    layers = layers or (2 if variant == "coltran" else 1)
+    small = {**SMALL, "num_outer_layers": layers, "num_inner_layers": layers}
+    made = parameters.build(replace_fields(config, small), seed=1)
     # Parameters that start at 0 or 1 (relative bias, pooling, offsets) would hide mistakes in their use.
     rng = np.random.default_rng(7)
     flat = parameters.flatten(nnx.state(made, nnx.Param))
@@ -46,12 +49,16 @@ def keys(names=("a", "b", "c"), samples=(0, 0, 0), seed=5):
     return random_keys.sample_keys(seed, names, samples)
 
 
+@nnx.jit
+def decoder_logits(net, gray_BHW, symbols_BHW):
+    return net(gray_BHW, symbols_BHW).decoder_BHWV
+
+
 def teacher_forced(net, gray_BHW, symbols_BHW):
-    logits = nnx.jit(lambda n, g, s: n(g, s).decoder_BHWV)(net, gray_BHW, symbols_BHW)
-    return np.asarray(jax.nn.softmax(logits, axis=-1))
+    return np.asarray(jax.nn.softmax(decoder_logits(net, gray_BHW, symbols_BHW), axis=-1))
 
 
-@pytest.mark.parametrize("variant", sorted(set(presets.COLORIZERS) - {"smoke", "coltran_s", "low_compute"}))
+@pytest.mark.parametrize("variant", distinct_colorizers(SMALL))
 def test_sampled_probabilities_are_the_teacher_forced_ones(variant):
     net = network(variant)
     drawn = sample_compiled(net, gray(), keys(), options=SamplerOptions())
@@ -80,7 +87,8 @@ def test_row_pooling_gives_the_release_s_argmax_images(release_colorizer):
     rgb = np.stack([symbols // 64, symbols // 8 % 8, symbols % 8], axis=-1) << 5
     np.testing.assert_array_equal(rgb, data["release_argmax_rgb"])
     probabilities = jax.nn.softmax(drawn.logits_BHWV, axis=-1)
-    np.testing.assert_allclose(probabilities, data["release_argmax_proba"], rtol=0, atol=1e-5)
+    wanted = data["release_argmax_proba"]
+    np.testing.assert_allclose(of_symbols(probabilities, wanted), wanted, rtol=0, atol=1e-5)
 
 
 def test_the_parallel_head_gives_the_release_s_parallel_image(release_colorizer):
@@ -89,12 +97,11 @@ def test_the_parallel_head_gives_the_release_s_parallel_image(release_colorizer)
     symbols = np.asarray(made.symbols_BHW)
     rgb = np.stack([symbols // 64, symbols // 8 % 8, symbols % 8], axis=-1) << 5
     np.testing.assert_array_equal(rgb, data["release_parallel_rgb"])
-    p_BHWV = jax.nn.softmax(data["parallel_logits"], axis=-1)
-    np.testing.assert_allclose(made.max_probability_BHW, p_BHWV.max(-1), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(made.max_probability_BHW, data["parallel_max_probability"], rtol=0, atol=1e-5)
     np.testing.assert_array_equal(made.probability_BHW, made.max_probability_BHW)
 
 
-@pytest.mark.parametrize("size", [1, 4, 16])
+@pytest.mark.parametrize("size", [1, 16])
 def test_probabilities_at_other_compiled_sizes(size):
     """Within 1e-5 of the teacher-forced ones, so within 2e-5 of each other, whatever else the batch holds."""
     rng = np.random.default_rng(3)
@@ -124,12 +131,13 @@ def test_seed_key_and_sample_index_all_matter():
 
 
 def test_top_k_never_leaves_the_k_best_and_k_1_is_argmax():
-    few = sample_compiled(network(), gray(), keys(), options=SamplerOptions(top_k=3, keep_logits=True))
+    net = network(layers=1)
+    few = sample_compiled(net, gray(), keys(), options=SamplerOptions(top_k=3, keep_logits=True))
     logits, symbols = np.asarray(few.logits_BHWV), np.asarray(few.symbols_BHW)
     rank = (logits > np.take_along_axis(logits, symbols[..., None], -1)).sum(-1)
     assert rank.max() == 2
-    one = sample_compiled(network(), gray(), keys(), options=SamplerOptions(top_k=1))
-    best = sample_compiled(network(), gray(), keys(), options=SamplerOptions(mode="argmax"))
+    one = sample_compiled(net, gray(), keys(), options=SamplerOptions(top_k=1))
+    best = sample_compiled(net, gray(), keys(), options=SamplerOptions(mode="argmax"))
     np.testing.assert_array_equal(one.symbols_BHW, best.symbols_BHW)
 
 

@@ -35,7 +35,8 @@ TINY = [
 # Runs the command, and notes which examples were read, in the order of steps.
 WORKER = """
 import json, sys
-from coltran import inputs, train
+from coltran import train
+from coltran.training import inputs
 real = inputs.Examples.batch
 def batch(self, indices):
     with open(sys.argv[1], "a") as file:
@@ -71,6 +72,7 @@ def start(folder, out, *more, processes=1, devices=1, dtype="float32", data=None
         port = free.getsockname()[1]
     environment = {
         **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": "",  # each process compiles, as in a run of several machines
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "JAX_ENABLE_X64": str(int(dtype == "float64")),
     }

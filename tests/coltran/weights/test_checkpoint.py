@@ -53,7 +53,7 @@ def test_the_newest_finished_step_is_taken_and_old_ones_are_removed(tmp_path):
 SAVE_FOREVER = """
 import sys
 import numpy as np
-from coltran import checkpoint
+from coltran.weights import checkpoint
 first = checkpoint.load(sys.argv[1])
 for step in range(1, 10_000):
     checkpoint.save(sys.argv[1], stage=first.stage, config=first.config, step=step, ema=first.ema,

@@ -58,7 +58,7 @@ def test_full_rank_at_full_size(expected):
 @pytest.mark.parametrize("other", ["B", "Bgray"])
 @pytest.mark.parametrize("dims", [64, pytest.param(2048, marks=pytest.mark.slow)])
 def test_photos(other, dims, parity, expected):
-    features = parity("features200.npz")
+    features = parity("features200.npz", dims)
     name = f"A_{other}_2048_N200" if dims == 2048 else f"A_{other}_first64_N200"
     _check(features["A"][:, :dims], features[other][:, :dims], expected(name))
 

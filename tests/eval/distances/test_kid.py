@@ -64,6 +64,23 @@ def test_one_distribution_averages_to_zero(size):
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(scatter, rel=0.15)
 
 
+@pytest.mark.parametrize(("count", "blocks"), [(60, 1), (100, 4)])
+def test_tfgan_gives_the_same(count, blocks):
+    """TF-GAN itself, which also deals the images into blocks, on features of 64 dims."""
+    import tensorflow as tf
+    from eval.tfgan_import import import_tfgan_eval
+
+    generator = np.random.default_rng(6)
+    real, fake = (generator.normal(size=(count, 64)) + shift for shift in (0, 0.3))
+    theirs = import_tfgan_eval().kernel_classifier_distance_and_std_from_activations(
+        tf.constant(real), tf.constant(fake), max_block_size=count // blocks, dtype=tf.float64
+    )
+    distance, error = kernel_distance(np.split(real, blocks), np.split(fake, blocks))
+    assert distance == pytest.approx(float(theirs[0]), rel=1e-9)
+    if blocks > 1:
+        assert error == pytest.approx(float(theirs[1]), rel=1e-9)
+
+
 def test_farther_is_larger():
     generator = np.random.default_rng(3)
     real = np.split(_features(1000, generator), 10)

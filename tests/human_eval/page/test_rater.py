@@ -17,7 +17,7 @@ from human_eval import study
 from human_eval.answers import ratings
 from human_eval.commands import ingest
 
-pytestmark = pytest.mark.slow  # a form takes as long as it takes
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # a form takes as long as it takes
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from human_eval import study
 from human_eval.answers import ratings
 from human_eval.commands import ingest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 HERE = pathlib.Path(__file__).parent
 
 
