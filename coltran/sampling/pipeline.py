@@ -184,12 +184,7 @@ class ColorizationPipeline:
         with self._lock:
             clock, coarse, rgb_hi = StageClock(), None, None
             if coarse_lo is None:
-                if self._colorizer_size is None:
-                    raise UserError("coarse_lo is needed: the pipeline has no colorizer")
-                gray = resized(gray_lo if gray_hi is None else gray_hi, gray_lo, self._colorizer_size)
-                coarse = self._sample_all(gray, np.asarray(sample_keys(seed, keys, sample_indices)))
-                symbols = np.asarray(coarse.symbols_BHW).astype(np.uint16)
-                coarse_lo = resized_coarse(symbols, self._size or self._colorizer_size)
+                coarse, coarse_lo = self._draw(gray_lo, gray_hi, sample_keys(seed, keys, sample_indices))
                 clock.stop("colorizer")
             rgb_lo = self.upsample_color(coarse_lo, gray_lo)
             clock.stop("color_upsampler")
@@ -205,6 +200,17 @@ class ColorizationPipeline:
             max_probability=None if coarse is None else np.asarray(coarse.max_probability_BHW),
             seconds=clock.seconds,
         )
+
+    def _draw(
+        self, gray_lo: np.ndarray, gray_hi: np.ndarray | None, keys_N2: jax.Array
+    ) -> tuple[sampler.CoarseSamples, np.ndarray]:
+        """The colorizer's samples, and their coarse colors at the low resolution, uint16 [N,h,w]."""
+        if self._colorizer_size is None:
+            raise UserError("coarse_lo is needed: the pipeline has no colorizer")
+        gray = resized(gray_lo if gray_hi is None else gray_hi, gray_lo, self._colorizer_size)
+        coarse = self._sample_all(gray, np.asarray(keys_N2))
+        symbols = np.asarray(coarse.symbols_BHW).astype(np.uint16)
+        return coarse, resized_coarse(symbols, self._size or self._colorizer_size)
 
     def upsample_color(self, coarse_lo: np.ndarray, gray_lo: np.ndarray) -> np.ndarray:
         """Runs the color upsampler: uint16 [N,h,w] coarse colors and uint8 [N,h,w] gray -> uint8 [N,h,w,3]."""

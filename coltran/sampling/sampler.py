@@ -66,13 +66,7 @@ def sample_from_context(
 ) -> CoarseSamples:
     """Samples as `sample` does, but from images that are encoded already, so that samples can share one encoding.
 
-    Args:
-      network: the colorizer.
-      context: of the images, [B,H,W,D].
-      keys_B2: uint32 [B,2], from `random_keys.sample_keys`.
-      options: how symbols are chosen.
-    Raises:
-      UserError: `top_k` is larger than the number of symbols.
+    The context is [B,H,W,D], the keys uint32 [B,2]. Raises UserError where `top_k` is above the number of symbols.
     """
     if options.top_k is not None and options.top_k > network.config.num_symbols:
         raise UserError(f"top_k must be at most {network.config.num_symbols}, got {options.top_k}")

@@ -188,16 +188,7 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
         except UserError as error:
             raise DamagedError(f"{path} does not fit its own config: {error}") from None
     optimizer = arrays.get("optimizer", {})
-    sums = {
-        "ema_sha256": parameters.checksum(ema),
-        "raw_sha256": parameters.checksum(weights),
-        "optimizer_sha256": parameters.checksum(optimizer),
-    }
-    for name, found_sum in sums.items():
-        # Checkpoints of earlier versions do not say what all of their arrays should be.
-        if metadata.get(name, found_sum) != found_sum:
-            what = "the optimizer's state is" if name == "optimizer_sha256" else "the weights are"
-            raise DamagedError(f"{path}: {what} not what was saved (sha256 differs); use another one")
+    sums = _checked_sums(path, metadata, ema, weights, optimizer)
     return Checkpoint(
         stage=found_stage,
         config=found,
@@ -211,6 +202,18 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
         validation=metadata.get("validation", {}),
         path=str(path),
     )
+
+
+def _checked_sums(path: Path, metadata: Mapping[str, Any], *groups: dict[str, np.ndarray]) -> dict[str, str]:
+    """The checksums of moving average, weights and optimizer. Raises DamagedError where they are not those saved."""
+    names = ("ema_sha256", "raw_sha256", "optimizer_sha256")
+    sums = {name: parameters.checksum(group) for name, group in zip(names, groups, strict=True)}
+    for name, found in sums.items():
+        # Checkpoints of earlier versions do not say what all of their arrays should be.
+        if metadata.get(name, found) != found:
+            what = "the optimizer's state is" if name == "optimizer_sha256" else "the weights are"
+            raise DamagedError(f"{path}: {what} not what was saved (sha256 differs); use another one")
+    return sums
 
 
 def load_network(folder: str | Path, *, stage: str, weights: str = "ema") -> tuple[parameters.Network, Checkpoint]:

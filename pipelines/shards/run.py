@@ -83,20 +83,21 @@ def run_shards(
                 engine.run_pipeline(lambda pipeline: add_steps(pipeline, make_shard, work), engine_options)
         seconds = time.monotonic() - started
         made = sum(len(planned[index]) for index in missing)
-        figures: dict[str, object] = {
-            "seconds": seconds,
-            "images_made": made,
-            "images_per_second": made / seconds if made else None,
-        }
-        if stages := shard_job.stage_seconds(job, missing):
-            figures["seconds_by_stage"] = stages
         manifest = shard_job.finish(
             job,
             max_reject_fraction=max_reject_fraction,
-            run={**figures, "shards_made": missing, **(facts or {})},
+            run={**_figures(job, missing, made, seconds), **(facts or {})},
             summarize=summarize,
         )
     return ShardRun(manifest=manifest, made=made, seconds=seconds, shards_made=tuple(missing))
+
+
+def _figures(job: ShardJob, missing: list[int], made: int, seconds: float) -> dict[str, object]:
+    """Timings and rates for run.json."""
+    rate = made / seconds if made else None
+    stages = shard_job.stage_seconds(job, missing)
+    figures: dict[str, object] = {"seconds": seconds, "images_made": made, "images_per_second": rate}
+    return figures | ({"seconds_by_stage": stages} if stages else {}) | {"shards_made": missing}
 
 
 def add_steps(pipeline: beam.Pipeline, make_shard: beam.DoFn, work: Sequence[object]) -> None:
