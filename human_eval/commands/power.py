@@ -7,28 +7,27 @@ computes them from the rater model. The spreads are assumptions: give those of a
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import math
 
 from coltran import cli
-from human_eval.simulation import arguments
+from human_eval.design.arguments import SizeFlags
+from human_eval.simulation.effects import Effects
 from human_eval.simulation.power import POWER_80_PERCENT, TWO_SIDED_5_PERCENT, expected
 
 
-def add_options(add) -> None:
-    add("--images", type=cli.positive, default=500, help="images (500)")
-    add("--raters", type=cli.positive, default=5, help="ratings of each pair (5)")
-    add("--samples", type=cli.positive, default=3, help="samples of each image (3)")
-    add("--block", type=cli.positive, default=50, help="images a form (50)")
-    arguments.add_effects(add)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(Effects, SizeFlags):
+    """The command's options."""
 
 
-def run(found: argparse.Namespace) -> None:
-    effects = arguments.effects(found)
-    power = expected(effects, images=found.images, raters=found.raters, samples=found.samples, block=found.block)
+def run(options: Options) -> None:
+    power = expected(
+        options, images=options.images, raters=options.raters, samples=options.samples, block=options.block
+    )
     smallest = (TWO_SIDED_5_PERCENT + POWER_80_PERCENT) * math.sqrt(2) * power.image_cluster
     print(
-        f"{power.ratings} ratings by {power.raters} raters with one form each; one sample at {100 * found.rate:.1f}%:"
+        f"{power.ratings} ratings by {power.raters} raters with one form each; one sample at {100 * options.rate:.1f}%:"
     )
     rows = [
         ("+- i.i.d.", f"{100 * power.iid:.2f} points"),

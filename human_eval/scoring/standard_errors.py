@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-REPLICATES = 10_000
+from human_eval.scoring.arguments import REPLICATES
+
 CONFIDENCE = 0.95
 _CHUNK = 4_000_000  # weights held at once
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -12,27 +11,13 @@ import numpy as np
 
 from human_eval.answers.ratings import PLACES, Rating
 from human_eval.scoring import agreement, categories, differences, oracle, standard_errors
-from human_eval.scoring.standard_errors import REPLICATES, Estimate, wilson
+from human_eval.scoring.arguments import ScoreFlags
+from human_eval.scoring.standard_errors import Estimate, wilson
 
 HEADLINE = "image_cluster"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to score.
-
-    Attributes:
-      seed: of all bootstraps and permutations.
-      replicates: of each.
-      min_ratings: oracle and categories take only images with as many ratings of each sample.
-    """
-
-    seed: int = 0
-    replicates: int = REPLICATES
-    min_ratings: int = 3
-
-
-def score(used: Sequence[Rating], options: Options) -> dict[str, object]:
+def score(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
     """The numbers of score.json.
 
     Args:
@@ -53,7 +38,7 @@ def score(used: Sequence[Rating], options: Options) -> dict[str, object]:
     }
 
 
-def rates(used: Sequence[Rating], options: Options) -> dict[str, object]:
+def rates(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
     """Fooling rate of a set of ratings, with every standard error by name."""
     arrays = standard_errors.Ratings(
         fooled=np.array([bool(rating.fooled) for rating in used]),
@@ -101,7 +86,7 @@ def pair_counts(used: Sequence[Rating]) -> dict[tuple[str, int], tuple[int, int]
     return {pair: (fooled, n) for pair, (fooled, n) in found.items()}
 
 
-def _model(used: Sequence[Rating], options: Options) -> dict[str, object]:
+def _model(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
     samples = sorted({rating.sample for rating in used})
     keys, fooled_IK, n_IK = _complete(pair_counts(used), samples, options.min_ratings)
     by_pair = pair_counts(used).values()
@@ -129,7 +114,7 @@ def _model(used: Sequence[Rating], options: Options) -> dict[str, object]:
     return result
 
 
-def _oracle(fooled_IK: np.ndarray, n_IK: np.ndarray, rate: float, options: Options) -> dict[str, object]:
+def _oracle(fooled_IK: np.ndarray, n_IK: np.ndarray, rate: float, options: ScoreFlags) -> dict[str, object]:
     ways = {"naive": oracle.naive(fooled_IK, n_IK)}
     for hold_out, name in ((1, "leave_one_rater_out"), (2, "leave_two_raters_out")):
         # With many samples the ways to hold out are too many to count; the naive one and its noise stay.
@@ -143,7 +128,7 @@ def _oracle(fooled_IK: np.ndarray, n_IK: np.ndarray, rate: float, options: Optio
     return result
 
 
-def _differences(by_model: Mapping[str, Sequence[Rating]], options: Options):
+def _differences(by_model: Mapping[str, Sequence[Rating]], options: ScoreFlags):
     groups: dict[str, dict[str, float]] = {}
     families: list[list[str]] = [[]]
     for model, used in sorted(by_model.items()):
@@ -177,11 +162,11 @@ def _complete(counts: Mapping, samples: Sequence[int], least: int) -> tuple[list
     return keys, table[..., 0], table[..., 1]
 
 
-def _bootstrap(by_image: np.ndarray, options: Options) -> Estimate:
+def _bootstrap(by_image: np.ndarray, options: ScoreFlags) -> Estimate:
     return standard_errors.bootstrap_mean(by_image, _rng(options, 2), options.replicates)
 
 
-def _rng(options: Options, purpose: int) -> np.random.Generator:
+def _rng(options: ScoreFlags, purpose: int) -> np.random.Generator:
     return np.random.default_rng([options.seed, 100 + purpose])
 
 

@@ -17,7 +17,7 @@ from human_eval.folder.layout import private_file
 from human_eval.folder.spreadsheet import csv_bytes
 from human_eval.server import database
 
-PROLIFIC, INVITATION, OPEN = "prolific", "invitation", "open"
+KINDS = PROLIFIC, INVITATION, OPEN = "prolific", "invitation", "open"
 INVITATIONS = pathlib.PurePath("private", "invitations.csv")
 _COLUMNS = ("number", "token", "link")
 _PROLIFIC_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from human_eval.design.arguments import SizeFlags
+from human_eval.simulation.effects import Effects
+
 TWO_SIDED_5_PERCENT, POWER_80_PERCENT = 1.959964, 0.841621
 
 
@@ -27,11 +30,13 @@ class Power:
     ratings: int
 
 
-def expected(effects, *, images: int, raters: int, samples: int = 3, block: int = 50) -> Power:
+def expected(
+    effects: Effects, *, images: int, raters: int, samples: int = SizeFlags.samples, block: int = SizeFlags.block
+) -> Power:
     """Expected standard errors.
 
     Args:
-      effects: a `rater_model.Effects`.
+      effects: of the raters.
       images, raters, samples, block: of the design: images, ratings a pair, samples an image, images a form.
     """
     from human_eval.simulation.rater_model import variances

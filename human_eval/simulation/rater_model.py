@@ -10,29 +10,9 @@ import dataclasses
 import numpy as np
 
 from coltran.errors import UserError
+from human_eval.simulation.effects import Effects
 
 _NODES = 48  # of Gauss-Hermite quadrature; exact to far below what 10,000 ratings could tell
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Effects:
-    """Known effects.
-
-    Attributes:
-      rate: fooling rate over all images, samples, raters and orders; 0 and 1 are raters who are always right or wrong.
-      image_sd: standard deviation over images, in logits.
-      sample_sd: over the samples of an image.
-      rater_sd: over raters.
-      first_bias: logits in favor of calling the first image fake.
-      lapse: share of answers given by coin.
-    """
-
-    rate: float = 0.42
-    image_sd: float = 1.0
-    sample_sd: float = 0.6
-    rater_sd: float = 0.6
-    first_bias: float = 0.0
-    lapse: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 from collections.abc import Sequence
 
+from coltran import cli
+from coltran.options import option
 from human_eval.answers.key import AnswerKey, Pair
+from human_eval.design.arguments import SizeFlags
 from human_eval.folder import rater_ids
+from human_eval.simulation.effects import Effects
 
 SEED_OF_SALT = b"a made-up study has no secrets"
 _START = 1_780_300_000  # seconds; a form every 10 minutes from here on
 _FORM_SECONDS = 600
 
 
-def made_up_key(found: argparse.Namespace) -> AnswerKey:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MadeUpFlags(SizeFlags):
+    """What a study without images is made up from."""
+
+    raters: int = option(SizeFlags.raters, parse=cli.positive, help="raters a form, each with one form")
+    seed: int = option(help="seed of all draws")
+
+
+def made_up_key(options: MadeUpFlags) -> AnswerKey:
     """The answer key of a study without images."""
     from human_eval.design import forms
     from human_eval.folder import opaque_files
     from human_eval.folder.forms import Variant
 
-    pool = forms.Pool(test=[f"image-{number:05d}" for number in range(found.images)], catch=(), practice=())
-    variants = [Variant(model="simulated", sample=sample) for sample in range(found.samples)]
-    planned = forms.plan(pool, variants, block=found.block, catch=0, raters=found.raters, seed=found.seed)
+    pool = forms.Pool(test=[f"image-{number:05d}" for number in range(options.images)], catch=(), practice=())
+    variants = [Variant(model="simulated", sample=sample) for sample in range(options.samples)]
+    planned = forms.plan(pool, variants, block=options.block, catch=0, raters=options.raters, seed=options.seed)
     pairs, listed = {}, {}
     for form in planned:
         for trial in form.trials:
@@ -39,19 +51,19 @@ def made_up_key(found: argparse.Namespace) -> AnswerKey:
             order = files if trial.truth_first else files[::-1]
             listed.setdefault(form.form, []).append((trial.trial, *order))
     return AnswerKey(
-        study=f"simulated-{found.seed}",
+        study=f"simulated-{options.seed}",
         pairs=pairs,
         listed={form: tuple(trials) for form, trials in listed.items()},
         form_sizes={form.form: len(form.trials) for form in planned},
     )
 
 
-def simulate(key: AnswerKey, effects, *, raters: int, seed: int) -> list[dict[str, object]]:
+def simulate(key: AnswerKey, effects: Effects, *, raters: int, seed: int) -> list[dict[str, object]]:
     """What the page would save of each sitting, plus an `assignment`.
 
     Args:
       key: of the study; every form is answered.
-      effects: a `rater_model.Effects`. Catch trials are answered right except by lapse.
+      effects: of the raters. Catch trials are answered right except by lapse.
       raters: for each form; every one takes one form.
       seed: of all draws.
     """
