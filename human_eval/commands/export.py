@@ -16,6 +16,7 @@ import dataclasses
 import functools
 import pathlib
 import shutil
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from coltran import cli
@@ -31,6 +32,8 @@ from human_eval.page.arguments import TextFlags
 
 FORMATS = ("static", "mturk", "turkle")
 BATCH_COLUMNS = ("form", "trials")
+Rows = list[tuple[str, object]]  # of the summary that the command ends with
+Render = Callable[..., bytes]  # `render` of the page with the study's own arguments given
 # Inside the service's own form: what is handed in, and a submit button, without which Turkle would show one of its own
 # that hands in nothing. Disabled, it also keeps the Enter key from submitting.
 _TASK = """<p id="task" data-form="${form}" hidden>${trials}</p>
@@ -98,7 +101,7 @@ def _check_url(flag: str, url: str) -> None:
         raise UserError(f"{flag} {url}: expected an address such as https://images.example.org/study/")
 
 
-def _static(folder: pathlib.Path, design: StudyDesign, secret: bytes, render) -> list[tuple[str, object]]:
+def _static(folder: pathlib.Path, design: StudyDesign, secret: bytes, render: Render) -> Rows:
     forms = [layout.public_form(secret, form) for form in design.forms]
     path = folder / "public" / "index.html"
     _write(path, render(mode="static", forms=forms))
@@ -108,23 +111,21 @@ def _static(folder: pathlib.Path, design: StudyDesign, secret: bytes, render) ->
     ]
 
 
-def _questions(
-    out: pathlib.Path, design: StudyDesign, secret: bytes, render, page_url: str | None
-) -> list[tuple[str, object]]:
+def _questions(out: pathlib.Path, design: StudyDesign, secret: bytes, render: Render, page_url: str | None) -> Rows:
     """Mechanical Turk's question XML, one a form."""
     for form in design.forms:
         html = render(mode="mturk", forms=[layout.public_form(secret, form)], service=_QUESTION)
-        _write(out / "questions" / f"form-{form.form + 1:04d}.xml", mturk_questions.html_question(html.decode()))
+        _write(out / "questions" / f"form-{form.number + 1:04d}.xml", mturk_questions.html_question(html.decode()))
         if page_url:
-            question = mturk_questions.external_question(page_url, form.form)
-            _write(out / "external" / f"form-{form.form + 1:04d}.xml", question)
-    written = [("questions", f"{out / 'questions'} (HTMLQuestion, one a form)")]
+            question = mturk_questions.external_question(page_url, form.number)
+            _write(out / "external" / f"form-{form.number + 1:04d}.xml", question)
+    written: Rows = [("questions", f"{out / 'questions'} (HTMLQuestion, one a form)")]
     return written + ([("", f"{out / 'external'} (ExternalQuestion, one a form)")] if page_url else [])
 
 
-def _batch(out: pathlib.Path, mode: str, design: StudyDesign, secret: bytes, render) -> list[tuple[str, object]]:
+def _batch(out: pathlib.Path, mode: str, design: StudyDesign, secret: bytes, render: Render) -> Rows:
     """A batch CSV and its template, in Mechanical Turk's format."""
-    rows = [(form.form, task_text(secret, form)) for form in design.forms]
+    rows = [(form.number, task_text(secret, form)) for form in design.forms]
     _write(out / "batch.csv", csv_bytes(BATCH_COLUMNS, rows))
     html = render(mode=mode, forms=[], service=_TASK)
     _write(out / "template.html", mturk_questions.as_template(html.decode(), BATCH_COLUMNS))

@@ -13,6 +13,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from coltran import cli
 from coltran.errors import UserError
@@ -68,7 +69,7 @@ def read_files(files: Sequence[str], kind: str = AUTO) -> list[tuple[str, list[S
     return [(file, list(answer_files.read_submissions(file, kind))) for file in sorted(set(files))]
 
 
-def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = AUTO) -> dict[str, object]:
+def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = AUTO) -> dict[str, Any]:
     """Adds files of answers to the table `out`, and writes `ingest.json` beside it.
 
     Args:
@@ -85,7 +86,7 @@ def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = A
     return add_to_table(study, read_files(files, kind), out)
 
 
-def add_to_table(study: str, found: Sequence[tuple[str, Sequence[Submission]]], out: pathlib.Path) -> dict[str, object]:
+def add_to_table(study: str, found: Sequence[tuple[str, Sequence[Submission]]], out: pathlib.Path) -> dict[str, Any]:
     """As `ingest`, for files that were read by `read_files`."""
     key, salt = load(study), rater_ids.salt(study)
     before = ratings.read(out) if out.exists() else []
@@ -124,7 +125,7 @@ def _refuse_mixture(out: pathlib.Path, before: Sequence[Rating], rows: Sequence[
             )
 
 
-def describe(summary: Mapping[str, object]) -> str:
+def describe(summary: Mapping[str, Any]) -> str:
     """The summary in lines for people."""
     lines = [
         f"{summary['rows']} ratings of {summary['raters']} raters in {summary['assignments']} sittings; "

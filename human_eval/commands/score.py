@@ -15,6 +15,7 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from coltran import cli
 from coltran.errors import UserError
@@ -59,18 +60,28 @@ def run(options: Options) -> None:
     if options.seed < 0:
         raise UserError(f"--seed {options.seed}: must not be negative")
     key = answer_key.load(options.study) if options.study else None
-    table = ratings.read(options.ratings or pathlib.Path(options.study) / ratings.IN_STUDY)
+    table = ratings.read(options.ratings or pathlib.Path(options.study or "") / ratings.IN_STUDY)
     check(table, key)
-    rules_path = options.rules or (pathlib.Path(options.study) / exclusions.RULES if options.study else None)
-    if rules_path and not options.rules:
-        exclusions.write_defaults(pathlib.Path(rules_path))
-    rules = exclusions.read(rules_path) if rules_path else exclusions.Rules()
+    rules = _rules(options)
     judged = exclusions.apply(table, rules, key.form_sizes if key else seen_form_sizes(table))
     results = write_all(options, judged, rules, key)
     print(describe(results, pathlib.Path(options.out)))
 
 
-def write_all(options: Options, judged: Sequence[Rating], rules, key: AnswerKey | None) -> dict[str, object]:
+def _rules(options: Options) -> exclusions.Rules:
+    """The rules of --rules, or those of the study, which are written down where nobody has yet."""
+    if options.rules:
+        return exclusions.read(options.rules)
+    if not options.study:
+        return exclusions.Rules()
+    path = pathlib.Path(options.study) / exclusions.RULES
+    exclusions.write_defaults(path)
+    return exclusions.read(path)
+
+
+def write_all(
+    options: Options, judged: Sequence[Rating], rules: exclusions.Rules, key: AnswerKey | None
+) -> dict[str, Any]:
     """Scores the judged table and writes all files of --out; returns what score.json holds."""
     from human_eval.scoring import report as score_report, tables as score_tables
 
@@ -81,7 +92,7 @@ def write_all(options: Options, judged: Sequence[Rating], rules, key: AnswerKey 
             f"no rating counts of {len(judged)}; most frequent reason: {reasons[0][0] if reasons else 'none'}"
         )
     rules_text = json.dumps(dataclasses.asdict(rules), sort_keys=True)
-    results = {
+    results: dict[str, Any] = {
         "study": used[0].study,
         "options": options.as_dict(),
         "rules": dataclasses.asdict(rules),
@@ -110,7 +121,7 @@ def write_all(options: Options, judged: Sequence[Rating], rules, key: AnswerKey 
     return results
 
 
-def describe(results: Mapping, out: pathlib.Path) -> str:
+def describe(results: Mapping[str, Any], out: pathlib.Path) -> str:
     """The printed summary; its last lines are the fooling rates."""
     excluded = {name: n for name, n in results["exclusions"].items() if name != "counted"}
     lines = ["these answers are made up (coltran-study simulate)"] if results["made_up"] else []
@@ -135,6 +146,6 @@ def describe(results: Mapping, out: pathlib.Path) -> str:
     return "\n".join(lines)
 
 
-def percent(one: Mapping) -> str:
+def percent(one: Mapping[str, Any]) -> str:
     """`42.3% +- 0.8` of a rate with one standard error."""
     return f"{100 * one['rate']:.1f}% +- {100 * one['standard_error']:.1f}"

@@ -13,12 +13,15 @@ Then `coltran-study ingest --study study study/private/server.sqlite`. docs/stud
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import errno
 import pathlib
 import re
 import secrets
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from coltran import cli
 from coltran.errors import UserError
@@ -28,6 +31,9 @@ from human_eval.page.arguments import TextFlags
 from human_eval.page.render import read_texts
 from human_eval.server import access as server_access, log
 from human_eval.server.database import PILOT_DATABASE, STUDY_DATABASE, Database
+
+if TYPE_CHECKING:
+    import flask
 
 ORGANIZER_TOKEN = pathlib.PurePath("private", "organizer_token")
 _PROLIFIC_URL = "https://app.prolific.com/submissions/complete?cc={code}"
@@ -121,7 +127,14 @@ def open_database(study: pathlib.Path, design: layout.StudyDesign, *, pilot: boo
     return Database(study / (PILOT_DATABASE if pilot else STUDY_DATABASE), about)
 
 
-def make(options: Options, design, database: Database, token: str, problems, now=time.time):
+def make(
+    options: Options,
+    design: layout.StudyDesign,
+    database: Database,
+    token: str,
+    problems: collections.deque[str],
+    now: Callable[[], float] = time.time,
+) -> flask.Flask:
     """The WSGI application for the command's options.
 
     Args:
@@ -162,7 +175,7 @@ def make(options: Options, design, database: Database, token: str, problems, now
     if options.trust_proxy:
         from werkzeug.middleware.proxy_fix import ProxyFix
 
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)  # type: ignore[method-assign]  # as Flask documents it
     return app
 
 
@@ -174,7 +187,7 @@ def organizer_token(study: pathlib.Path) -> str:
     return path.read_text().strip()
 
 
-def _listen(app, host: str, port: int):
+def _listen(app: flask.Flask, host: str, port: int) -> Any:
     import waitress
 
     from human_eval.server.app import MAX_BODY

@@ -6,7 +6,8 @@ import hashlib
 import os
 import pathlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from coltran import storage
 from coltran.errors import UserError
@@ -19,6 +20,9 @@ from human_eval.design.forms import Pool
 from human_eval.folder import layout
 from human_eval.folder.forms import WRONG_COLORS, Form, Variant
 from human_eval.folder.layout import StudyDesign
+
+if TYPE_CHECKING:
+    from human_eval.design.sources import Source
 
 LUMA = pathlib.PurePath("private", "luma.json")
 
@@ -42,7 +46,7 @@ def choose_secret(out: pathlib.Path, given: str | None) -> bytes:
     return secret or secrets.token_bytes(32)
 
 
-def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, object, list]:
+def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, Source, list[Source]]:
     """The design that the command line asks for, with the opened truth and models.
 
     Args:
@@ -106,7 +110,7 @@ def named_folders(arguments: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def open_sources(truth: str, models: dict[str, str], image: str) -> tuple:
+def open_sources(truth: str, models: Mapping[str, str], image: str) -> tuple[Source, list[Source]]:
     """The truth and the models as `sources.Source`, of one size; raises UserError for what does not fit."""
     from human_eval.design import sources
 
@@ -120,7 +124,7 @@ def open_sources(truth: str, models: dict[str, str], image: str) -> tuple:
     return photos, opened
 
 
-def choose_images(truth, models: Sequence, variants: Sequence[Variant], options: PlanFlags) -> Pool:
+def choose_images(truth: Source, models: Sequence[Source], variants: Sequence[Variant], options: PlanFlags) -> Pool:
     """Images for tests, practice and catch trials, disjoint, by hash of (seed, key).
 
     Practice takes further colorized images where there are any, and obviously wrong colors of other photos elsewhere.
@@ -179,7 +183,9 @@ def is_finished(out: pathlib.Path, design: StudyDesign) -> bool:
     return False
 
 
-def write_parts(out: pathlib.Path, design: StudyDesign, new: Sequence[Form], truth, models, options) -> None:
+def write_parts(
+    out: pathlib.Path, design: StudyDesign, new: Sequence[Form], truth: Source, models: Sequence[Source], options: Any
+) -> None:
     """Writes the images of the new forms, then the answer key and the design of all forms.
 
     Args:

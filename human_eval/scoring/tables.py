@@ -5,14 +5,15 @@ from __future__ import annotations
 import collections
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from human_eval.answers.ratings import PLACES, Rating
 from human_eval.scoring import agreement, categories, differences, oracle, standard_errors
 from human_eval.scoring.arguments import ScoreFlags
-from human_eval.scoring.standard_errors import Estimate, wilson
+from human_eval.scoring.binomial import wilson
+from human_eval.scoring.standard_errors import Estimate
 
 HEADLINE = "image_cluster"
 
@@ -81,13 +82,13 @@ def pair_counts(used: Sequence[Rating]) -> dict[tuple[str, int], tuple[int, int]
     """(fooled, ratings) by (key, sample), of one model's ratings."""
     found: dict[tuple[str, int], list[int]] = collections.defaultdict(lambda: [0, 0])
     for rating in used:
-        found[rating.key, rating.sample][0] += bool(rating.fooled)
-        found[rating.key, rating.sample][1] += 1
+        found[rating.key, rating.known_sample][0] += bool(rating.fooled)
+        found[rating.key, rating.known_sample][1] += 1
     return {pair: (fooled, n) for pair, (fooled, n) in found.items()}
 
 
 def _model(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
-    samples = sorted({rating.sample for rating in used})
+    samples = sorted({rating.known_sample for rating in used})
     keys, fooled_IK, n_IK = _complete(pair_counts(used), samples, options.min_ratings)
     by_pair = pair_counts(used).values()
     units = np.array([(fooled, n - fooled) for fooled, n in by_pair])
@@ -128,7 +129,7 @@ def _oracle(fooled_IK: np.ndarray, n_IK: np.ndarray, rate: float, options: Score
     return result
 
 
-def _differences(by_model: Mapping[str, Sequence[Rating]], options: ScoreFlags):
+def _differences(by_model: Mapping[str, Sequence[Rating]], options: ScoreFlags) -> Iterator[dict[str, object]]:
     groups: dict[str, dict[str, float]] = {}
     families: list[list[str]] = [[]]
     for model, used in sorted(by_model.items()):
@@ -153,7 +154,9 @@ def _differences(by_model: Mapping[str, Sequence[Rating]], options: ScoreFlags):
                 }
 
 
-def _complete(counts: Mapping, samples: Sequence[int], least: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _complete(
+    counts: Mapping[tuple[str, int], tuple[int, int]], samples: Sequence[int], least: int
+) -> tuple[list[str], np.ndarray, np.ndarray]:
     """(keys, fooled [I, K], ratings [I, K]) of the images with at least so many ratings of each sample."""
     keys = sorted(
         key for key in {key for key, _ in counts} if all(counts.get((key, s), (0, 0))[1] >= least for s in samples)

@@ -8,7 +8,7 @@ import math
 from human_eval.design.arguments import SizeFlags
 from human_eval.simulation.effects import Effects
 
-TWO_SIDED_5_PERCENT, POWER_80_PERCENT = 1.959964, 0.841621
+_LEVEL, _POWER = 0.05, 0.8  # of a two-sided test for a difference
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,13 @@ class Power:
     two_way: float
     raters: int
     ratings: int
+
+    @property
+    def smallest_difference(self) -> float:
+        """The difference between two rates of other images that a two-sided test at 5% finds with 80% power."""
+        from scipy.special import ndtri
+
+        return float(ndtri(1 - _LEVEL / 2) + ndtri(_POWER)) * math.sqrt(2) * self.image_cluster
 
 
 def expected(

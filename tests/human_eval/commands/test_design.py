@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from coltran.images import colors
 from coltran.records import folder as record_folder, schema
 from human_eval import study
 from human_eval.answers import key as answer_key
@@ -78,7 +79,7 @@ def test_wrong_colors_are_wrong_on_any_photo():
         fake = wrong_colors.wrong_colors(gray, key).astype(int)
         assert (np.ptp(fake, axis=-1) > 60).all()  # a photo without colors gets strong ones
         inside = ((fake > 0) & (fake < 255)).all(-1)
-        assert np.abs(wrong_colors.luma_of(fake.astype(np.uint8)) - gray[..., 0])[inside].max() < 1.5
+        assert np.abs(colors.luma(fake.astype(np.uint8)) - gray[..., 0])[inside].max() < 1.5
     assert {tuple(wrong_colors.wrong_colors(gray, key)[0, 0]) for key in "abcdefgh"}.__len__() == 2
 
 

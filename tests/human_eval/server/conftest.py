@@ -54,7 +54,7 @@ def write_study(folder: pathlib.Path, design: layout.StudyDesign) -> pathlib.Pat
     for form in design.forms:
         for trial in form.trials:
             for role, data in files.items():
-                name = opaque_files.opaque_name(SECRET, trial.trial, role)
+                name = opaque_files.opaque_name(SECRET, trial.id, role)
                 (folder / layout.IMAGES / name).write_bytes(data)
     (folder / layout.COMPLETED).touch()
     return folder
@@ -179,9 +179,7 @@ def listed():
         pairs: dict[int, list[str]] = collections.defaultdict(list)
         for form in design.forms:
             for trial in form.trials:
-                pairs[trial.trial] = [
-                    opaque_files.opaque_name(SECRET, trial.trial, role) for role in opaque_files.ROLES
-                ]
+                pairs[trial.id] = [opaque_files.opaque_name(SECRET, trial.id, role) for role in opaque_files.ROLES]
         return pairs
 
     return files
