@@ -43,6 +43,14 @@ class Options(CostFlags, PlanFlags):
 
 
 def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
+    """Designs a study and writes its folder; a folder that holds this very study stays as it is.
+
+    Args:
+      options: of the command.
+      beam_arguments: flags of Apache Beam.
+    Raises:
+      UserError: images that do not fit together, too few of them, or a folder that holds something else.
+    """
     from pipelines.beam import options as beam_options
 
     beam = beam_options.beam_options(beam_arguments)

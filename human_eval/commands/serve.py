@@ -87,6 +87,7 @@ class Options(TextFlags):
 
 
 def run(options: Options) -> None:
+    """Runs the study server until it is stopped, or writes invitations and ends."""
     study = pathlib.Path(options.study)
     design = layout.load_design(study)
     url = (options.url or f"http://{_in_url(options.host)}:{options.port}").rstrip("/")
@@ -122,7 +123,7 @@ def run(options: Options) -> None:
 
 
 def open_database(study: pathlib.Path, design: layout.StudyDesign, *, pilot: bool) -> Database:
-    """The study's database, or the pilot's."""
+    """Opens the database of the study, or that of the pilot."""
     about = {"study": design.study, "pilot": str(int(pilot))}
     return Database(study / (PILOT_DATABASE if pilot else STUDY_DATABASE), about)
 
@@ -135,7 +136,7 @@ def make(
     problems: collections.deque[str],
     now: Callable[[], float] = time.time,
 ) -> flask.Flask:
-    """The WSGI application for the command's options.
+    """Makes the WSGI application that the options ask for.
 
     Args:
       options: of the command.
@@ -180,7 +181,7 @@ def make(
 
 
 def organizer_token(study: pathlib.Path) -> str:
-    """The word that opens the progress page; drawn once, mode 0600."""
+    """Returns the word that opens the progress page; it is drawn once and kept in a file of mode 0600."""
     path = study / ORGANIZER_TOKEN
     if not path.exists():
         layout.private_file(path, secrets.token_urlsafe(24).encode() + b"\n")

@@ -33,6 +33,7 @@ class Options(Effects, MadeUpFlags):
 
 
 def run(options: Options) -> None:
+    """Plays raters with known effects and writes their answers."""
     from human_eval.simulation import files as simulated_files
 
     if options.seed < 0:

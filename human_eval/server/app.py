@@ -69,7 +69,7 @@ class Server:
 
 
 def make_app(server: Server) -> flask.Flask:
-    """The WSGI application."""
+    """Makes the WSGI application of a server."""
     app = flask.Flask(__name__, static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     log = logging.getLogger(server_log.NAME)
