@@ -149,34 +149,34 @@ def make(
     from human_eval.server.limits import Limit
     from human_eval.server.sittings import Sittings
 
-    study = pathlib.Path(options.study)
     prolific = options.access == server_access.PROLIFIC
+    study, lease = pathlib.Path(options.study), 60 * options.lease
     most = options.forms_per_rater or (1 if prolific else _MANY_FORMS)
-    lease = 60 * options.lease
-    app = server_app.make_app(
-        server_app.Server(
-            study=study,
-            design=design,
-            secret=layout.load_secret(study / layout.SECRET),
-            texts=read_texts(options.title or design.title, options.consent, options.instructions),
-            database=database,
-            sittings=Sittings(database, design.forms, lease=lease, most=most, now=now),
-            access=server_access.Access(study=study, kind=options.access, pilot=options.pilot),
-            lease=lease,
-            organizer_token=token,
-            code=_code(options.completion_code),
-            completion_url=_completion_url(options.completion_url, prolific and bool(options.completion_code)),
-            pilot=options.pilot,
-            by_address=Limit(options.address_limit, now),
-            by_session=Limit(options.session_limit, now),
-            problems=problems,
-            now=now,
-        )
+    server = server_app.Server(
+        study=study,
+        design=design,
+        secret=layout.load_secret(study / layout.SECRET),
+        texts=read_texts(options.title or design.title, options.consent, options.instructions),
+        database=database,
+        sittings=Sittings(database, design.forms, lease=lease, most=most, now=now),
+        access=server_access.Access(study=study, kind=options.access, pilot=options.pilot),
+        lease=lease,
+        organizer_token=token,
+        code=_code(options.completion_code),
+        completion_url=_completion_url(options.completion_url, prolific and bool(options.completion_code)),
+        pilot=options.pilot,
+        by_address=Limit(options.address_limit, now),
+        by_session=Limit(options.session_limit, now),
+        problems=problems,
+        now=now,
     )
-    if options.trust_proxy:
-        from werkzeug.middleware.proxy_fix import ProxyFix
+    return _behind_proxy(server_app.make_app(server)) if options.trust_proxy else server_app.make_app(server)
 
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)  # type: ignore[method-assign]  # as Flask documents it
+
+def _behind_proxy(app: flask.Flask) -> flask.Flask:
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)  # type: ignore[method-assign]  # as Flask documents it
     return app
 
 

@@ -8,7 +8,7 @@ import importlib.resources
 import json
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from coltran.errors import UserError
 
@@ -75,6 +75,11 @@ def render(
         "forms": list(forms),
         **more,
     }
+    return _filled(texts, about, service)
+
+
+def _filled(texts: Texts, about: Mapping[str, object], service: str) -> bytes:
+    """The page with the texts, what its program must know, and the service's own HTML."""
     room = importlib.resources.files("human_eval.page")
     parts = {
         "/*STYLE*/": (room / "rater.css").read_text(),
@@ -86,7 +91,7 @@ def render(
         "<!--INSTRUCTIONS-->": texts.instructions,
         "<!--SERVICE-->": service,
     }
-    # In one pass, so that a mark inside a text stays a text.
+    # All marks are replaced in one pass, so that a mark inside a text stays a text.
     return _MARK.sub(lambda found: parts[found[0]], (room / "rater.html").read_text()).encode()
 
 
