@@ -135,6 +135,17 @@ def arrows_between(name_of: Callable[[str], str]) -> dict[str, set[str]]:
     return arrows
 
 
+def test_the_architecture_page_tells_the_same_doors():
+    rows = re.findall(r"^\| `(\w+)/(\w+)/` \| .* \| (.*) \| `(.*)` \|$", (ROOT / "ARCHITECTURE.md").read_text(), re.M)
+    told = {}
+    for package, room, names, begin in rows:
+        assert (ROOT / package / room / begin).exists()
+        named = [] if names == "nothing" else names.split()
+        told[f"{package}.{room}"] = {name.replace("/", ".") if "/" in name else f"{package}.{name}" for name in named}
+    rooms = {room for room in declared_doors() if (ROOT / room.replace(".", "/")).is_dir()}
+    assert told == {room: declared_doors()[room] for room in rooms}
+
+
 def test_every_import_goes_through_a_declared_door():
     doors = declared_doors()
     wrong = [
