@@ -28,7 +28,7 @@ coltran.sampling           -> coltran(cli images networks weights)
 coltran.import_release     -> coltran(cli networks release storage training weights)
 coltran.photos             -> coltran(cli file_patterns images sampling storage)
 coltran.training           -> coltran(cli images networks records sampling storage weights)
-coltran.colorize           -> coltran(cli images photos records sampling storage)
+coltran.colorize           -> coltran(cli images photos records sampling storage weights)
 coltran.train              -> coltran(cli networks storage training weights)
 pipelines.beam             -> coltran(cli)
 pipelines.sources          -> coltran(cli file_patterns images records storage)
@@ -47,7 +47,7 @@ human_eval.page            ->
 human_eval.folder          -> coltran(records)
 human_eval.server          -> coltran(storage)  human_eval(folder page)
 human_eval.answers         -> human_eval(folder server)
-human_eval.design          -> coltran(images records storage)  pipelines(beam)  human_eval(answers folder page)
+human_eval.design          -> coltran(cli images records storage)  pipelines(beam)  human_eval(answers folder page)
 human_eval.scoring         -> coltran(cli)  human_eval(answers folder)
 human_eval.simulation      -> coltran(cli)  human_eval(answers design folder server)
 human_eval.commands        -> coltran(cli records)  pipelines(beam)
@@ -133,6 +133,17 @@ def arrows_between(name_of: Callable[[str], str]) -> dict[str, set[str]]:
     for module, others in IMPORTS.items():
         arrows[name_of(module)] |= {name_of(other) for other in others} - {name_of(module)}
     return arrows
+
+
+def test_the_architecture_page_tells_the_same_doors():
+    rows = re.findall(r"^\| `(\w+)/(\w+)/` \| .* \| (.*) \| `(.*)` \|$", (ROOT / "ARCHITECTURE.md").read_text(), re.M)
+    told = {}
+    for package, room, names, begin in rows:
+        assert (ROOT / package / room / begin).exists()
+        named = [] if names == "nothing" else names.split()
+        told[f"{package}.{room}"] = {name.replace("/", ".") if "/" in name else f"{package}.{name}" for name in named}
+    rooms = {room for room in declared_doors() if (ROOT / room.replace(".", "/")).is_dir()}
+    assert told == {room: declared_doors()[room] for room in rooms}
 
 
 def test_every_import_goes_through_a_declared_door():

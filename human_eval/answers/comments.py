@@ -18,27 +18,28 @@ Row = tuple[str, str, str, str, str]
 
 
 def path_beside(table: pathlib.Path) -> pathlib.Path:
-    """Where the comments lie that belong to a table of ratings."""
+    """Returns the path of the comments that belong to a table of ratings."""
     return table.with_name("pilot_comments.csv" if table.name == ratings.IN_STUDY_PILOT.name else "comments.csv")
 
 
 def read(path: pathlib.Path) -> set[Row]:
-    """The rows of a table; none where there is no file.
+    """Reads the rows of a table; a file that is not there has none.
 
     Raises:
-      UserError: other columns.
+      UserError: The file has other columns.
     """
     if not path.exists():
         return set()
     rows = [cells for _, cells in ratings.read_rows(path.read_bytes(), str(path))]
     if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
         raise UserError(f"{path}: is no table of comments (expected the columns {', '.join(COLUMNS)})")
-    return {tuple(map(unescape_formula, row)) for row in rows[1:]}
+    cells = (map(unescape_formula, row) for row in rows[1:])
+    return {(rater, assignment, form, submitted, comment) for rater, assignment, form, submitted, comment in cells}
 
 
 def add(path: pathlib.Path, new: Iterable[Row], *, without: Set[str] = frozenset()) -> None:
-    """Adds rows, each once; rows of the raters `without` go."""
+    """Adds rows, each of them once, and removes the rows of the raters in `without`."""
     rows = read(path) | {row for row in new if row[-1]}
-    rows = {row for row in rows if row[0] not in without}
-    if rows or path.exists():
-        private_file(path, csv_bytes(COLUMNS, sorted(rows, key=lambda row: (row[3], row))))
+    by_time = sorted((row[3], row) for row in rows if row[0] not in without)
+    if by_time or path.exists():
+        private_file(path, csv_bytes(COLUMNS, (row for _, row in by_time)))

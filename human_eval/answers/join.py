@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from human_eval.answers import ratings, server as server_answers
 from human_eval.answers.key import AnswerKey, Pair
@@ -26,12 +27,12 @@ _MANY_FLIPS = 0.1
 
 
 def summary_path(table: pathlib.Path) -> pathlib.Path:
-    """Where the summary of a table lies: beside it, the pilot's apart from the study's."""
+    """Returns the path of a table's summary, which lies beside it; a pilot has a file of its own."""
     return table.with_name("pilot_ingest.json" if table.name == ratings.IN_STUDY_PILOT.name else "ingest.json")
 
 
 def who_and_where(submission: Submission, salt: bytes) -> tuple[str, str]:
-    """The rater's hash, empty where nobody is named, and the assignment."""
+    """Returns the rater's hash (empty if the submission names nobody) and the assignment."""
     who = rater_ids.hashed(salt, "rater", submission.rater) if submission.rater else ""
     # The static page has no assignments: one sitting is one rater, form and time of the end.
     sitting = f"{submission.rater}|{submission.form}|{submission.submitted}"
@@ -39,7 +40,7 @@ def who_and_where(submission: Submission, salt: bytes) -> tuple[str, str]:
 
 
 def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rating]:
-    """The ratings of a submission, each with the reason why it cannot count, judged by itself."""
+    """Makes the ratings of a submission; each that cannot count, judged by itself, has the reason."""
     who, assignment = who_and_where(submission, salt)
     nature = f"{ratings.MADE_UP} " if submission.simulated else ""
     nature += f"{ratings.PILOT} " if submission.pilot else ""
@@ -82,7 +83,7 @@ def _pair(answer: Answer, submission: Submission, key: AnswerKey) -> Pair | None
     if answer.trial is not None:
         pair = key.pairs.get(answer.trial)
         return pair if pair and set(answer.shown) <= {pair.truth, pair.colorized} else None
-    listed = key.listed.get(submission.form, ())
+    listed = key.listed.get(submission.form, ()) if submission.form is not None else ()
     # An unset field of a service lost its trial's number, but not its place in the form.
     return key.pairs.get(listed[answer.place][0]) if answer.place < len(listed) and not answer.shown else None
 
@@ -100,7 +101,7 @@ def _reason(answer: Answer, pair: Pair | None, submission: Submission) -> str:
 
 
 def settle(rows: Iterable[Rating]) -> list[Rating]:
-    """The table in order, without what was read twice, and with the reasons that rows give one another.
+    """Sorts the table, removes what was read twice, and excludes rows that contradict one another.
 
     The same sitting in two files (or formats) is one. An assignment with two raters, two times of submission, or two
     answers to a trial does not count at all. Of several test ratings of one source image by a rater, the first counts.
@@ -110,7 +111,7 @@ def settle(rows: Iterable[Rating]) -> list[Rating]:
         bare = dataclasses.replace(row, excluded="" if row.excluded in _ACROSS else row.excluded)
         distinct.setdefault(dataclasses.replace(bare, source=""), bare)
     table = sorted(distinct.values(), key=ratings.order)
-    sittings: dict[str, set] = collections.defaultdict(set)
+    sittings: dict[str, set[tuple[str, str]]] = collections.defaultdict(set)
     answered = collections.Counter((row.assignment, row.trial) for row in table if row.trial is not None)
     for row in table:
         sittings[row.assignment].add((row.rater, row.submitted))
@@ -129,8 +130,8 @@ def settle(rows: Iterable[Rating]) -> list[Rating]:
     return table
 
 
-def summarize(table: Sequence[Rating], submissions: Sequence[Submission], key: AnswerKey) -> dict[str, object]:
-    """Counts and names: of the table as a whole, and of the files that were read this time."""
+def summarize(table: Sequence[Rating], submissions: Sequence[Submission], key: AnswerKey) -> dict[str, Any]:
+    """Counts the ratings of the whole table, and names the problems of the files that were read this time."""
     reasons: dict[str, list[str]] = collections.defaultdict(list)
     for row in table:
         if row.excluded:

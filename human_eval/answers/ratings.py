@@ -10,7 +10,8 @@ import csv
 import dataclasses
 import io
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from coltran.errors import UserError
 from human_eval.folder.layout import private_file
@@ -74,31 +75,42 @@ class Rating:
         return self.kind == "test" and not self.excluded
 
     @property
+    def known_sample(self) -> int:
+        """Returns the sample of a rating that counts.
+
+        Raises:
+          ValueError: The rating is of no known trial.
+        """
+        if self.sample is None:
+            raise ValueError(f"expected a rating of a known trial, got one with the reason '{self.excluded}'")
+        return self.sample
+
+    @property
     def nature(self) -> tuple[bool, bool]:
-        """(made up, of a pilot); a table holds ratings of one nature."""
+        """Returns whether it was made up, and whether it is of a pilot; a table holds ratings of one nature."""
         words = self.source.split()
         return words[:1] == [MADE_UP], PILOT in words[:2]
 
 
 def order(rating: Rating) -> tuple:
-    """Sort key of the table: by time, so that the first of several answers stands first."""
+    """Returns the sort key of the table: time first, so that the first of several answers stands first."""
     identity = (rating.submitted or "~", rating.assignment, -1 if rating.trial is None else rating.trial)
     return (*identity, tuple(map(str, dataclasses.astuple(rating))))
 
 
 def to_csv(ratings: Iterable[Rating]) -> bytes:
-    """The table as a CSV file, in the order given."""
+    """Returns the table as a CSV file, in the order given."""
     return csv_bytes(list(_READERS), ([getattr(rating, name) for name in _READERS] for rating in ratings))
 
 
 def from_csv(data: bytes, where: str) -> list[Rating]:
-    """The ratings of a CSV file that `to_csv` wrote, perhaps edited since.
+    """Reads the ratings of a CSV file that `to_csv` wrote and somebody may have edited since.
 
     Args:
       data: the file's bytes.
       where: its name, for messages.
     Raises:
-      UserError: other columns, a cut row, or a cell that is not what its column holds.
+      UserError: The file has other columns or a cut row, or a cell does not fit its column.
     """
     rows = read_rows(data, where)
     header = next(rows, (0, []))[1]
@@ -107,8 +119,8 @@ def from_csv(data: bytes, where: str) -> list[Rating]:
     return [_rating(row, where, line) for line, row in rows]
 
 
-def read_rows(data: bytes, where: str) -> Iterable[tuple[int, list[str]]]:
-    """(line number, cells) of a CSV file; raises UserError for what is none."""
+def read_rows(data: bytes, where: str) -> Iterator[tuple[int, list[str]]]:
+    """Yields (line number, cells) of a CSV file; raises UserError if it is none."""
     try:
         # No translation of line ends: a cell may hold any of them.
         reader = csv.reader(io.StringIO(data.decode("utf-8-sig", "surrogatepass"), newline=""), strict=True)
@@ -120,7 +132,7 @@ def read_rows(data: bytes, where: str) -> Iterable[tuple[int, list[str]]]:
 
 
 def read(path: str | pathlib.Path) -> list[Rating]:
-    """The ratings of a file; raises UserError as `from_csv`, or where there is none."""
+    """Reads the ratings of a file; raises UserError as `from_csv` does, or if there is no file."""
     path = pathlib.Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; `coltran-study ingest` writes it")
@@ -132,18 +144,18 @@ def write(path: str | pathlib.Path, ratings: Iterable[Rating]) -> None:
     private_file(pathlib.Path(path), to_csv(ratings))
 
 
-def _optional(read: Callable[[str], object]) -> Callable[[str], object]:
+def _optional(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return lambda cell: read(cell) if cell else None
 
 
-_READERS: dict[str, Callable[[str], object]] = {
+_READERS: dict[str, Callable[[str], Any]] = {
     field.name: {
         "str": unescape_formula,
         "bool": {"true": True, "false": False}.__getitem__,
         "int | None": _optional(int),
         "float | None": _optional(float),
         "bool | None": _optional({"true": True, "false": False}.__getitem__),
-    }[field.type]
+    }[str(field.type)]
     for field in dataclasses.fields(Rating)
 }
 
@@ -151,7 +163,7 @@ _READERS: dict[str, Callable[[str], object]] = {
 def _rating(row: Sequence[str], where: str, line: int) -> Rating:
     if len(row) != len(_READERS):
         raise UserError(f"{where}, line {line}: {len(row)} cells, expected {len(_READERS)}; the file was cut or edited")
-    values = {}
+    values: dict[str, Any] = {}
     for (name, reader), cell in zip(_READERS.items(), row, strict=True):
         try:
             values[name] = reader(cell)

@@ -21,6 +21,7 @@ from human_eval.folder.forms import CATCH, PRACTICE, TEST, WRONG_COLORS, Form, T
 
 _LONGEST_RUN = 4  # of trials in a row with the truth at the same place
 _SHUFFLES = 200
+Shown = tuple[str, str, Variant]  # kind, key of the image, colorization
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,12 +40,12 @@ class Pool:
 
 
 def catch_count(tests: int, share: float) -> int:
-    """Catch trials of a form: the nearest whole number to a share of its test trials, at least 1 where it is not 0."""
+    """Returns how many catch trials a form has: a rounded share of its tests, at least 1 unless the share is 0."""
     return max(1, round(tests * share)) if share else 0
 
 
 def blocks(keys: Sequence[str], block: int) -> list[Sequence[str]]:
-    """The keys in blocks of at most `block`, as equal as can be."""
+    """Cuts the keys into blocks of at most `block`, with sizes as equal as possible."""
     count = -(-len(keys) // block)
     edges = [len(keys) * number // count for number in range(count + 1)]
     return [keys[start:end] for start, end in itertools.pairwise(edges)]
@@ -53,7 +54,7 @@ def blocks(keys: Sequence[str], block: int) -> list[Sequence[str]]:
 def plan(
     pool: Pool, variants: Sequence[Variant], *, block: int, catch: float, raters: int, seed: int | Sequence[int]
 ) -> list[Form]:
-    """The forms of a study.
+    """Plans the forms of a study.
 
     Args:
       pool: images, all with every variant.
@@ -75,7 +76,7 @@ def plan(
     numbers = iter(rng.permutation(total).tolist())
     order = Order(rng)
     catch_images = iter(pool.catch)
-    forms = []
+    forms: list[Form] = []
     for members, count in zip(cut, per_form, strict=True):
         obvious = [next(catch_images) for _ in range(count)]
         for rotation in range(len(variants)):
@@ -89,32 +90,30 @@ def plan(
 
 
 def make_form(
-    form: int, raters: int, practice: Sequence, rated: Sequence, numbers: Iterator[int], order: Order
+    form: int, raters: int, practice: Sequence[Shown], rated: Sequence[Shown], numbers: Iterator[int], order: Order
 ) -> Form:
-    """One form of (kind, key, variant): the practice in an order of its own, then all that is rated.
+    """Makes one form: its practice in an order of its own, then all that is rated.
 
     Args:
       form, raters: of the form.
-      practice, rated: (kind, key, Variant).
+      practice, rated: what they show.
       numbers: fresh trial numbers.
       order: remembers the balance of the forms before.
     """
     trials = [
-        Trial(
-            trial=next(numbers), kind=kind, model=variant.model, key=key, sample=variant.sample, truth_first=truth_first
-        )
+        Trial(id=next(numbers), kind=kind, model=variant.model, key=key, sample=variant.sample, truth_first=truth_first)
         for part in (practice, rated)
         for (kind, key, variant), truth_first in order.arrange(part)
     ]
-    return Form(form=form, raters=raters, trials=tuple(trials))
+    return Form(number=form, raters=raters, trials=tuple(trials))
 
 
-def truth_ahead(planned: Iterable[Form]) -> collections.Counter:
-    """By kind, model and sample: how many more ratings have the truth first than second.
+def truth_ahead(planned: Iterable[Form]) -> collections.Counter[tuple[str, str, int]]:
+    """Counts by kind, model and sample how many more ratings have the truth first than second.
 
     Every second sitting of a form is flipped, so an odd number of them leaves one that is as listed.
     """
-    ahead: collections.Counter = collections.Counter()
+    ahead: collections.Counter[tuple[str, str, int]] = collections.Counter()
     for form in planned:
         for trial in form.trials:
             ahead[trial.kind, trial.model, trial.sample] += form.raters % 2 * (1 if trial.truth_first else -1)
@@ -125,17 +124,22 @@ class Order:
     """Orders of trials and within pairs, balanced for each kind and variant over all forms that it has arranged."""
 
     def __init__(self, rng: np.random.Generator, ahead: Mapping[tuple[str, str, int], int] | None = None) -> None:
-        """`ahead`: by kind, model and sample, how many more pairs had the truth first than not before."""
+        """Starts from a balance.
+
+        Args:
+          rng: source of the orders.
+          ahead: by kind, model and sample, how many more earlier pairs had the truth first than second.
+        """
         self._rng = rng
         self._ahead = collections.Counter(ahead or {})
 
-    def arrange(self, pairs: Sequence[tuple[str, str, Variant]]) -> list[tuple[tuple[str, str, Variant], bool]]:
-        """The pairs in the order of showing, each with whether the truth comes first."""
-        groups: dict[tuple, list] = collections.defaultdict(list)
+    def arrange(self, pairs: Sequence[Shown]) -> list[tuple[Shown, bool]]:
+        """Returns the pairs in the order of showing, each with whether the truth comes first."""
+        groups: dict[tuple[str, str, int], list[Shown]] = collections.defaultdict(list)
         for place in self._rng.permutation(len(pairs)).tolist():
             kind, _, variant = pairs[place]
             groups[kind, variant.model, variant.sample].append(pairs[place])
-        ordered = []
+        ordered: list[tuple[Shown, bool]] = []
         for group, members in sorted(groups.items()):
             for pair in members:
                 # Whoever is behind comes first; a draw decides a tie. So each group is never off by more than one.

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -49,6 +50,7 @@ class Source:
 
     @property
     def keys(self) -> set[str]:
+        """Keys of all images in the folder."""
         return {key for key, _ in self.found}
 
 
@@ -61,7 +63,7 @@ def open_source(path: str, model: str, image: str, *, truth: Source | None = Non
       image: `hi` or `lo`: which pixels of records.
       truth: the photos, whose keys tell KEY/SAMPLE.png from a key that ends in a number.
     Raises:
-      UserError: neither kind of folder, unfinished, without these pixels, or with two images of one name.
+      UserError: The folder is of neither kind, unfinished, without these pixels, or has two images of one name.
     """
     storage.check_access(path)
     kinds = (record_folder.MANIFEST, record_folder.COMPLETED, "_work")
@@ -79,7 +81,7 @@ def _records(path: str, model: str, image: str) -> Source:
     names = [records.KEY] if model == TRUTH else [records.KEY, records.SAMPLE]
     found: dict[tuple[str, int], str] = {}
     for values in folder.read(names):
-        name = values[records.KEY], values.get(records.SAMPLE, 0)
+        name = _name(values)
         if name in found:
             raise UserError(f"{path}: has two records of '{name[0]}', sample {name[1]} (crops?); a study needs one")
         found[name] = ""
@@ -93,6 +95,11 @@ def _records(path: str, model: str, image: str) -> Source:
         found=found,
         fingerprint=manifest.fingerprint,
     )
+
+
+def _name(values: Mapping[str, Any]) -> tuple[str, int]:
+    """(key, sample) of a record; a truth's sample is 0."""
+    return values[records.KEY], values.get(records.SAMPLE, 0)
 
 
 def _pngs(path: str, model: str, truths: set[str]) -> Source:
@@ -126,7 +133,7 @@ def _pngs(path: str, model: str, truths: set[str]) -> Source:
 
 
 def _fingerprint(path: str, files: list[tuple[str, int]]) -> str:
-    """Of names and contents; on Cloud Storage of names and sizes, where all bytes would have to be moved once more."""
+    """Returns a digest of names and contents; on Cloud Storage of names and sizes, since reading all bytes is slow."""
     digest = hashlib.sha256(repr(files).encode())
     if not storage.is_gcs(path):
         for file, _ in files:
@@ -157,6 +164,7 @@ class ReadPixels(beam.PTransform):
         self._source, self._needed = source, needed
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        """Adds the steps that read the images to a pipeline."""
         source, needed = self._source, self._needed
         if source.folder is not None:
             names = [records.KEY, source.pixels] + ([records.SAMPLE] if source.model != TRUTH else [])
@@ -174,13 +182,15 @@ class ReadPixels(beam.PTransform):
         )
 
 
-def _needed_records(values: Mapping, model: str, pixels: str, needed: set[tuple[str, int]]) -> Iterator[tuple]:
-    name = values[records.KEY], values.get(records.SAMPLE, 0)
+def _needed_records(
+    values: Mapping[str, Any], model: str, pixels: str, needed: set[tuple[str, int]]
+) -> Iterator[tuple]:
+    name = _name(values)
     if name in needed:
         yield name[0], Variant(model=model, sample=name[1]), values[pixels]
 
 
-def _decode_file(entry: tuple[str, int, str], path: str, model: str, side: int) -> tuple:
+def _decode_file(entry: tuple[str, int, str], path: str, model: str, side: int) -> tuple[str, Variant, np.ndarray]:
     key, sample, file = entry
     image = _read_png(path, file)
     if image.shape[:2] != (side, side):
@@ -203,6 +213,7 @@ class ReadRecords(beam.PTransform):
         self._names = None if names is None else list(names)
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        """Adds the steps that read the records to a pipeline."""
         return (
             pipeline
             | "Shards" >> beam.Create(list(self._folder.manifest.shards), reshuffle=False)

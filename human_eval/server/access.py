@@ -9,7 +9,7 @@ import io
 import pathlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from coltran.errors import UserError
 from human_eval.folder import rater_ids
@@ -17,7 +17,7 @@ from human_eval.folder.layout import private_file
 from human_eval.folder.spreadsheet import csv_bytes
 from human_eval.server import database
 
-PROLIFIC, INVITATION, OPEN = "prolific", "invitation", "open"
+KINDS = PROLIFIC, INVITATION, OPEN = "prolific", "invitation", "open"
 INVITATIONS = pathlib.PurePath("private", "invitations.csv")
 _COLUMNS = ("number", "token", "link")
 _PROLIFIC_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -49,7 +49,7 @@ class Access:
         self._salt = rater_ids.salt(self.study)
 
     def name(self, query: Mapping[str, str]) -> str:
-        """The name of whoever asks; raises StrangerError for somebody who cannot take part."""
+        """Returns the name of whoever asks; raises StrangerError for somebody who cannot take part."""
         name = {PROLIFIC: _prolific, INVITATION: self._invited, OPEN: _any}[self.kind](query)
         if rater_ids.hashed(self._salt, "rater", name) in rater_ids.forgotten(self.study):
             raise StrangerError("You asked us to delete your data, so we cannot let you take part again.")
@@ -111,12 +111,12 @@ def invite(study: pathlib.Path, count: int, url: str) -> pathlib.Path:
 
 
 def has_invitations(study: pathlib.Path) -> bool:
-    """Whether anybody was invited; raises UserError for a damaged file."""
+    """Returns whether anybody was invited; raises UserError for a damaged file."""
     path = study / INVITATIONS
     return path.exists() and bool(_rows(path))
 
 
-def _read_invitations(path: pathlib.Path):
+def _read_invitations(path: pathlib.Path) -> Iterator[tuple[str, int]]:
     for row in _rows(path):
         # As a number: a spreadsheet saves 0007 as 7, and nobody must become somebody else by that.
         yield row["token"], int(row["number"])
