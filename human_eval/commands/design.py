@@ -17,7 +17,6 @@ import shutil
 from collections.abc import Sequence
 
 from coltran import cli
-from coltran.errors import UserError
 from coltran.options import option
 from coltran.records.folder import COMPLETED
 from human_eval.design import cost
@@ -54,8 +53,6 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     from pipelines.beam import options as beam_options
 
     beam = beam_options.beam_options(beam_arguments)
-    if options.seed < 0:
-        raise UserError(f"--seed {options.seed}: must not be negative")
     out = pathlib.Path(options.out)
     secret = choose_secret(out, options.secret)
     design, truth, models = plan_study(options, secret)

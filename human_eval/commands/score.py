@@ -58,8 +58,6 @@ def run(options: Options) -> None:
     """Scores a table of ratings, writes all results, and prints the fooling rates."""
     if not (options.study or options.ratings):
         raise UserError("give --study FOLDER or --ratings FILE")
-    if options.seed < 0:
-        raise UserError(f"--seed {options.seed}: must not be negative")
     key = answer_key.load(options.study) if options.study else None
     table = ratings.read(options.ratings or pathlib.Path(options.study or "") / ratings.IN_STUDY)
     check(table, key)

@@ -26,7 +26,7 @@ class MadeUpFlags(SizeFlags):
     """What a study without images is made up from."""
 
     raters: int = option(SizeFlags.raters, parse=cli.positive, help="raters a form, each with one form")
-    seed: int = option(help="seed of all draws")
+    seed: int = option(parse=cli.whole, help="seed of all draws")
 
 
 def made_up_key(options: MadeUpFlags) -> AnswerKey:
