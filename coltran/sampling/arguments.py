@@ -1,18 +1,42 @@
-"""The flags that coltran-sample and coltran-colorize share: the networks' checkpoints, and how colors are chosen.
-
-Light, for `--help`: the values are those of coltran/sampling/sampler.py and coltran/weights/checkpoint.py, which check
-them again.
-"""
+"""The flags that coltran-sample and coltran-colorize share: the networks' checkpoints, and how colors are chosen."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 
 from coltran import cli
 from coltran.errors import UserError
+from coltran.options import option
+from coltran.sampling.choices import MODES, SamplerOptions
+from coltran.weights.kinds import WEIGHTS
 
-MODES = ("sample", "argmax", "parallel")
-WEIGHTS = ("ema", "raw")
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SamplingFlags:
+    """The flags of every command that samples. A command's own options inherit them, and may declare one anew."""
+
+    colorizer: str | None = option(None, metavar="FOLDER", help="checkpoint of stage colorizer")
+    color_upsampler: str | None = option(
+        None, metavar="FOLDER", help="checkpoint of stage color_upsampler (else coarse colors alone)"
+    )
+    spatial_upsampler: str | None = option(
+        None,
+        metavar="FOLDER",
+        help="checkpoint of stage spatial_upsampler (else the low resolution's colors alone)",
+    )
+    weights: str = option("ema", choices=WEIGHTS, help="moving average of the weights, or the raw ones")
+    mode: str = option(SamplerOptions.mode, choices=MODES, help="draw colors, or take the most likely of either head")
+    temperature: float = option(
+        SamplerOptions.temperature, help="divides the logits before drawing; below 1: safer colors"
+    )
+    top_k: int | None = option(
+        SamplerOptions.top_k,
+        shown="all 512",
+        parse=cli.positive,
+        metavar="K",
+        help="draw from the K most likely colors only",
+    )
 
 
 def add_sampling_flags(parser: argparse.ArgumentParser, *, colorizer_required: bool) -> None:

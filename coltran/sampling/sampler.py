@@ -8,7 +8,6 @@ context is projected once per row. The public release instead recomputes rows an
 Shape suffixes: coltran/networks/layers.py.
 """
 
-import dataclasses
 import math
 
 import jax
@@ -19,40 +18,8 @@ from coltran.errors import UserError
 from coltran.networks.attention import KeyValueCache
 from coltran.networks.axial_layer import Modulation, NormModulation
 from coltran.networks.colorizer import Colorizer, Context
-from coltran.networks.config import refuse_unknown
+from coltran.sampling.choices import SamplerOptions
 from coltran.sampling.random_keys import pixel_keys
-
-MODES = ("sample", "argmax", "parallel")
-POOLINGS = ("image", "row")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SamplerOptions:
-    """How a symbol is chosen from its distribution.
-
-    Attributes:
-      mode: `sample` draws, `argmax` takes the most likely symbol given those before it, `parallel` the most likely one
-        of the parallel head, which sees no other symbol (paper, section 4.2).
-      temperature: divides the logits before drawing; 1 is the model's own distribution.
-      top_k: draw from the k most likely symbols only (paper, appendix E); None for all.
-      pooling: what the inner decoder's conditional layer norm pools: the whole `image`, as in training, or one `row`,
-        as the public release does when it samples. Only `image` samples from the distribution that was trained.
-      keep_logits: also return all logits, [B,H,W,V].
-    """
-
-    mode: str = "sample"
-    temperature: float = 1.0
-    top_k: int | None = None
-    pooling: str = "image"
-    keep_logits: bool = False
-
-    def __post_init__(self) -> None:
-        refuse_unknown("mode", self.mode, MODES)
-        refuse_unknown("pooling", self.pooling, POOLINGS)
-        if not (self.temperature > 0 and math.isfinite(self.temperature)):
-            raise UserError(f"temperature must be above 0, got {self.temperature} (mode 'argmax' is its limit at 0).")
-        if self.top_k is not None and self.top_k < 1:
-            raise UserError(f"top_k must be at least 1, got {self.top_k}.")
 
 
 class CoarseSamples(struct.PyTreeNode):

@@ -26,11 +26,11 @@ from coltran.errors import UserError
 from coltran.networks import config as configs
 from coltran.networks.config import NetworkConfig
 from coltran.weights import packed, parameters
+from coltran.weights.kinds import WEIGHTS
 
 SCHEMA_VERSION = 1
 METADATA = "checkpoint.json"
 ARRAYS = "arrays"
-WEIGHTS = ("ema", "raw")
 _STEP = re.compile(r"^step_(\d{8,})$")
 BEST = "best"
 _FIELDS = ("schema_version", "step", "config", "ema_sha256")
