@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from coltran import cli, storage
 from coltran.errors import UserError
+from coltran.options import deciding
 from coltran.records.folder import COMPLETED, RUN
-from eval.scoring.arguments import PROG, Options, parse, parser
+from eval.scoring.arguments import PROG, Options, flags, parse
 
 if TYPE_CHECKING:
     from eval.features.extractors import Extractor
@@ -46,7 +47,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
     from pipelines.beam import options as beam_options
     from pipelines.shards import lock as run_lock
 
-    engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
+    engine_options = beam_options.beam_options(beam_arguments, flags())
     rows = plan.plan(options)
     extractor = fid_job.shared_extractor(options)
     fingerprint = _fingerprint(rows, extractor, options)
@@ -106,8 +107,10 @@ def _fingerprint(rows: Sequence[Row], extractor: Extractor, options: Options) ->
     from pipelines.shards import job as shard_job
 
     sets = [[row.name, row.step, [[pair.seed, *_identities(pair)] for pair in row.pairs]] for row in rows]
-    made_by = [extractor.name, extractor.weights_sha256, extractor.resize, options.image, options.batch_size]
-    return shard_job.fingerprint("fid", sets, made_by, options.bits)
+    own = deciding(options)
+    bits = own.pop("bits")
+    made_by = [extractor.name, extractor.weights_sha256, extractor.resize, *own.values()]
+    return shard_job.fingerprint("fid", sets, made_by, bits)
 
 
 def _identities(pair: Pair) -> list[str | None]:

@@ -6,15 +6,15 @@ shards that are missing, and no image is lost or made twice.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from coltran import cli, storage
 from coltran.errors import UserError
+from coltran.options import deciding
 from coltran.records import folder as record_folder, partition, schema
 from coltran.records.folder import RecordFolder
-from eval.sampling.arguments import PROG, Options, parse, parser
+from eval.sampling.arguments import PROG, Options, flags, parse
 
 if TYPE_CHECKING:
     from pipelines.shards.run import ShardRun
@@ -29,7 +29,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
     from pipelines.beam import options as beam_options
     from pipelines.shards import run as shard_run
 
-    engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
+    engine_options = beam_options.beam_options(beam_arguments, flags())
     source = record_folder.open_folder(options.records, schema=schema.TRUTH, needs=needed_features(options))
     job = _plan_job(source, options)
     result = shard_run.run_shards(
@@ -92,9 +92,7 @@ def _plan_job(source: RecordFolder, options: Options):
     from pipelines.shards import job as shard_job
 
     sampler_options(options)
-    kept = dataclasses.asdict(options) | _check_checkpoints(source, options)
-    for name in ("records", "out", "png_folder", "uncertainty", "gallery"):  # none of these changes a record
-        del kept[name]
+    kept = deciding(options) | _check_checkpoints(source, options)
     made = {schema.COARSE_LO, *schema.COLORIZED.required}
     made |= {schema.LOG_LIKELIHOOD} if options.coarse == "model" else set()
     made |= {schema.RGB_LO} if options.color_upsampler else set()
