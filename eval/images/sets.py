@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeGuard
 
 from coltran.errors import UserError
 from coltran.records import partition, schema
@@ -39,10 +40,12 @@ class ImageSet:
 
     @property
     def paths(self) -> tuple[str, ...]:
+        """The folders of the set, or its statistics file."""
         return (self.saved.path,) if self.saved else tuple(source.path for source in self.sources)
 
     @property
     def kind(self) -> str:
+        """What the set is made from: a kind of `Source`, or a statistics file."""
         return STATISTICS_KIND if self.saved else self.sources[0].kind
 
     @property
@@ -50,8 +53,11 @@ class ImageSet:
         """(height, width) of every image; None where a statistics file does not say."""
         if self.saved is None:
             return self.sources[0].size
-        about = self.saved.about or {}
-        return tuple(about["image_size"]) if "image_size" in about else None
+        said = (self.saved.about or {}).get("image_size")
+        if said is None:
+            return None
+        height, width = said
+        return height, width
 
     @property
     def count(self) -> int | None:
@@ -74,6 +80,7 @@ class ImageSet:
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
+        """One of each source, over its content; of a statistics file, over mean and covariance."""
         if self.saved:
             return (hashlib.sha256(self.saved.mean.tobytes() + self.saved.covariance.tobytes()).hexdigest(),)
         return tuple(source.fingerprint for source in self.sources)
@@ -82,8 +89,8 @@ class ImageSet:
     def identity(self) -> str:
         """Equal for sets of the same images and pixels: their features are summed up once."""
         pixels = [source.feature for source in self.sources]
-        parts = [self.kind, self.paths, self.fingerprints, pixels, self.sample, sorted(self.chosen)]
-        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        told_by = [self.kind, self.paths, self.fingerprints, pixels, self.sample, sorted(self.chosen)]
+        return hashlib.sha256(json.dumps(told_by).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @functools.cached_property
     def groups(self) -> Mapping[str, int]:
@@ -91,12 +98,26 @@ class ImageSet:
         return grouped(self.chosen)
 
 
+# What one option names, opened: folders, or a statistics file.
+Opened = tuple[Source, ...] | SavedStatistics
+
+
+def can_choose(opened: Opened) -> TypeGuard[tuple[Source, ...]]:
+    """Whether a half, or a number of images, can be chosen from what was opened: from records alone."""
+    return not isinstance(opened, SavedStatistics) and opened[0].kind != PNG_KIND
+
+
+def has_halves(opened: Opened) -> TypeGuard[tuple[Source]]:
+    """Whether it is one folder of truth records, whose other half is known."""
+    return can_choose(opened) and len(opened) == 1 and opened[0].holds_truth
+
+
 def grouped(names: Iterable[str]) -> dict[str, int]:
     """Name -> 0..9, by rank in an order of hashes, so that no folder's order gets into a group."""
     return {name: rank % GROUPS for rank, name in enumerate(partition.shuffled(names, seed=0))}
 
 
-def open_sources(paths: Sequence[str], image: str, sample: int) -> tuple[Source, ...] | SavedStatistics:
+def open_sources(paths: Sequence[str], image: str, sample: int) -> Opened:
     """Opens what one option names: record folders, folders of PNGs, or one statistics file.
 
     Raises:
@@ -118,12 +139,12 @@ def open_sources(paths: Sequence[str], image: str, sample: int) -> tuple[Source,
     return sources
 
 
-def choose(sources: tuple[Source, ...] | SavedStatistics, *, part: str | None, num: int | None, seed: int) -> ImageSet:
+def choose(sources: Opened, *, part: str | None, num: int | None, seed: int) -> ImageSet:
     """The chosen images of opened sources.
 
     Args:
       sources: of `open_sources`.
-      part, num, seed: as in `partition.choose`; PNG files and statistics come whole.
+      part, num, seed: as in `partition.choose`. PNG files and statistics files are always taken whole.
     Raises:
       UserError: fewer images than `num`, or a part of what has no keys.
     """
@@ -138,7 +159,7 @@ def choose(sources: tuple[Source, ...] | SavedStatistics, *, part: str | None, n
     return ImageSet(sources=sources, chosen=frozenset(chosen), part=part, seed=seed)
 
 
-def available(sources: tuple[Source, ...] | SavedStatistics, part: str | None) -> int | None:
+def available(sources: Opened, part: str | None) -> int | None:
     """How many images `choose` could give; None where nobody knows."""
     if isinstance(sources, SavedStatistics):
         return sources.count

@@ -19,12 +19,12 @@ def _group_path(folder: str, identity: str, group: int) -> str:
 
 
 def write_group(folder: str, identity: str, group: int, statistics: Statistics) -> None:
-    """Keeps the statistics of a tenth of a set: its features where they were kept, else moments."""
+    """Writes the statistics of a tenth of a set: its features where they were kept, else count, mean and scatter."""
     if statistics.features is not None:
         # An engine delivers in any order; in this one a rerun sums up the same bits.
         arrays = {"features": statistics.features[np.lexsort(statistics.features[:, :8].T)]}
     else:
-        arrays = {"count": np.int64(statistics.count), "mean": statistics.mean, "scatter": statistics.scatter}
+        arrays = {"count": np.array(statistics.count, np.int64), "mean": statistics.mean, "scatter": statistics.scatter}
     save_arrays(_group_path(folder, identity, group), **arrays)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from coltran.records import partition, schema
 from eval import fid
-from eval.scoring.plan import OVERLAP_ALLOWED, OVERLAP_UNCHECKED
+from eval.scoring.pairs import OVERLAP_ALLOWED, OVERLAP_UNCHECKED
 from tests.conftest import smooth_photo, write_records
 from tests.eval.fid_runs import RANDOM, SIZES, in_memory, only_score, pixels, quick_options, refused, run, truth_rows
 
