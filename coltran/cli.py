@@ -9,6 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn, TextIO
 
 from coltran.errors import UserError
 from coltran.storage import CREDENTIALS
@@ -21,12 +22,12 @@ _USER_CAUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EIS
 class Parser(argparse.ArgumentParser):
     """argparse that keeps paragraphs in help texts, shows defaults, and answers a mistake in one line."""
 
-    def __init__(self, prog: str, description: str, **kwargs) -> None:
+    def __init__(self, prog: str, description: str, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(prog=prog, description=description, **kwargs)
 
-    def parse_args(self, args=None, namespace=None):
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # two overloads
         """As argparse does; an unknown flag gets the nearest good one."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
@@ -35,7 +36,7 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}.{nearest(flag, flags)}")
         return parsed
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see {self.prog} --help)")
 
 
@@ -107,7 +108,7 @@ def nearest(name: str, good: Iterable[str], *, cutoff: float = 0.6) -> str:
     return f" Did you mean '{found[0]}'?" if found else ""
 
 
-def progress_bar(total: int | None, what: str, unit: str, initial: int = 0, delay: float = 0):
+def progress_bar(total: int | None, what: str, unit: str, initial: int = 0, delay: float = 0) -> Any:
     """A tqdm bar on stderr: live on a terminal, one line every 10 seconds in a log file.
 
     Args:
@@ -135,7 +136,7 @@ def progress_bar(total: int | None, what: str, unit: str, initial: int = 0, dela
 class _Lines:
     """Writes each state of a progress bar as a line of its own: a log file cannot move its cursor back."""
 
-    def __init__(self, file) -> None:
+    def __init__(self, file: TextIO) -> None:
         self._file = file
 
     def write(self, text: str) -> None:

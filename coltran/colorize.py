@@ -10,6 +10,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,14 +20,16 @@ from coltran.images import colors, decoding, encoding
 from coltran.images.contact_sheet import contact_sheet, thumbnail
 from coltran.images.decoding import ImageRejected
 from coltran.photos import inputs, recolor
-from coltran.photos.arguments import PROG, Options, parse
+from coltran.photos.arguments import BATCH_SIZE, PROG, Options, parse
 from coltran.photos.inputs import CONTACT_SHEET, PhotoFile
 from coltran.photos.recolor import GrayInputs
 from coltran.records.folder import REJECTS
 from coltran.sampling import certainty as certainties
 
+if TYPE_CHECKING:
+    from coltran.sampling.pipeline import ColorizationPipeline
+
 REJECTED_STATUS = 1
-_BATCH_SIZE = 16  # on a GPU or TPU; on a CPU one photo would wait for fifteen others that are not there
 _BATCH_PIXELS = 50_000_000  # of photos in memory at once; one that is larger is a batch of its own
 _SHEET_SIDE = 256
 _SHEET_SAMPLES = 6
@@ -90,7 +93,7 @@ def run(options: Options) -> Summary:
     return Summary(read=len(files), colorized=colorized, rejects=rejects, sheet=sheet)
 
 
-def _load_model(options: Options):
+def _load_model(options: Options) -> ColorizationPipeline:
     from coltran.sampling.pipeline import ColorizationPipeline
     from coltran.sampling.programs import images_at_once
     from coltran.sampling.sampler import SamplerOptions
@@ -99,7 +102,7 @@ def _load_model(options: Options):
         colorizer=options.colorizer,
         color_upsampler=options.color_upsampler,
         spatial_upsampler=options.spatial_upsampler,
-        batch_size=options.batch_size or images_at_once(_BATCH_SIZE),
+        batch_size=options.batch_size or images_at_once(BATCH_SIZE),
         weights=options.weights,
         options=SamplerOptions(mode=options.mode, temperature=options.temperature, top_k=options.top_k),
     )
@@ -128,7 +131,7 @@ def _batches(
         yield batch
 
 
-def _load(file: PhotoFile, options: Options, model) -> _Photo:
+def _load(file: PhotoFile, options: Options, model: ColorizationPipeline) -> _Photo:
     """Reads and decodes a photo. Raises ImageRejected."""
     try:
         data = storage.read_bytes(file.path)
@@ -138,27 +141,32 @@ def _load(file: PhotoFile, options: Options, model) -> _Photo:
     if options.format == "jpeg" and max(rgb.shape[:2]) > encoding.MAX_JPEG_SIDE:
         height, width = rgb.shape[:2]
         raise ImageRejected("too_large", f"{width}x{height} pixels, more than a JPEG file can hold; use --format png")
+    assert model.size is not None  # as in every pipeline with a colorizer
     gray = recolor.gray_inputs(rgb, model.size, model.size_hi, options.fit)
     return _Photo(file=file, rgb=rgb, key=hashlib.sha256(data).hexdigest(), gray=gray)
 
 
-def _colorize(batch: list[_Photo], options: Options, model) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _colorize(
+    batch: list[_Photo], options: Options, model: ColorizationPipeline
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Per photo: its samples' colors uint8 [K, h, w, 3] and certainty float32 [K, h, w], cut to the photo's part."""
     # The samples of a photo follow each other, so that it is encoded once.
     rows = [photo.gray for photo in batch for _ in range(options.samples)]
+    high = [gray.hi for gray in rows if gray.hi is not None]
     result = model.colorize(
         np.stack([gray.lo for gray in rows]),
-        None if model.size_hi is None else np.stack([gray.hi for gray in rows]),
+        np.stack(high) if high else None,
         keys=[photo.key for photo in batch for _ in range(options.samples)],
         sample_indices=list(range(options.samples)) * len(batch),
         seed=options.seed,
     )
-    colored = result.rgb_lo if result.rgb_hi is None else result.rgb_hi
+    colored, certainty = result.rgb_lo if result.rgb_hi is None else result.rgb_hi, result.max_probability
+    assert certainty is not None  # as a colorizer ran
     for first, photo in zip(range(0, len(rows), options.samples), batch, strict=True):
         samples = slice(first, first + options.samples)
         yield (
             np.stack([photo.gray.crop(image) for image in colored[samples]]),
-            np.stack([photo.gray.crop(image) for image in result.max_probability[samples]]),
+            np.stack([photo.gray.crop(image) for image in certainty[samples]]),
         )
 
 

@@ -28,7 +28,8 @@ def list_matching(source: str) -> tuple[str, list[tuple[str, int]]]:
     """
     if not is_pattern(source):
         return source, storage.list_files(source)
-    fixed = re.match(r"[^*?\[]*/|", source)[0]  # whole folders before the first sign
+    folders = re.match(r"[^*?\[]*/", source)  # whole ones before the first sign
+    fixed = folders[0] if folders else ""
     try:
         pattern = re.compile(_regex(source[len(fixed) :]))
     except re.error as error:

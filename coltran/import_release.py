@@ -8,48 +8,55 @@ used. The first command takes the averaged weights, which the paper's numbers ar
 The second writes what the release's own program reads, without the optimizer's state.
 """
 
-import argparse
+from __future__ import annotations
+
 import dataclasses
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from coltran import cli
 from coltran.errors import UserError
+from coltran.options import add_flags, from_arguments, option
+from coltran.weights.kinds import WEIGHTS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from coltran.networks.config import NetworkConfig
+    from coltran.release.variables import ReleaseVariables
 
 PROG = "coltran-import"
 _ORIGIN = "imported_from"
+_AVERAGES = WEIGHTS[0]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """The command line, typed."""
+    """The command line; see `--help`."""
 
-    source: str
-    target: str
-    weights: str
-    step: int | None
-    export: bool
+    source: str = option(name="from", metavar="FOLDER", help="public checkpoint: folder or prefix, may be gs://")
+    target: str = option(name="to", metavar="FOLDER", help="new checkpoint folder")
+    weights: str | None = option(
+        None,
+        choices=WEIGHTS,
+        shown=f"{_AVERAGES}, the averages",
+        help="what sampling and evaluation will use",
+    )
+    step: int | None = option(
+        None, parse=cli.whole, shown="its newest", metavar="N", help="take model-N of a public folder"
+    )
+    export: bool = option(False, help="from our checkpoint to the release's format")
 
 
 def parse(argv: Sequence[str]) -> Options:
     """Raises UserError for flags that are unknown, missing or contradictory."""
     parser = cli.Parser(PROG, __doc__)
-    add = parser.add_argument
-    add(
-        "--from",
-        dest="source",
-        required=True,
-        metavar="FOLDER",
-        help="public checkpoint: folder or prefix, may be gs://",
-    )
-    add("--to", dest="target", required=True, metavar="FOLDER", help="new checkpoint folder")
-    add("--weights", choices=("ema", "raw"), help="what sampling and evaluation will use (default ema, the averages)")
-    add("--step", type=_whole_number, metavar="N", help="take model-N of a public folder (default: its newest)")
-    add("--export", action="store_true", help="from our checkpoint to the release's format")
-    options = parser.parse_args(argv)
+    add_flags(parser, Options)
+    options = from_arguments(Options, parser.parse_args(argv))
     if options.export and (options.weights or options.step is not None):
         raise UserError("--weights and --step choose what to import; --export writes all of the newest checkpoint")
-    return Options(**{**vars(options), "weights": options.weights or "ema"})
+    return options
 
 
 def run(options: Options) -> int:
@@ -63,13 +70,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.run_command(PROG, lambda: run(parse(arguments)))
 
 
-def convert(variables, weights: str):
-    """(stage, config, averaged parameters, raw parameters) of a release's variables.
+def convert(
+    variables: ReleaseVariables, weights: str
+) -> tuple[str, NetworkConfig, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Turns a release's variables into parameters of this project.
 
     Args:
-      variables: coltran.release.variables.ReleaseVariables.
+      variables: of a public checkpoint.
       weights: `ema` takes the moving averages, and the raw weights beside them; `raw` takes the raw ones for both, so
         that whatever samples from the checkpoint uses them.
+
+    Returns:
+      The stage, its config, and the averaged and the raw parameters, each as {name: float32 array}.
 
     Raises:
       UserError: a variable is missing, left over or of another shape, or config.yaml contradicts the shapes.
@@ -85,17 +97,17 @@ def convert(variables, weights: str):
     return stage, config, ema, release_names.from_release(stage, config, variables.raw)
 
 
-def _averaged(variables) -> dict:
+def _averaged(variables: ReleaseVariables) -> dict[str, np.ndarray]:
     """The moving averages, with the fixed gamma and beta, which have none."""
     from coltran.release.names import is_fixed
 
     fixed = {name: array for name, array in variables.raw.items() if is_fixed(name)}
     if not variables.averaged:
-        raise UserError(f"{variables.path} has no averaged weights; --weights=raw takes the others.")
+        raise UserError(f"{variables.path} has no averaged weights; --weights=raw takes the others")
     lonely = [name for name in variables.raw if name not in variables.averaged and name not in fixed]
     if lonely:
         name = lonely[0].removesuffix(":0")
-        raise UserError(f"variable {name}/ExponentialMovingAverage:0 is missing, or {name}:0 is left over.")
+        raise UserError(f"variable {name}/ExponentialMovingAverage:0 is missing, or {name}:0 is left over")
     return {**variables.averaged, **fixed}
 
 
@@ -105,18 +117,19 @@ def _import(options: Options) -> list[tuple[str, object]]:
     from coltran.weights import checkpoint, parameters
 
     if storage.is_gcs(options.target):
-        raise UserError(f"--to must be a local folder, got {options.target}.")
+        raise UserError(f"--to must be a local folder, got {options.target}")
+    weights = options.weights or _AVERAGES
     variables = release_variables.read(options.source, options.step)
     try:
-        stage, config, ema, raw = convert(variables, options.weights)
+        stage, config, ema, raw = convert(variables, weights)
     except UserError as error:
         raise UserError(f"{variables.path}: {error}") from None
     step = variables.step or 0
     for old in checkpoint.finished_steps(options.target):
         metadata = checkpoint.read_metadata(checkpoint.step_folder(options.target, old))
         if old != step or _ORIGIN not in metadata.get("training", {}):
-            raise UserError(f"{options.target} holds a checkpoint of step {old} already: give a new folder.")
-    origin = {_ORIGIN: variables.path, "weights": options.weights}
+            raise UserError(f"{options.target} holds a checkpoint of step {old} already: give a new folder")
+    origin = {_ORIGIN: variables.path, "weights": weights}
     written = checkpoint.save(
         options.target, stage=stage, config=config, step=step, ema=ema, weights=raw, training=origin
     )
@@ -124,7 +137,7 @@ def _import(options: Options) -> list[tuple[str, object]]:
         ("network", f"{stage}, {parameters.describe(config)}"),
         ("variables", f"{len(variables.raw)}, each used once"),
         ("training step", f"{step:,}" if variables.step is not None else "unknown (taken as 0)"),
-        ("weights", "moving averages" if options.weights == "ema" else "raw"),
+        ("weights", "moving averages" if weights == _AVERAGES else "raw"),
         ("sha256", parameters.checksum(ema)),
         ("checkpoint", written),
     ]
@@ -160,12 +173,6 @@ def _export(options: Options) -> list[tuple[str, object]]:
         ("sha256", loaded.ema_sha256),
         ("checkpoint", prefix),
     ]
-
-
-def _whole_number(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number, got '{text}'")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 _METADATA = "option"
+_Options = TypeVar("_Options")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class _Flag:
     decides: bool
     positional: bool
     append: bool
+    joined: bool
+    name: str | None
     group: str | None
 
 
@@ -53,6 +56,8 @@ def option(
     decides: bool = True,
     positional: bool = False,
     append: bool = False,
+    joined: bool = False,
+    name: str | None = None,
     group: str | None = None,
 ) -> Any:
     """A dataclass field that is a flag, too.
@@ -67,6 +72,8 @@ def option(
       decides: whether the option decides on the bytes that the command writes.
       positional: whether it is given by its place, without `--name`.
       append: for tuples: whether the flag is repeated, with one value each; otherwise it takes several values.
+      joined: for tuples: the flag takes one text, and `parse` makes the whole tuple of it.
+      name: of the flag, without its dashes, where the field cannot have that name, such as `from`.
       group: the heading in `--help` under which it stands.
     """
     flag = _Flag(
@@ -78,29 +85,61 @@ def option(
         decides=decides,
         positional=positional,
         append=append,
+        joined=joined,
+        name=name,
         group=group,
     )
     return dataclasses.field(default=default, metadata={_METADATA: flag})
 
 
-def add_flags(parser: argparse.ArgumentParser, options: type) -> None:
-    """Adds a flag for every field of the dataclass `options` that was declared by `option`."""
-    hints, groups = typing.get_type_hints(options), {}
-    for field in dataclasses.fields(options):
-        flag: _Flag | None = field.metadata.get(_METADATA)
-        if flag is None:
-            continue
-        target = parser
-        if flag.group is not None:
-            target = groups.get(flag.group) or groups.setdefault(flag.group, parser.add_argument_group(flag.group))
-        name = field.name if flag.positional else f"--{field.name}"
-        target.add_argument(name, **_argparse_settings(field, flag, hints[field.name]))
+def add_flags(parser: argparse.ArgumentParser, options: type, *, unset: str | None = None) -> None:
+    """Adds a flag for every field of the dataclass `options` that was declared by `option`.
+
+    Args:
+      parser: takes the flags.
+      options: a dataclass.
+      unset: where something else gives the values of the flags that are left out: its words for `--help`, such as
+        "the config's". No flag is required then, and those left out are None; see `given`.
+    """
+    hints = typing.get_type_hints(options)
+    for field in flags_of(options):
+        flag: _Flag = field.metadata[_METADATA]
+        settings = _argparse_settings(field, flag, hints[field.name])
+        if unset is not None:
+            settings |= {"default": None, "help": _help(field, flag, unset)}
+            settings.pop("required", None)
+        target = parser if flag.group is None else _group(parser, flag.group)
+        if flag.positional:
+            target.add_argument(field.name, **settings)
+        else:
+            target.add_argument(f"--{flag.name or field.name}", dest=field.name, **settings)
 
 
-def from_arguments(options: type[Any], found: argparse.Namespace) -> Any:
-    """The `options` that a parser with their flags has found; lists become tuples."""
-    given = {field.name: getattr(found, field.name) for field in flags_of(options)}
-    return options(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+def _group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
+    """The group under the heading `title`, which is added where the parser has none."""
+    found = (group for group in parser._action_groups if group.title == title)
+    return next(found, None) or parser.add_argument_group(title)
+
+
+def from_arguments(options: type[_Options], found: argparse.Namespace, **others: Any) -> _Options:
+    """The `options` that a parser with their flags has found; lists become tuples.
+
+    Args:
+      options: the dataclass whose flags the parser has.
+      found: what the parser returned.
+      **others: the values of the fields that are no flags.
+    """
+    return options(**_given(options, found), **others)
+
+
+def given(options: type[Any], found: argparse.Namespace) -> dict[str, Any]:
+    """{name: value} of those flags of the dataclass `options` that stand in the command line (see `unset`)."""
+    return {name: value for name, value in _given(options, found).items() if value is not None}
+
+
+def _given(options: type[Any], found: argparse.Namespace) -> dict[str, Any]:
+    values = {field.name: getattr(found, field.name) for field in flags_of(options)}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def flags_of(options: type[Any]) -> list[dataclasses.Field[Any]]:
@@ -121,11 +160,11 @@ def _argparse_settings(field: dataclasses.Field[Any], flag: _Flag, hint: Any) ->
     """The keyword arguments of `add_argument` for a field."""
     required = field.default is dataclasses.MISSING
     if hint is bool:
-        return {"action": "store_true", "help": flag.help}
-    several = typing.get_origin(hint) is tuple
+        return {"action": "store_true", "help": _help(field, flag)}
+    several = typing.get_origin(hint) is tuple and not flag.joined
     kind = typing.get_args(hint)[0] if several else _without_none(hint)
     parse = flag.parse or {int: _whole_number, float: _number}.get(kind)
-    settings: dict[str, Any] = {"help": _help(field, flag, required)}
+    settings: dict[str, Any] = {"help": _help(field, flag)}
     if parse is not None:
         settings["type"] = parse
     for name in ("choices", "metavar"):
@@ -134,19 +173,25 @@ def _argparse_settings(field: dataclasses.Field[Any], flag: _Flag, hint: Any) ->
     if several:
         settings |= {"action": "append"} if flag.append else {"nargs": "+"}
     if not required:
-        settings["default"] = list(field.default) if several else field.default
+        default: Any = field.default
+        settings["default"] = list(default) if several else default
     elif not flag.positional:
         settings["required"] = True
     return settings
 
 
-def _help(field: dataclasses.Field[Any], flag: _Flag, required: bool) -> str:
-    text = flag.help.replace("%", "%%")
-    if required or flag.shown == "":
-        return text
+def _help(field: dataclasses.Field[Any], flag: _Flag, unset: str | None = None) -> str:
     default = field.default
-    shown = flag.shown or (None if default is None or default == () else _text(default))
-    return text if shown is None else f"{text} (default: {shown})".replace("(default: %", "(default: %%")
+    if flag.shown is not None:
+        shown = flag.shown
+    elif default is False:
+        shown = ""
+    elif default is dataclasses.MISSING or default is None or default == ():
+        shown = unset or ""
+    else:
+        shown = _text(default) if unset is None else f"{_text(default)}, or {unset}"
+    text = f"{flag.help} (default: {shown})" if shown else flag.help
+    return text.replace("%", "%%")
 
 
 def _text(value: Any) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from types import ModuleType
 
 
-def import_tensorflow():
+def import_tensorflow() -> ModuleType:
     """The tensorflow module, without the lines that its import writes whatever TF_CPP_MIN_LOG_LEVEL says."""
     kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

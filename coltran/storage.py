@@ -17,7 +17,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from coltran.errors import UserError
 
@@ -271,18 +271,18 @@ def _split(path: str) -> tuple[str, str]:
     return bucket, name
 
 
-def _blob(path: str):
+def _blob(path: str) -> Any:
     bucket, name = _split(path)
     return _client().bucket(bucket).blob(name)
 
 
 @functools.cache
-def _client():
+def _client() -> Any:
     # Whether this is a Google machine is known at once there, and elsewhere would be asked for 20 seconds.
     os.environ.setdefault("GCE_METADATA_TIMEOUT", "1")
     os.environ.setdefault("GCE_METADATA_DETECT_RETRIES", "1")
     from google.auth import credentials, exceptions
-    from google.cloud import storage
+    from google.cloud import storage  # type: ignore[attr-defined]  # a namespace package without types
 
     if os.environ.get("STORAGE_EMULATOR_HOST"):
         return storage.Client(project="emulator", credentials=credentials.AnonymousCredentials())

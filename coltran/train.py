@@ -10,19 +10,24 @@ The third draws training loss and validation bits of one or several runs. On sev
 each: docs/training.md.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from coltran import cli
 from coltran.errors import UserError
 from coltran.training import arguments as train_arguments
 from coltran.training.arguments import PROG, Options
 
+if TYPE_CHECKING:
+    from coltran.networks.config import NetworkConfig
+    from coltran.training.inputs import Examples
+    from coltran.training.options import TrainOptions
+    from coltran.training.trainer import Trainer
+
 TERMINATED_STATUS = 143  # 128 + SIGTERM, as shells report it
-_TRAIN_OPTIONS = (
-    *("steps", "batch_size", "optimizer", "learning_rate", "schedule", "warmup_steps", "clip_norm", "ema_decay"),
-    *("parallel_weight", "flip", "seed"),
-)
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -55,18 +60,18 @@ def _train(options: Options) -> int:
         detect=options.distributed,
     )
     hosts.join()
-    changes = {name: getattr(options, name) for name in _TRAIN_OPTIONS}
-    training_options = train_options(options.stage, options.config, changes)
-    config = _network_config(options, inputs.network_side(options.data, options.stage))
-    with inputs.Examples(options.data, options.stage, config) as examples:
+    data, stage = options.needed("data"), options.needed("stage")
+    training_options = train_options(stage, options.config, options.learning)
+    config = _network_config(options, inputs.network_side(data, stage))
+    with inputs.Examples(data, stage, config) as examples:
         trainer = _trainer(options, training_options, config, examples)
         say = print if mesh.is_primary() else _say_nothing
-        say(f"{options.stage} ({options.config}): {_size(config)}, {len(examples):,} examples")
+        say(f"{stage} ({options.config}): {_size(config)}, {len(examples):,} examples")
         if trainer.placement.mesh.size > 1 or jax.default_backend() != "cpu":
             say(trainer.placement.describe())
         if trainer.step:
             say(f"going on from step {trainer.step} of {options.workdir}")
-        entropy = _entropy_line(options.stage, examples, training_options.seed) if mesh.is_primary() else ""
+        entropy = _entropy_line(stage, examples, training_options.seed) if mesh.is_primary() else ""
         bits = trainer.evaluate()
         say(_bits_line(trainer.step, bits, entropy), flush=True)
         if trainer.step < training_options.steps:
@@ -82,26 +87,21 @@ def _train(options: Options) -> int:
     return 0
 
 
-def _trainer(options: Options, training_options, config, examples):
-    from coltran.training import inputs, options as train_options, trainer
+def _trainer(options: Options, training_options: TrainOptions, config: NetworkConfig, examples: Examples) -> Trainer:
+    from coltran.training import inputs, trainer
     from coltran.training.mesh import Placement
-    from coltran.training.options import StepOptions
 
-    validation = inputs.Examples(options.validation, options.stage, config) if options.validation else None
+    stage = options.needed("stage")
+    validation = inputs.Examples(options.validation, stage, config) if options.validation else None
     if validation is not None:
         validation.check_size(config)
     return trainer.Trainer(
-        stage=options.stage,
+        stage=stage,
         config=config,
         options=training_options,
-        run=train_options.RunOptions(
-            checkpoint_every=options.checkpoint_every,
-            evaluate_every=options.evaluate_every,
-            keep=options.keep,
-            samples=options.samples,
-        ),
-        how=StepOptions(accumulate=options.accumulate, remat=options.remat, max_skipped=options.max_skipped),
-        workdir=options.workdir,
+        run=options.run,
+        how=options.how,
+        workdir=options.needed("workdir"),
         training=examples,
         validation=validation,
         placement=Placement(shard_parameters=options.shard_parameters),
@@ -112,7 +112,7 @@ def _say_nothing(*_: object, **__: object) -> None:
     """In all processes but the first."""
 
 
-def _size(config) -> str:
+def _size(config: NetworkConfig) -> str:
     from coltran.weights import parameters
 
     return parameters.describe(config)
@@ -122,32 +122,36 @@ def _plot(options: Options) -> int:
     from coltran import storage
     from coltran.training import curves
 
-    storage.write_bytes(options.out, curves.draw(options.plot))
+    storage.write_bytes(options.needed("out"), curves.draw(options.plot))
     print(f"curves: {options.out}")
     return 0
 
 
-def _network_config(options: Options, side: int):
+def _network_config(options: Options, side: int) -> NetworkConfig:
     from coltran.networks import config as configs, presets
 
-    config = presets.network_config(options.stage, options.config, height=side, width=side)
+    stage = options.needed("stage")
+    config = presets.network_config(stage, options.config, height=side, width=side)
     for name, text in _changes(options):
         if name in ("height", "width"):
             raise UserError(f"--set {name}={text}: the size follows the records; make records of another size instead")
         config = configs.replace_fields(config, {name: configs.parse_value(config, name, text)})
-    configs.check_stage(options.stage, config)
+    configs.check_stage(stage, config)
     return config
 
 
 def _changes(options: Options) -> list[tuple[str, str]]:
     """(field, value) of each --set."""
+    changes = []
     for item in options.set:
-        if "=" not in item:
+        name, equals, value = item.partition("=")
+        if not equals:
             raise UserError(f"--set takes FIELD=VALUE, got {item!r}")
-    return [tuple(item.split("=", 1)) for item in options.set]
+        changes.append((name, value))
+    return changes
 
 
-def _entropy_line(stage: str, examples, seed: int) -> str:
+def _entropy_line(stage: str, examples: Examples, seed: int) -> str:
     from coltran.training import inputs
 
     if stage != "colorizer":
@@ -167,16 +171,16 @@ def _evaluate(options: Options) -> int:
     from coltran.training.evaluation import evaluate, make_evaluator
     from coltran.weights import checkpoint
 
-    loaded = checkpoint.load(options.checkpoint, stage=options.stage)
+    loaded = checkpoint.load(options.needed("checkpoint"), stage=options.stage)
     config = loaded.config
     for name, text in _changes(options):
         if name != "compute_dtype":
             raise UserError(f"--set {name}={text}: a checkpoint brings its config; only compute_dtype can be another")
         config = configs.replace_fields(config, {name: text})
-    with inputs.Examples(options.data, loaded.stage, config) as examples:
+    with inputs.Examples(options.needed("data"), loaded.stage, config) as examples:
         examples.check_size(config)
         flat = loaded.ema if options.weights == "ema" else loaded.weights
-        size = options.batch_size or min(16, len(examples))
+        size = options.learning.get("batch_size") or min(16, len(examples))
         bits = evaluate(make_evaluator(config), flat, examples, size)
         print(f"{loaded.stage}, step {loaded.step}, {options.weights} weights, {len(examples):,} examples")
         print(cli.table([(name.replace("_", " "), f"{value:.6f}") for name, value in bits.items()]))

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from coltran import cli, storage
+from coltran.options import deciding
 from coltran.records import schema
 from pipelines.truth import selection
 from pipelines.truth.arguments import PROG, Inspection, Options, parse, parser
@@ -79,11 +80,7 @@ def _plan_job(options: Options, chosen: Selection) -> ShardJob:
     by_size = math.ceil(record_bytes * options.crops * len(chosen.images) / _SHARD_BYTES)
     wanted = options.num_shards or max(by_size, min(_MIN_SHARDS, math.ceil(len(chosen.images) / 32)))
     num_shards = min(wanted, len(chosen.images))
-    kept = dataclasses.asdict(options)
-    # What these decide is in the listing.
-    for name in ("source", "source_kind", "labels", "out", "max_reject_fraction", "holdout", "limit", "dry_run"):
-        del kept[name]
-    kept |= {"num_shards": num_shards, "crop": "random" if options.random_crop else "center"}
+    kept = deciding(options) | {"num_shards": num_shards, "crop": "random" if options.random_crop else "center"}
     kept["stages"] = list(options.stages)
     return shard_job.ShardJob(
         folder=options.out,
@@ -117,7 +114,7 @@ def _inputs(job: ShardJob, chosen: Selection) -> list[_ShardInputs]:
     if chosen.images[0].place[:1] == ("parquet",):
         together = sorted(chosen.images, key=lambda ref: (ref.path, ref.place))
         bounds = [index * len(together) // job.num_shards for index in range(job.num_shards + 1)]
-        shards = [together[start:end] for start, end in itertools.pairwise(bounds)]
+        shards: list[Sequence[ImageRef]] = [together[start:end] for start, end in itertools.pairwise(bounds)]
     else:
         shards = [chosen.images[index :: job.num_shards] for index in range(job.num_shards)]
     return [_ShardInputs(shards[0], chosen.duplicates), *map(_ShardInputs, shards[1:])]
@@ -171,7 +168,7 @@ def _try_out(options: Options, beam_arguments: Sequence[str]) -> Iterator[str]:
     engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
     index, chosen = choose(options)
     job = _plan_job(options, chosen)
-    workers = engine_options.view_as(DirectOptions).direct_num_workers or os.cpu_count()
+    workers = engine_options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
     yield from dry_run.estimate(options, len(index.images), chosen, job.num_shards, workers)
 
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import functools
 import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageCms
 
 
-def to_srgb(image):
+def to_srgb(image: Image.Image) -> Image.Image | None:
     """A Pillow image in sRGB.
 
     Args:
@@ -34,13 +38,13 @@ def to_srgb(image):
     from PIL import ImageCms
 
     converted = ImageCms.applyTransform(image, transform)
-    if alpha is not None:
+    if alpha is not None and converted is not None:
         converted.putalpha(alpha)
     return converted
 
 
 @functools.lru_cache(maxsize=64)
-def _transform(profile: bytes, mode: str):
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """From a profile to sRGB for images of `mode`; None where there is nothing to convert, or the profile is no good.
 
     Cameras and programs repeat the same few profiles, and a transform takes longer to build than to apply.

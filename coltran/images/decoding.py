@@ -9,10 +9,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coltran.images import color_profiles
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
@@ -27,7 +31,7 @@ class ImageRejected(Exception):
         super().__init__(message)
         self.reason = reason
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[ImageRejected], tuple[str, str]]:
         return type(self), (self.reason, str(self))
 
 
@@ -100,7 +104,7 @@ def _known_formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _to_rgb(image) -> np.ndarray:
+def _to_rgb(image: Image.Image) -> np.ndarray:
     from PIL import Image
 
     if image.mode.startswith("I") or image.mode == "F":
@@ -111,7 +115,7 @@ def _to_rgb(image) -> np.ndarray:
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _deep_gray(image) -> np.ndarray:
+def _deep_gray(image: Image.Image) -> np.ndarray:
     """16-bit (and float) gray to 8 bits; Pillow's own conversion would clip everything above 255 to white."""
     values = np.nan_to_num(np.asarray(image))
     if image.mode == "F":

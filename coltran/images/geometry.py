@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from typing import Any
 
 import numpy as np
 
@@ -84,10 +85,10 @@ def _block_mean(channels: np.ndarray, height: int, width: int) -> np.ndarray:
     dtype = np.uint16 if high * wide * 255 < 1 << 16 else np.uint64
     rows = channels[::high].astype(dtype)
     for offset in range(1, high):
-        rows += channels[offset::high]
+        np.add(rows, channels[offset::high], out=rows)
     sums = rows[:, ::wide].copy()
     for offset in range(1, wide):
-        sums += rows[:, offset::wide]
+        np.add(sums, rows[:, offset::wide], out=sums)
     mean = sums.astype(np.float32) * np.float32(1.0 / (high * wide))
     return np.rint(mean, out=mean).astype(np.uint8)
 
@@ -101,7 +102,7 @@ def repeat_pixels(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=64)
-def _overlaps(source: int, target: int):
+def _overlaps(source: int, target: int) -> tuple[Any, float]:
     """Sparse [target, source] lengths of overlap between output and source pixels, and source/target.
 
     ImageNet has few distinct sides, so the matrices are kept; sparse, because a row has scale + 2 entries at most.

@@ -83,11 +83,12 @@ class AxialLayer(nnx.Module):
 
     def project_norms(self, context: jax.Array, *, row_alone: bool = False) -> NormModulation:
         """cLN's modulations from a context: the whole image's [B,H,W,D], or with `row_alone` one row's [B,1,W,D]."""
-        if isinstance(self.attention_norm, LayerNorm):
+        first, second = self.attention_norm, self.mlp_norm
+        if isinstance(first, LayerNorm) or isinstance(second, LayerNorm):
             return NormModulation()
-        norms = (self.attention_norm, self.mlp_norm)
-        projected = [norm.project_row(context) if row_alone else norm.project(context) for norm in norms]
-        return NormModulation(attention=projected[0], mlp=projected[1])
+        if row_alone:
+            return NormModulation(attention=first.project_row(context), mlp=second.project_row(context))
+        return NormModulation(attention=first.project(context), mlp=second.project(context))
 
     def __call__(self, x_BHWD: jax.Array, modulation: Modulation, norms: NormModulation) -> jax.Array:
         """The layer over whole rows or columns, [B,H,W,D] -> [B,H,W,D]; a row layer takes any number of rows."""
@@ -95,19 +96,20 @@ class AxialLayer(nnx.Module):
         return self._finish(x_BHWD, attended, modulation, norms)
 
     def over(self, x_BHWD: jax.Array, modulating_BHWC: jax.Array, pooled_BHWD: jax.Array) -> jax.Array:
-        """The layer with what it is conditioned on: cAtt and cMLP see `modulating`, cLN pools `pooled`.
+        """Applies the layer to x [B,H,W,D] and returns [B,H,W,D]; it is conditioned on the other two arguments.
 
-        Where `rematerialized` is set, what lies between its inputs and its output is computed again in the backward
-        pass; so are the projections, which are up to 8 times as large as x.
+        cAtt and cMLP see `modulating`, [B,H,W,C]; cLN pools `pooled`, [B,H,W,D]. Where `rematerialized` is set, the
+        backward pass computes everything between inputs and output again instead of keeping it. That includes the
+        projections, which are up to 8 times as large as x.
         """
 
-        def run(layer: "AxialLayer", x_BHWD, modulating_BHWC, pooled_BHWD) -> jax.Array:
-            return layer(x_BHWD, layer.project_context(modulating_BHWC), layer.project_norms(pooled_BHWD))
+        def run(layer: "AxialLayer", x: jax.Array, modulating: jax.Array, pooled: jax.Array) -> jax.Array:
+            return layer(x, layer.project_context(modulating), layer.project_norms(pooled))
 
         return _run(self, run, x_BHWD, modulating_BHWC, pooled_BHWD)
 
     def alone(self, x_BHWD: jax.Array) -> jax.Array:
-        """An unconditional layer; `rematerialized` as in `over`."""
+        """Applies an unconditional layer to x [B,H,W,D] and returns [B,H,W,D]; `rematerialized` works as in `over`."""
         return _run(self, lambda layer, x_BHWD: layer(x_BHWD, Modulation(), NormModulation()), x_BHWD)
 
     def step(
@@ -118,7 +120,10 @@ class AxialLayer(nnx.Module):
         modulation: Modulation,
         norms: NormModulation,
     ) -> tuple[jax.Array, KeyValueCache]:
-        """The layer at position `index` of its attended axis alone; see AxialAttention.step."""
+        """Applies the layer at position `index` of its attended axis alone; see AxialAttention.step.
+
+        x is [B,1,W,D] (along columns) or [B,H,1,D] (along rows), and so is the result.
+        """
         attended, cache = self.attention.step(x, index, cache, modulation.attention)
         return self._finish(x, attended, modulation, norms), cache
 
@@ -146,4 +151,8 @@ def _layer_norm(kind: str, height: int, width: int, size: int, init: Initializer
 
 
 def _normalize(norm: LayerNorm | ConditionalLayerNorm, x: jax.Array, modulation: jax.Array | None) -> jax.Array:
-    return norm(x) if modulation is None else norm(x, modulation)
+    if isinstance(norm, LayerNorm):
+        return norm(x)
+    if modulation is None:
+        raise ValueError("expected the projected context of a conditional layer norm, got None")
+    return norm(x, modulation)

@@ -110,6 +110,7 @@ class InnerDecoder(nnx.Module):
         return x_BHWD
 
     def empty_caches(self, batch: int, dtype: jnp.dtype) -> list[KeyValueCache]:
+        """One empty cache for each layer, for a single row of `batch` images."""
         return [layer.attention.empty_cache(batch, 1, dtype) for layer in self.layers]
 
 

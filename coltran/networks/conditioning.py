@@ -43,9 +43,11 @@ class HeadModulation(nnx.Module):
         self.kernel = nnx.Param(init.glorot(shape, fan_in=context_size, fan_out=shape[1] * shape[2]))
 
     def project(self, context: jax.Array) -> jax.Array:
+        """The modulation [..., N, K or 2K] that belongs to a context [..., C]."""
         return jnp.einsum("...c,cnm->...nm", context, self.kernel[...].astype(context.dtype))
 
     def apply(self, z: jax.Array, modulation: jax.Array) -> jax.Array:
+        """Changes the heads z [..., N, K] by a modulation that `project` returned."""
         return modulate(z, modulation, self.kind, shift_first=False)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from coltran.cli import nearest
 from coltran.errors import UserError
+from coltran.records.stages import STAGES
 
-STAGES = ("colorizer", "color_upsampler", "spatial_upsampler")
 MODULATIONS = ("affine", "shift", "scale", "gated", "none")
 LAYER_NORMS = ("learned", "mean", "none")
 CONTEXTS = ("pointwise", "global")
@@ -24,19 +24,19 @@ def refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
     names = list(known)
     if name in names:
         return
-    raise UserError(f"unknown {what} {name!r}.{nearest(name, names, cutoff=0.5)} Good names: {', '.join(names)}.")
+    raise UserError(f"unknown {what} {name!r}.{nearest(name, names, cutoff=0.5)} Good names: {', '.join(names)}")
 
 
 def _require_positive(config: Any, fields: Iterable[str]) -> None:
     for field in fields:
         value = getattr(config, field)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"{field} must be a whole number of at least 1, got {value!r}.")
+            raise UserError(f"{field} must be a whole number of at least 1, got {value!r}")
 
 
 def _require_heads(hidden_size: int, num_heads: int) -> None:
     if hidden_size % num_heads:
-        raise UserError(f"hidden_size {hidden_size} must be a multiple of num_heads {num_heads}.")
+        raise UserError(f"hidden_size {hidden_size} must be a multiple of num_heads {num_heads}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,11 +84,11 @@ class ColorizerConfig:
         if self.attention_modulation != "none" and not self.attention_modulated:
             raise UserError(
                 "attention_modulated is empty but attention_modulation is "
-                f"{self.attention_modulation!r}: name some of {', '.join(ATTENTION_INPUTS)}, or set it to 'none'."
+                f"{self.attention_modulation!r}: name some of {', '.join(ATTENTION_INPUTS)}, or set it to 'none'"
             )
         modulated = self.attention_modulation != "none" or self.mlp_modulation != "none"
         if self.context == "global" and not modulated:
-            raise UserError("context 'global' changes nothing when both modulations are 'none': use 'pointwise'.")
+            raise UserError("context 'global' changes nothing when both modulations are 'none': use 'pointwise'")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ class UpsamplerConfig:
         refuse_unknown("compute_dtype", self.compute_dtype, COMPUTE_DTYPES)
         if self.num_input_levels not in (8, 256):
             raise UserError(
-                f"num_input_levels must be 8 (coarse color in) or 256 (full color in), got {self.num_input_levels}."
+                f"num_input_levels must be 8 (coarse color in) or 256 (full color in), got {self.num_input_levels}"
             )
 
 
@@ -127,13 +127,13 @@ NetworkConfig = ColorizerConfig | UpsamplerConfig
 
 def joins_color_and_space(stage: str, config: NetworkConfig) -> bool:
     """Whether `config` is the one upsampler for color and space at once (paper, section 5): coarse color in."""
-    return stage == "spatial_upsampler" and config.num_input_levels == 8
+    return stage == "spatial_upsampler" and isinstance(config, UpsamplerConfig) and config.num_input_levels == 8
 
 
 def check_stage(stage: str, config: NetworkConfig) -> None:
     """Raise UserError for a config that contradicts its stage."""
-    if stage == "color_upsampler" and config.num_input_levels != 8:
-        raise UserError(f"the color_upsampler takes coarse colors: num_input_levels 8, got {config.num_input_levels}.")
+    if stage == "color_upsampler" and isinstance(config, UpsamplerConfig) and config.num_input_levels != 8:
+        raise UserError(f"the color_upsampler takes coarse colors: num_input_levels 8, got {config.num_input_levels}")
 
 
 def config_class(stage: str) -> type[ColorizerConfig] | type[UpsamplerConfig]:
@@ -159,7 +159,7 @@ def parse_value(config: Any, name: str, text: str) -> Any:
     current = getattr(config, name)
     if isinstance(current, bool):
         if text.lower() not in ("true", "false"):
-            raise UserError(f"{name} must be true or false, got {text!r}.")
+            raise UserError(f"{name} must be true or false, got {text!r}")
         return text.lower() == "true"
     if isinstance(current, tuple):
         return tuple(part for part in text.split(",") if part)
@@ -168,7 +168,7 @@ def parse_value(config: Any, name: str, text: str) -> Any:
         return kind(text)
     except ValueError:
         wanted = "a number" if kind is float else "a whole number"
-        raise UserError(f"{name} must be {wanted}, got {text!r}.") from None
+        raise UserError(f"{name} must be {wanted}, got {text!r}") from None
 
 
 def to_json(stage: str, config: NetworkConfig) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def to_json(stage: str, config: NetworkConfig) -> dict[str, Any]:
 def from_json(data: Mapping[str, Any]) -> tuple[str, NetworkConfig]:
     """(stage, config) from `to_json`'s dict. Raises UserError for unknown, missing or contradictory fields."""
     if "stage" not in data:
-        raise UserError(f"a config needs a 'stage', one of {', '.join(STAGES)}; got {sorted(data)}.")
+        raise UserError(f"a config needs a 'stage', one of {', '.join(STAGES)}; got {sorted(data)}")
     stage = data["stage"]
     kind = config_class(stage)
     fields = {"compute_dtype": "float32", **data}  # checkpoints from before that field are of float32 networks
@@ -188,7 +188,7 @@ def from_json(data: Mapping[str, Any]) -> tuple[str, NetworkConfig]:
     missing = [field.name for field in dataclasses.fields(kind) if field.name not in fields]
     config = replace_fields(kind(), fields)
     if missing:
-        raise UserError(f"the config of stage {stage!r} lacks {', '.join(missing)}.")
+        raise UserError(f"the config of stage {stage!r} lacks {', '.join(missing)}")
     return stage, config
 
 

@@ -64,17 +64,17 @@ def network_config(stage: str, name: str, *, height: int, width: int) -> Network
       UserError: an unknown name, or pixels that the named config does not have.
     """
     refuse_unknown("stage", stage, PRESETS)
-    changes = PRESETS[stage].get(name)
     others = [other for other in PRESETS if name in PRESETS[other]]
-    if changes is None and others:
+    if name not in PRESETS[stage] and others:
         good = ", ".join(PRESETS[stage])
-        raise UserError(f"config {name!r} is a variant of the {' and the '.join(others)}; stage {stage!r} has {good}.")
+        raise UserError(f"config {name!r} is a variant of the {' and the '.join(others)}; stage {stage!r} has {good}")
     refuse_unknown(f"config of stage {stage!r}", name, PRESETS[stage])
+    changes = PRESETS[stage][name]
     fixed = (changes.get("height", height), changes.get("width", width))
     if fixed != (height, width):
         raise UserError(
             f"config {name!r} is for {fixed[0]}x{fixed[1]} pixels, got {height}x{width}: "
-            f"make records with coltran-preprocess --lo={fixed[0]}."
+            f"make records with coltran-preprocess --lo={fixed[0]}"
         )
     base = ColorizerConfig() if stage == "colorizer" else UpsamplerConfig()
     return replace_fields(base, {**changes, "height": height, "width": width})

@@ -98,8 +98,10 @@ class Upsampler(nnx.Module):
                 x_BHWD += look_up(table, index_BHW)
             return x_BHWD.astype(self.config.compute_dtype)
 
-        rows_1H1D = (self.positions.rows[...] + self.mix.bias[...][None, None])[None]
-        return map_slices(embed, rows_1H1D, *(index_BHW for _, index_BHW in inputs), axis=1)
+        rows_H1D = self.positions.rows[...]
+        if self.mix.bias is not None:
+            rows_H1D = rows_H1D + self.mix.bias[...][None, None]
+        return map_slices(embed, rows_H1D[None], *(index_BHW for _, index_BHW in inputs), axis=1)
 
     def _predict(self, x_BHWD: jax.Array) -> jax.Array:
         """Logits, float32 [B,H,W,V]."""

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from coltran import cli
 from coltran.errors import UserError
 from coltran.images import decoding, encoding
+from coltran.options import add_flags, from_arguments, option
 from coltran.photos import recolor
-from coltran.sampling.arguments import add_sampling_flags, refuse_equal_samples
+from coltran.sampling.arguments import SamplingFlags, refuse_equal_samples
 
 PROG = "coltran-colorize"
+BATCH_SIZE = 16  # on a GPU or TPU; on a CPU one photo would wait for fifteen others that are not there
 DESCRIPTION = """\
 Colorize photos: files of any size and format in, the same photos in color out.
 
@@ -38,26 +40,32 @@ Exit status: 0 all photos colorized, 1 some were rejected, 2 nothing could be do
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(SamplingFlags):
     """What the command line says; see `--help`."""
 
-    inputs: tuple[str, ...]
-    out: str
-    colorizer: str
-    color_upsampler: str | None = None
-    spatial_upsampler: str | None = None
-    samples: int = 1
-    seed: int = 0
-    mode: str = "sample"
-    temperature: float = 1.0
-    top_k: int | None = None
-    weights: str = "ema"
-    batch_size: int | None = None
-    uncertainty: bool = False
-    fit: str = "squeeze"
-    format: str = "png"
-    max_pixels: int = decoding.MAX_PIXELS
-    sheet: int = 8
+    inputs: tuple[str, ...] = option(
+        positional=True, metavar="PHOTOS", help="files, folders or patterns; local or gs://"
+    )
+    out: str = option(metavar="FOLDER", help="where the results go; local or gs://")
+    colorizer: str = option(metavar="FOLDER", help="checkpoint of stage colorizer")
+    samples: int = option(1, parse=cli.positive, metavar="K", help="colorizations per photo, numbered from 0")
+    seed: int = option(0, help="another seed, other colors")
+    batch_size: int | None = option(
+        None,
+        parse=cli.positive,
+        shown=f"{BATCH_SIZE}, on a CPU 1",
+        metavar="N",
+        help="images in one compiled program",
+    )
+    uncertainty: bool = option(False, help="also write each sample's map of the colorizer's certainty")
+    fit: str = option(
+        "squeeze",
+        choices=recolor.FITS,
+        help="how the networks see the photo in their square: squeezed, or whole with mirrored margins",
+    )
+    format: str = option("png", choices=encoding.FORMATS, help="of the results")
+    max_pixels: int = option(decoding.MAX_PIXELS, parse=cli.positive, help="reject larger photos")
+    sheet: int = option(8, metavar="ROWS", help="contact_sheet.png shows the first ROWS photos, 0 for none")
 
     def __post_init__(self) -> None:
         refuse_equal_samples(self.mode, self.samples)
@@ -68,36 +76,12 @@ class Options:
 
 
 def parser() -> argparse.ArgumentParser:
+    """The command's parser; it ends the program on `--help`."""
     parser = cli.Parser(PROG, DESCRIPTION)
-    add = parser.add_argument
-    add("inputs", nargs="+", metavar="PHOTOS", help="files, folders or patterns; local or gs://")
-    add("--out", required=True, metavar="FOLDER", help="where the results go; local or gs://")
-    add_sampling_flags(parser, colorizer_required=True)
-    add("--samples", type=cli.positive, default=1, metavar="K", help="colorizations per photo, numbered from 0 (1)")
-    add("--seed", type=int, default=0, help="another seed, other colors (0)")
-    add("--batch_size", type=cli.positive, metavar="N", help="images in one compiled program (16, on a CPU 1)")
-    add("--uncertainty", action="store_true", help="also write each sample's map of the colorizer's certainty")
-    add(
-        "--fit",
-        choices=recolor.FITS,
-        default="squeeze",
-        help="how the networks see the photo in their square: squeezed, or whole with mirrored margins (squeeze)",
-    )
-    add("--format", choices=tuple(encoding.FORMATS), default="png", help="of the results (png)")
-    add(
-        "--max_pixels", type=cli.positive, default=decoding.MAX_PIXELS, help="reject larger photos (100 million pixels)"
-    )
-    add(
-        "--sheet",
-        type=int,
-        default=8,
-        metavar="ROWS",
-        help="contact_sheet.png shows the first ROWS photos, 0 for none (8)",
-    )
+    add_flags(parser, Options)
     return parser
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
     """Raises UserError for flags that are unknown, missing or out of range."""
-    found = vars(parser().parse_args(argv))
-    return Options(**found | {"inputs": tuple(found["inputs"])})
+    return from_arguments(Options, parser().parse_args(argv))

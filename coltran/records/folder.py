@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from coltran import storage
 from coltran.errors import UserError
@@ -69,6 +70,7 @@ class Manifest:
     versions: dict[str, str]
 
     def to_json(self) -> bytes:
+        """The bytes of manifest.json."""
         return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True).encode() + b"\n"
 
     @classmethod
@@ -111,20 +113,24 @@ class RecordFolder:
 
     @property
     def schema(self) -> records.Schema:
+        """The kind of its records."""
         return records.SCHEMAS[self.manifest.schema]
 
     @property
     def sizes(self) -> records.Sizes:
+        """The pixels a side of its images."""
         return self.manifest.sizes
 
     @property
     def num_records(self) -> int:
+        """How many records all shards hold together."""
         return sum(shard.records for shard in self.manifest.shards)
 
     def shard_path(self, shard: Shard) -> str:
+        """Where one of its shards lies."""
         return storage.join(self.path, shard.name)
 
-    def read_shard(self, shard: Shard, names: Sequence[str] | None = None) -> Iterator[dict[str, object]]:
+    def read_shard(self, shard: Shard, names: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Decoded records of one shard, in file order; see `schema.decode`.
 
         Raises:
@@ -141,7 +147,7 @@ class RecordFolder:
                 "make the folder again"
             )
 
-    def read(self, names: Sequence[str] | None = None) -> Iterator[dict[str, object]]:
+    def read(self, names: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Decoded records of all shards, in order."""
         for shard in self.manifest.shards:
             yield from self.read_shard(shard, names)

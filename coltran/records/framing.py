@@ -11,7 +11,7 @@ import functools
 import io
 import struct
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -116,15 +116,24 @@ def decode_example(data: bytes) -> dict[str, list[bytes] | list[int] | list[floa
     return values
 
 
+def varint(value: int) -> bytes:
+    """A whole number, at least 0, as protocol buffers write it: 7 bits a byte, the lowest first."""
+    groups = []
+    while value >= 0x80:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*groups, value])
+
+
 @functools.cache
-def _example_class():
+def _example_class() -> Any:
     """tf.train.Example, built from its public definition in a pool of its own, apart from TensorFlow's."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="coltran/example.proto", package="coltran", syntax="proto3")
 
-    def message(name: str, *fields: tuple, parent=file.message_type):
+    def message(name: str, *fields: tuple, parent: Any = file.message_type) -> Any:
         added = parent.add(name=name)
         for number, (field_name, label, kind, type_name) in enumerate(fields, start=1):
             added.field.add(name=field_name, number=number, label=label, type=kind, type_name=type_name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +92,9 @@ class Schema:
         return [self.features[name] for name in names]
 
 
-def _pixels(name: str, resolution: str, meaning: str, *, channels=0, dtype="uint8", high=255) -> Feature:
+def _pixels(
+    name: str, resolution: str, meaning: str, *, channels: int = 0, dtype: str = "uint8", high: int = 255
+) -> Feature:
     return Feature(
         name=name,
         kind="pixels",
@@ -204,7 +207,7 @@ def encode(schema: Schema, values: Mapping[str, object], sizes: Sizes, encoding:
     return framing.encode_example(encoded)
 
 
-def decode(schema: Schema, data: bytes, sizes: Sizes, names: Iterable[str] | None = None) -> dict[str, object]:
+def decode(schema: Schema, data: bytes, sizes: Sizes, names: Iterable[str] | None = None) -> dict[str, Any]:
     """The features of a record: str, int, float, or a read-only array.
 
     Args:
@@ -232,7 +235,7 @@ def decode(schema: Schema, data: bytes, sizes: Sizes, names: Iterable[str] | Non
     return decoded
 
 
-def _encode_value(feature: Feature, value: object, sizes: Sizes, encoding: str) -> bytes | int | float:
+def _encode_value(feature: Feature, value: Any, sizes: Sizes, encoding: str) -> bytes | int | float:
     if feature.kind == "text":
         return str(value).encode()
     if feature.kind == "real":
@@ -257,7 +260,7 @@ def _check_range(feature: Feature, array: np.ndarray) -> None:
         raise ValueError(f"expected values in {low:g}..{high:g}, got {array.min()}..{array.max()}")
 
 
-def _decode_value(feature: Feature, value: bytes | int | float, sizes: Sizes) -> object:
+def _decode_value(feature: Feature, value: Any, sizes: Sizes) -> Any:
     if feature.kind == "text":
         return value.decode()
     if feature.kind == "integer":

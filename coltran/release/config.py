@@ -24,12 +24,12 @@ class _Shapes:
     def sizes(self, canonical: str, *want: int | None) -> list[int]:
         """The sizes of the axes for which `want` has None; the other axes must have the size that it says."""
         if canonical not in self._shapes:
-            raise UserError(f"variable {spoken_name(canonical, self.names)} is missing.")
+            raise UserError(f"variable {spoken_name(canonical, self.names)} is missing")
         shape = self._shapes[canonical]
         fits = len(shape) == len(want) and all(w in (None, size) for size, w in zip(shape, want, strict=True))
         if not fits:
             wanted = [size or "any" for size in want]
-            raise UserError(f"variable {self.names[canonical]} must have shape {wanted}, got {list(shape)}.")
+            raise UserError(f"variable {self.names[canonical]} must have shape {wanted}, got {list(shape)}")
         return [size for size, w in zip(shape, want, strict=True) if w is None]
 
     def has(self, part: str) -> bool:
@@ -54,12 +54,12 @@ def infer(shapes: Mapping[str, Shape]) -> tuple[str, NetworkConfig]:
         found = (
             f"variables of {' and '.join(stages)}" if stages else f"such as {', '.join(sorted(shapes)[:2]) or 'none'}"
         )
-        raise UserError(f"expected the variables of one ColTran network (below {', '.join(scopes)}), found {found}.")
+        raise UserError(f"expected the variables of one ColTran network (below {', '.join(scopes)}), found {found}")
     known = _Shapes(shapes)
     return stages[0], _colorizer(known) if stages[0] == STAGES[0] else _upsampler(known, stages[0])
 
 
-def _stack(shapes: _Shapes, scope: str) -> dict[str, int]:
+def _stack(shapes: _Shapes, scope: str) -> dict[str, Any]:
     """What the encoder of `scope` says: sizes, heads, and its number of row and column pairs."""
     stack = f"{scope}/factorized_attention#0"
     (hidden,) = shapes.sizes(f"{stack}/layer_normalization#0/beta:0", None)
@@ -113,7 +113,7 @@ def _upsampler(shapes: _Shapes, stage: str) -> UpsamplerConfig:
     (rows,) = shapes.sizes(f"{stage}/dense#0/kernel:0", None, hidden)
     levels = next((levels for levels in _INPUT_LEVELS if 3 * levels == rows), None)
     if levels is None:
-        raise UserError(f"variable {shapes.names[f'{stage}/dense#0/kernel:0']} must have 24 or 768 rows, got {rows}.")
+        raise UserError(f"variable {shapes.names[f'{stage}/dense#0/kernel:0']} must have 24 or 768 rows, got {rows}")
     return UpsamplerConfig(
         **stack,
         num_input_levels=levels,
@@ -133,7 +133,7 @@ def _refuse_half_an_input(shapes: _Shapes, stage: str, hidden: int) -> None:
     number = int(left.partition("_")[2] or 0)
     number += 1 if rows in [3 * levels for levels in _INPUT_LEVELS] else -1
     name = f"dense_{number}" if number > 0 else "dense"
-    raise UserError(f"variable {stage}/{name}/kernel:0 is missing.")
+    raise UserError(f"variable {stage}/{name}/kernel:0 is missing")
 
 
 def release_model_config(stage: str, config: NetworkConfig) -> dict[str, Any]:
@@ -187,12 +187,12 @@ def check_yaml(stage: str, config: NetworkConfig, text: str, path: str) -> None:
     try:
         given = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"{path} is no YAML file: {' '.join(str(error).split())}.") from None
+        raise UserError(f"{path} is no YAML file: {' '.join(str(error).split())}") from None
     model = given.get("model") if isinstance(given, dict) else None
     if not isinstance(model, dict):
-        raise UserError(f"{path} has no entry `model`: it is not the config of a ColTran network.")
+        raise UserError(f"{path} has no entry `model`: it is not the config of a ColTran network")
     have, want = _flat(model), _flat(release_model_config(stage, config))
-    unused = () if want.get("decoder.cond_ln") else ("decoder.cond_ln_",)
+    unused: tuple[str, ...] = () if want.get("decoder.cond_ln") else ("decoder.cond_ln_",)
     unused += () if want.get("decoder.cond_mlp") else ("decoder.cond_mlp_",)
     unused += (
         ()
@@ -205,7 +205,7 @@ def check_yaml(stage: str, config: NetworkConfig, text: str, path: str) -> None:
         if (have[name] or None) != (value or None):
             raise UserError(
                 f"{path} says model.{name} is {have[name]!r}, but the variables make it {value!r}: "
-                "the two are not of one network. Use the config.yaml that belongs to the checkpoint, or none."
+                "the two are not of one network. Use the config.yaml that belongs to the checkpoint, or none"
             )
 
 

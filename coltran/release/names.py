@@ -193,7 +193,7 @@ def _refuse_unknown_to_release(stage: str, config: NetworkConfig) -> None:
         fields = {"grayscale": config.grayscale, "num_input_levels": config.num_input_levels == levels}
     for field, known in fields.items():
         if not known:
-            raise UserError(f"the public release has no {stage} with {field} {getattr(config, field)!r}.")
+            raise UserError(f"the public release has no {stage} with {field} {getattr(config, field)!r}")
 
 
 def fixed_names(config: NetworkConfig, expected: Iterable[str]) -> dict[str, tuple[tuple[int, ...], float]]:
@@ -227,7 +227,8 @@ def release_names(canonical: Iterable[str]) -> dict[str, str]:
 
 def spoken_name(canonical: str, found: Mapping[str, str]) -> str:
     """The name to tell a person for a canonical one, numbered as the names around it in `found` {canonical: name}."""
-    parts, best = canonical.split("/"), []
+    parts = canonical.split("/")
+    best: list[str] = []
     for other, name in found.items():
         pairs = zip(parts, other.split("/"), strict=False)
         shared = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
@@ -251,7 +252,7 @@ def from_release(stage: str, config: NetworkConfig, variables: Mapping[str, np.n
     extra = [name for canonical, name in found.items() if canonical not in expected and canonical not in fixed]
     if missing or extra:
         told = [f"{what} {_listed(names)}" for what, names in (("missing", missing), ("left over", extra)) if names]
-        raise UserError(f"the variables do not make a {stage}: {'; '.join(told)}.")
+        raise UserError(f"the variables do not make a {stage}: {'; '.join(told)}")
     wanted = parameters.shapes(config)
     for name, ours in expected.items():
         _check_shape(found[name], variables[found[name]], _release_shape(ours, wanted[ours]))
@@ -259,7 +260,7 @@ def from_release(stage: str, config: NetworkConfig, variables: Mapping[str, np.n
         array = variables[found[name]]
         _check_shape(found[name], array, shape)
         if not np.array_equal(array, np.full(shape, value, array.dtype)):
-            raise UserError(f"variable {found[name]} must be {value:g} everywhere: the networks do not use it.")
+            raise UserError(f"variable {found[name]} must be {value:g} everywhere: the networks do not use it")
     arrays = {ours: np.asarray(variables[found[name]], np.float32) for name, ours in expected.items()}
     return {ours: array.reshape(wanted[ours]) for ours, array in arrays.items()}
 
@@ -275,7 +276,7 @@ def to_release(stage: str, config: NetworkConfig, flat: Mapping[str, np.ndarray]
 
 
 def fixed_variables(stage: str, config: NetworkConfig) -> dict[str, np.ndarray]:
-    """The release's untrained variables {name: array}: gamma 1 and beta 0 of each conditional layer norm."""
+    """The release's untrained variables {name: float32 array}: gamma 1 and beta 0 of each conditional layer norm."""
     expected = expected_names(stage, config)
     fixed = fixed_names(config, expected)
     names = release_names([*expected, *fixed])
@@ -289,7 +290,7 @@ def _release_shape(ours: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _check_shape(name: str, array: np.ndarray, want: tuple[int, ...]) -> None:
     if tuple(array.shape) != want:
-        raise UserError(f"variable {name} must have shape {list(want)}, got {list(array.shape)}.")
+        raise UserError(f"variable {name} must have shape {list(want)}, got {list(array.shape)}")
 
 
 def _listed(names: list[str]) -> str:

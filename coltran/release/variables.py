@@ -93,16 +93,26 @@ def write(
     learning_rate: float,
     config_text: str,
 ) -> str:
-    """Writes model-1 with its state file and config.yaml, which the release's own program reads; returns its prefix.
+    """Writes a checkpoint that the release's own program reads: model-1, its state file and config.yaml.
 
-    The keys are the release's, without the optimizer's mean squares: {name: array} of `raw` (fixed gamma and beta
-    included), the averages of `averaged` (keyed as `raw`), optimizer/* and save_counter.
+    It holds what the release's checkpoints hold, except the optimizer's mean squares.
+
+    Args:
+      folder: a new folder, local or gs://.
+      raw: {release name: float32 array} of all weights, the fixed gamma and beta included.
+      averaged: the moving averages, under the same names.
+      step: training steps done.
+      learning_rate: the optimizer's.
+      config_text: the content of config.yaml.
+
+    Returns:
+      The checkpoint's prefix, `folder`/model-1.
 
     Raises:
       UserError: `folder` holds a checkpoint already, or cannot be written.
     """
     if storage.exists(storage.join(folder, STATE_FILE)):
-        raise UserError(f"{folder} holds a checkpoint already: give a new folder.")
+        raise UserError(f"{folder} holds a checkpoint already: give a new folder")
     tf = quiet_tensorflow.import_tensorflow()
     optimizer = tf.Module()
     optimizer.iter = tf.Variable(step, dtype=tf.int64)
@@ -125,7 +135,7 @@ def write(
                 ):
                     shutil.copyfileobj(here, there)
         except OSError as error:
-            raise UserError(f"{folder} cannot be written: {error.strerror}.") from None
+            raise UserError(f"{folder} cannot be written: {error.strerror}") from None
     return storage.join(folder, stem)
 
 
@@ -140,23 +150,23 @@ def _locate(source: str, step: int | None) -> tuple[str, str, list[str]]:
         folder = folder or "."
         if not storage.is_folder(folder):
             raise UserError(
-                f"there is no folder {source if not match else folder}: give a checkpoint's folder or prefix."
+                f"there is no folder {source if not match else folder}: give a checkpoint's folder or prefix"
             )
         if step is not None:
-            raise UserError(f"--step chooses among the checkpoints of a folder, but {source} is not a folder.")
+            raise UserError(f"--step chooses among the checkpoints of a folder, but {source} is not a folder")
         files = _prefixes(folder)
         if stem not in files:
             raise UserError(f"{folder} has no checkpoint {stem}{_good(files)}")
     names = files[stem]
-    parts = {name: _FILE.match(name) for name in names}
+    parts = [match["parts"] for name in names if (match := _FILE.match(name))]
     index = f"{stem}.index"
     if index not in names:
-        raise UserError(f"{storage.join(folder, index)} is missing: the checkpoint is incomplete.")
-    totals = {int(match["parts"]) for match in parts.values() if match["parts"]} or {1}
+        raise UserError(f"{storage.join(folder, index)} is missing: the checkpoint is incomplete")
+    totals = {int(part) for part in parts if part} or {1}
     for number in range(max(totals)):
         data = f"{stem}.data-{number:05d}-of-{max(totals):05d}"
         if data not in names:
-            raise UserError(f"{storage.join(folder, data)} is missing: the checkpoint is incomplete.")
+            raise UserError(f"{storage.join(folder, data)} is missing: the checkpoint is incomplete")
     return folder, stem, names
 
 
@@ -173,7 +183,7 @@ def _prefixes(folder: str) -> dict[str, list[str]]:
 
 def _choose(folder: str, files: Mapping[str, list[str]], step: int | None) -> str:
     if not files:
-        raise UserError(f"{folder} holds no TensorFlow checkpoint (files such as model-1.index and model-1.data-...).")
+        raise UserError(f"{folder} holds no TensorFlow checkpoint (files such as model-1.index and model-1.data-...)")
     if step is not None:
         stems = [stem for stem in files if stem.endswith(f"-{step}")]
         if not stems:
@@ -182,7 +192,7 @@ def _choose(folder: str, files: Mapping[str, list[str]], step: int | None) -> st
     if storage.exists(storage.join(folder, STATE_FILE)):
         match = _STATE.search(storage.read_bytes(storage.join(folder, STATE_FILE)).decode(errors="replace"))
         if match is None:
-            raise UserError(f"{storage.join(folder, STATE_FILE)} names no model_checkpoint_path; choose with --step.")
+            raise UserError(f"{storage.join(folder, STATE_FILE)} names no model_checkpoint_path; choose with --step")
         stem = match[1].rpartition("/")[2]  # where it was trained, the folder may have had another path
         if stem not in files:
             raise UserError(f"{storage.join(folder, STATE_FILE)} names {stem}, which is not there{_good(files)}")
@@ -196,7 +206,7 @@ def _number(stem: str) -> int:
 
 
 def _good(files: Mapping[str, list[str]]) -> str:
-    return f"; it has {', '.join(sorted(files, key=_number))}." if files else ": it holds no TensorFlow checkpoint."
+    return f"; it has {', '.join(sorted(files, key=_number))}" if files else ": it holds no TensorFlow checkpoint"
 
 
 def _read_tensors(prefix: str, path: str) -> dict[str, np.ndarray]:

@@ -54,7 +54,7 @@ def certainty_map(max_probability_HW: np.ndarray, *, aspect: float | None = None
 
 
 def certainty_array(max_probability: np.ndarray) -> bytes:
-    """Bytes of a .npy file with the numbers of the map."""
+    """Returns the bytes of a .npy file that holds the probabilities, float [H, W]."""
     buffer = io.BytesIO()
     np.save(buffer, max_probability)
     return buffer.getvalue()

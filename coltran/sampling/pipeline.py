@@ -14,19 +14,21 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from coltran.errors import UserError
-from coltran.images import colors, geometry
+from coltran.images import colors
 from coltran.networks.colorizer import Colorizer, Context
 from coltran.networks.config import joins_color_and_space
 from coltran.networks.upsampler import Upsampler
 from coltran.sampling import sampler
 from coltran.sampling.programs import Program, UpsamplerProgram, chunks, images_at_once
 from coltran.sampling.random_keys import sample_keys
+from coltran.sampling.sizes import check_gray, check_sizes, pixels, resized, resized_coarse
 from coltran.weights import checkpoint
 
 SPATIAL_CHUNK = 1  # images at a time in the spatial upsampler: 256x256 pixels of 512 features are 134 MB each
@@ -82,22 +84,24 @@ class ColorizationPipeline:
         options: sampler.SamplerOptions | None = None,
     ):
         if batch_size < 1:
-            raise UserError(f"batch_size must be at least 1, got {batch_size}.")
+            raise UserError(f"batch_size must be at least 1, got {batch_size}")
         self._joint = spatial_upsampler is not None and joins_color_and_space(
             "spatial_upsampler", spatial_upsampler.config
         )
         if spatial_upsampler is not None and self._joint != (color_upsampler is None):
             raise UserError(
-                "this spatial upsampler is for color too: give no color upsampler."
+                "this spatial upsampler is for color too: give no color upsampler"
                 if self._joint
-                else "a spatial upsampler needs a color upsampler before it: give its checkpoint too."
+                else "a spatial upsampler needs a color upsampler before it: give its checkpoint too"
             )
-        _check_sizes(colorizer, color_upsampler, spatial_upsampler)
+        check_sizes(colorizer, color_upsampler, spatial_upsampler)
         options = options or sampler.SamplerOptions()
         self.batch_size, self.options, self.checksums = batch_size, options, dict(checksums or {})
-        self._colorizer_size = _pixels(colorizer)
-        self._size = _pixels(colorizer if color_upsampler is None else color_upsampler)
-        self._size_hi = _pixels(spatial_upsampler)
+        self._colorizer_size = pixels(colorizer)
+        self._size = pixels(colorizer if color_upsampler is None else color_upsampler)
+        self._size_hi = pixels(spatial_upsampler)
+        self._encode: Program | None = None
+        self._sample: Program | None = None
         if colorizer is not None:
             self._encode = Program(colorizer, Colorizer.encode)
             self._sample = Program(
@@ -133,7 +137,8 @@ class ColorizationPipeline:
             "color_upsampler": color_upsampler,
             "spatial_upsampler": spatial_upsampler,
         }
-        networks, checksums = dict.fromkeys(folders), {}
+        networks: dict[str, Any] = dict.fromkeys(folders)
+        checksums = {}
         for stage, folder in folders.items():
             if folder is not None:
                 networks[stage], loaded = checkpoint.load_network(folder, stage=stage, weights=weights)
@@ -179,22 +184,25 @@ class ColorizationPipeline:
         with self._lock:
             clock, coarse, rgb_hi = StageClock(), None, None
             if coarse_lo is None:
-                gray = _resized(gray_lo if gray_hi is None else gray_hi, gray_lo, self._colorizer_size)
+                if self._colorizer_size is None:
+                    raise UserError("coarse_lo is needed: the pipeline has no colorizer")
+                gray = resized(gray_lo if gray_hi is None else gray_hi, gray_lo, self._colorizer_size)
                 coarse = self._sample_all(gray, np.asarray(sample_keys(seed, keys, sample_indices)))
-                coarse_lo = _resized_coarse(coarse.symbols_BHW.astype(np.uint16), self._size)
+                symbols = np.asarray(coarse.symbols_BHW).astype(np.uint16)
+                coarse_lo = resized_coarse(symbols, self._size or self._colorizer_size)
                 clock.stop("colorizer")
             rgb_lo = self.upsample_color(coarse_lo, gray_lo)
             clock.stop("color_upsampler")
-            if self._enlarge is not None:
+            if self._enlarge is not None and gray_hi is not None:
                 rgb_hi = self.upsample_space(rgb_lo, gray_hi)
                 clock.stop("spatial_upsampler")
         return Result(
             coarse_lo=coarse_lo,
             rgb_lo=rgb_lo,
             rgb_hi=rgb_hi,
-            log_likelihood=coarse and coarse.log_likelihood_B,
-            probability=coarse and coarse.probability_BHW,
-            max_probability=coarse and coarse.max_probability_BHW,
+            log_likelihood=None if coarse is None else np.asarray(coarse.log_likelihood_B),
+            probability=None if coarse is None else np.asarray(coarse.probability_BHW),
+            max_probability=None if coarse is None else np.asarray(coarse.max_probability_BHW),
             seconds=clock.seconds,
         )
 
@@ -212,6 +220,8 @@ class ColorizationPipeline:
         rgb_lo is the color upsampler's image, or that of the coarse colors for a network that is for color too.
         """
         rgb_lo = rgb_lo >> colors.COARSE_BITS if self._joint else rgb_lo
+        if self._enlarge is None or self._size_hi is None:
+            raise UserError("the pipeline has no spatial upsampler")
         height, width = self._size_hi
         rows, columns = height // rgb_lo.shape[1], width // rgb_lo.shape[2]
         enlarged = rgb_lo.astype(np.int32).repeat(rows, axis=1).repeat(columns, axis=2)
@@ -219,6 +229,8 @@ class ColorizationPipeline:
 
     def encode(self, gray_NHW: np.ndarray) -> Context:
         """The context of at most `batch_size` gray images, int32 [N,h,w]; filled up to `batch_size` with its last."""
+        if self._encode is None:
+            raise UserError("the pipeline has no colorizer")
         size = images_at_once(self.batch_size)
         made = [self._encode(*chunk) for chunk in chunks(size, gray_NHW)]
         made += made[-1:] * (self.batch_size // size - len(made))
@@ -226,6 +238,7 @@ class ColorizationPipeline:
 
     def _sample_all(self, gray_lo: np.ndarray, keys_N2: np.ndarray) -> sampler.CoarseSamples:
         """Samples of all images; each run of equal gray images is encoded once."""
+        assert self._sample is not None
         fresh = np.ones(len(gray_lo), bool)
         fresh[1:] = (gray_lo[1:] != gray_lo[:-1]).any(axis=(1, 2))
         owner = np.cumsum(fresh) - 1  # which distinct image each row shows
@@ -240,17 +253,18 @@ class ColorizationPipeline:
             parts[-1] = _head(parts[-1], (len(rows) - 1) % self.batch_size + 1)
         return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
-    def _check(self, gray_lo, gray_hi, keys, sample_indices) -> None:
-        _check_gray("gray_lo", gray_lo, self._size or gray_lo.shape[1:])
-        if self._size_hi is not None:
-            if gray_hi is None:
-                raise UserError(f"gray_hi is needed: uint8 [N,{self._size_hi[0]},{self._size_hi[1]}].")
-            _check_gray("gray_hi", gray_hi, self._size_hi)
+    def _check(
+        self, gray_lo: np.ndarray, gray_hi: np.ndarray | None, keys: Sequence[str], sample_indices: Sequence[int]
+    ) -> None:
+        check_gray("gray_lo", gray_lo, self._size or gray_lo.shape[1:])
         lengths = {"gray_lo": len(gray_lo), "keys": len(keys), "sample_indices": len(sample_indices)}
         if self._size_hi is not None:
+            if gray_hi is None:
+                raise UserError(f"gray_hi is needed: uint8 [N,{self._size_hi[0]},{self._size_hi[1]}]")
+            check_gray("gray_hi", gray_hi, self._size_hi)
             lengths["gray_hi"] = len(gray_hi)
         if len(set(lengths.values())) != 1 or not len(gray_lo):
-            raise UserError(f"all inputs must have the same length, at least 1; got {lengths}.")
+            raise UserError(f"all inputs must have the same length, at least 1; got {lengths}")
 
 
 class StageClock:
@@ -261,6 +275,7 @@ class StageClock:
         self._last = time.perf_counter()
 
     def stop(self, stage: str) -> None:
+        """Ends a stage: the seconds since the last stop are this stage's."""
         now = time.perf_counter()
         self.seconds[stage], self._last = now - self._last, now
 
@@ -272,43 +287,3 @@ def _take(context: Context, index_B: jax.Array) -> Context:
 
 def _head(samples: sampler.CoarseSamples, length: int) -> sampler.CoarseSamples:
     return jax.tree.map(lambda array: array[:length], samples)
-
-
-def _resized(largest: np.ndarray, fallback: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`fallback` where it has `size` already, else the `largest` gray images resized by area: uint8 [N,*size]."""
-    if fallback.shape[1:] == size:
-        return fallback
-    return np.stack([geometry.area_resize(image, *size) for image in largest])
-
-
-def _resized_coarse(coarse_NHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Coarse colors resized by area, channel by channel, each to its nearest level: uint16 [N,*size]."""
-    if coarse_NHW.shape[1:] == size:
-        return coarse_NHW
-    rgb = np.stack([geometry.area_resize(image, *size) for image in colors.coarse_to_rgb(coarse_NHW)])
-    return colors.rgb_to_coarse(rgb + (1 << colors.COARSE_BITS - 1))  # the bottoms of bins, at most 224: no overflow
-
-
-def _check_gray(name: str, gray: np.ndarray, size: tuple[int, int]) -> None:
-    if gray.dtype != np.uint8 or gray.ndim != 3 or gray.shape[1:] != size:
-        raise UserError(f"{name} must be uint8 [N,{size[0]},{size[1]}], got {gray.dtype} {list(gray.shape)}.")
-
-
-def _pixels(network: Colorizer | Upsampler | None) -> tuple[int, int] | None:
-    return None if network is None else (network.config.height, network.config.width)
-
-
-def _check_sizes(colorizer: Colorizer | None, color: Upsampler | None, spatial: Upsampler | None) -> None:
-    """Raises UserError unless the three networks fit together."""
-    if colorizer is not None and colorizer.config.num_symbols != colors.NUM_COARSE_COLORS:
-        raise UserError(
-            f"the colorizer has {colorizer.config.num_symbols} symbols; images need {colors.NUM_COARSE_COLORS}."
-        )
-    core, size = _pixels(colorizer), _pixels(color)
-    if core and size and (size[0] < core[0] or size[1] < core[1]):
-        text = f"{size[0]}x{size[1]}"
-        raise UserError(f"the colorizer makes {core[0]}x{core[1]} pixels, the color upsampler takes {text}.")
-    low = size or core or (1, 1)
-    if spatial is not None and (spatial.config.height % low[0] or spatial.config.width % low[1]):
-        size = f"{spatial.config.height}x{spatial.config.width}"
-        raise UserError(f"the spatial upsampler's {size} pixels are no whole multiple of {low[0]}x{low[1]}.")

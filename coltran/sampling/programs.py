@@ -9,6 +9,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -27,10 +28,10 @@ class Program:
         graphdef, self._parameters = nnx.split(network, nnx.Param)
         self._call = jax.jit(lambda parameters, *args: function(nnx.merge(graphdef, parameters), *args))
 
-    def __call__(self, *args):
+    def __call__(self, *args: Any) -> Any:
         return self._call(self._parameters, *args)
 
-    def prepare(self, *args):
+    def prepare(self, *args: Any) -> Any:
         """Compiles for arrays, or shapes, like `args` without running; returns the shapes of the result."""
         lowered = self._call.lower(self._parameters, *args)
         lowered.compile()
@@ -78,11 +79,11 @@ def _machine() -> str:
 
 
 def pad(array: np.ndarray, length: int) -> np.ndarray:
-    """`array` lengthened to `length` rows by repeating its last one."""
+    """Lengthens an array [N, ...] to [length, ...] by repeating its last row."""
     return np.concatenate([array, array[-1:].repeat(length - len(array), axis=0)])
 
 
 def chunks(size: int, *arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Arrays of N rows in chunks of `size` rows, the last one padded."""
+    """Cuts arrays [N, ...] into chunks [size, ...], of which the last one is padded."""
     for start in range(0, len(arrays[0]), size):
         yield tuple(pad(array[start : start + size], size) for array in arrays)

@@ -25,9 +25,9 @@ def sample_keys(seed: int, record_keys: Sequence[str], sample_indices: Sequence[
       UserError: lists of different lengths, or a sample index below 0.
     """
     if len(record_keys) != len(sample_indices):
-        raise UserError(f"got {len(record_keys)} record keys but {len(sample_indices)} sample indices.")
+        raise UserError(f"got {len(record_keys)} record keys but {len(sample_indices)} sample indices")
     if any(index < 0 for index in sample_indices):
-        raise UserError(f"sample indices must be at least 0, got {min(sample_indices)}.")
+        raise UserError(f"sample indices must be at least 0, got {min(sample_indices)}")
     hashes_B = np.array([stable_hash(key) for key in record_keys], np.uint32)
     return _fold(jax.random.PRNGKey(seed), hashes_B, np.array(sample_indices, np.uint32))
 

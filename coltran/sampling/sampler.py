@@ -50,6 +50,12 @@ class _Choice(struct.PyTreeNode):
     logits: jax.Array | None
 
 
+# What a scan hands on: the embedding of what came before [B,1,W or 1,D], and the keys and values of each layer.
+_RowCarry = tuple[jax.Array, list[KeyValueCache]]
+# Column, embedding [B,1,1,D] and each layer's modulation.
+_PixelInput = tuple[jax.Array, jax.Array, list[Modulation]]
+
+
 def sample(network: Colorizer, gray_BHW: jax.Array, keys_B2: jax.Array, options: SamplerOptions) -> CoarseSamples:
     """One sample per gray image (int32 [B,H,W]); keys from `random_keys.sample_keys`. Traceable by jit."""
     return sample_from_context(network, network.encode(gray_BHW), keys_B2, options)
@@ -58,16 +64,25 @@ def sample(network: Colorizer, gray_BHW: jax.Array, keys_B2: jax.Array, options:
 def sample_from_context(
     network: Colorizer, context: Context, keys_B2: jax.Array, options: SamplerOptions
 ) -> CoarseSamples:
-    """As `sample`, from images that are encoded already: several samples of an image share one encoding."""
+    """Samples as `sample` does, but from images that are encoded already, so that samples can share one encoding.
+
+    Args:
+      network: the colorizer.
+      context: of the images, [B,H,W,D].
+      keys_B2: uint32 [B,2], from `random_keys.sample_keys`.
+      options: how symbols are chosen.
+    Raises:
+      UserError: `top_k` is larger than the number of symbols.
+    """
     if options.top_k is not None and options.top_k > network.config.num_symbols:
-        raise UserError(f"top_k must be at most {network.config.num_symbols}, got {options.top_k}.")
+        raise UserError(f"top_k must be at most {network.config.num_symbols}, got {options.top_k}")
     if options.mode == "parallel":
         return _collect(_choose(network.parallel_logits(context), None, options))
     batch, height, width, _ = context.pixel_BHWD.shape
     outer_norms = [layer.project_norms(context.pixel_BHWD) for layer in network.outer_decoder.layers]
     inner_norms = [layer.project_norms(context.pixel_BHWD) for layer in network.inner_decoder.layers]
 
-    def one_row(carry, row_input):
+    def one_row(carry: _RowCarry, row_input: tuple[jax.Array, ...]) -> tuple[_RowCarry, _Choice]:
         outer_B1WD, caches = carry
         row, pixel_B1WD, modulating_B1WD, outer_position, inner_position = row_input
         row_context = Context(pixel_BHWD=pixel_B1WD, modulating_BHWD=modulating_B1WD)
@@ -115,7 +130,7 @@ def _sample_row(
     modulations = [layer.project_context(modulating_B1WC) for layer in layers]
     base_B1WD = position_11WD + context.pixel_BHWD + outer_B1WD
 
-    def one_pixel(carry, pixel_input):
+    def one_pixel(carry: _RowCarry, pixel_input: _PixelInput) -> tuple[_RowCarry, _Choice]:
         previous_B11D, caches = carry
         column, base_B11D, modulation = pixel_input
         x_B11D, new_caches = (previous_B11D + base_B11D).astype(outer_B1WD.dtype), []
@@ -160,7 +175,7 @@ def _outer_row(
 def _choose(logits: jax.Array, keys_B2: jax.Array | None, options: SamplerOptions) -> _Choice:
     """Draws one symbol from each row of logits [..., V], or takes the most likely (of any shape, without keys)."""
     log_p = jax.nn.log_softmax(logits, axis=-1)
-    if options.mode != "sample":
+    if options.mode != "sample" or keys_B2 is None:
         symbol = jnp.argmax(logits, axis=-1)
     else:
         scaled_BV, allowed_BV = logits / options.temperature, None

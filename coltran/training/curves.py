@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from coltran.errors import UserError
 from coltran.training.log import METRICS, read_metrics
@@ -23,7 +24,7 @@ def read(workdir: str | Path, name: str) -> Curve:
     """
     path = Path(workdir) / METRICS
     if not path.is_file():
-        raise UserError(f"{path} is not there: give folders that coltran-train wrote as --workdir.")
+        raise UserError(f"{path} is not there: give folders that coltran-train wrote as --workdir")
     return sorted((line["step"], line[name]) for line in read_metrics(path) if name in line)
 
 
@@ -57,7 +58,7 @@ def draw(workdirs: Sequence[str | Path]) -> bytes:
     return buffer.getvalue()
 
 
-def _line(axes, curve: Curve, **style) -> None:
+def _line(axes: Any, curve: Curve, **style: object) -> None:
     if curve:
         single = {"marker": "o"} if len(curve) == 1 else {}  # a line of one point is invisible
         axes.plot(*zip(*curve, strict=True), **{**single, **style})

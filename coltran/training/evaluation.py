@@ -11,7 +11,7 @@ from coltran.networks.config import NetworkConfig
 from coltran.networks.upsampler import NUM_CHANNELS
 from coltran.training import inputs
 from coltran.training.mesh import Placement
-from coltran.training.step import channel_bits, colorizer_bits
+from coltran.training.step import Metrics, channel_bits, colorizer_bits
 from coltran.weights import parameters
 
 
@@ -23,20 +23,20 @@ def make_evaluator(
     With `placement`, parameters and batch lie on its devices, and every process gets the whole result.
     """
 
-    def restore(flat):
+    def restore(flat: Mapping[str, Any]) -> Any:
         return parameters.restore(config, flat if placement is None else placement.whole(flat))
 
-    def colorizer(flat, batch):
+    def colorizer(flat: Mapping[str, Any], batch: Metrics) -> Metrics:
         decoder, parallel = colorizer_bits(restore(flat), batch)
         return {
             "decoder_bits_per_pixel": decoder.mean(axis=(1, 2)),
             "parallel_bits_per_pixel": parallel.mean(axis=(1, 2)),
         }
 
-    def upsampler(flat, batch):
+    def upsampler(flat: Mapping[str, Any], batch: Metrics) -> Metrics:
         network, count = restore(flat), batch["gray"].shape[0]
 
-        def channel(index):
+        def channel(index: jax.Array) -> jax.Array:
             return channel_bits(network, batch, jnp.full(count, index)).mean(axis=(1, 2))
 
         return {"bits_per_dim": jax.lax.map(channel, jnp.arange(NUM_CHANNELS)).mean(axis=0)}

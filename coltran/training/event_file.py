@@ -29,16 +29,19 @@ class EventFile:
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Writes scalars of one step and makes them visible to readers."""
         values = b"".join(_text(1, _text(1, tag.encode()) + _float(2, value)) for tag, value in scalars.items())
-        self._write(_varint(2 << 3) + _varint(step) + _text(5, values))
+        self._write(_number(2, step) + _text(5, values))
 
     def write_picture(self, step: int, tag: str, png: bytes) -> None:
         """Writes one PNG of a step."""
         width, height = struct.unpack(">II", png[16:24])  # of the header chunk, which comes first
         numbers = ((1, height), (2, width), (3, _RGB))
-        image = b"".join(_varint(field << 3) + _varint(number) for field, number in numbers) + _text(4, png)
-        self._write(_varint(2 << 3) + _varint(step) + _text(5, _text(1, _text(1, tag.encode()) + _text(4, image))))
+        image = b"".join(framing.varint(field << 3) + framing.varint(number) for field, number in numbers) + _text(
+            4, png
+        )
+        self._write(_number(2, step) + _text(5, _text(1, _text(1, tag.encode()) + _text(4, image))))
 
     def close(self) -> None:
+        """Closes the file; nothing can be written afterwards."""
         self._file.close()
 
     def _write(self, fields: bytes) -> None:
@@ -47,17 +50,13 @@ class EventFile:
         self._file.flush()
 
 
-def _varint(value: int) -> bytes:
-    parts = bytearray()
-    while value > 127:
-        parts.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*parts, value])
+def _number(field: int, value: int) -> bytes:
+    return framing.varint(field << 3) + framing.varint(value)
 
 
 def _text(field: int, data: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(data)) + data
+    return framing.varint(field << 3 | 2) + framing.varint(len(data)) + data
 
 
 def _float(field: int, value: float) -> bytes:
-    return _varint(field << 3 | 5) + struct.pack("<f", value)
+    return framing.varint(field << 3 | 5) + struct.pack("<f", value)

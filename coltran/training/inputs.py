@@ -6,7 +6,7 @@ batches run on across epochs.
 
 import collections
 import functools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -17,26 +17,25 @@ from coltran.images import colors, geometry
 from coltran.networks.config import NetworkConfig, joins_color_and_space, refuse_unknown
 from coltran.records import folder as record_folder, framing, schema
 from coltran.records.folder import RecordFolder
+from coltran.records.stages import JOINT_FEATURES, STAGE_FEATURES, STAGES
 
 Batch = dict[str, np.ndarray]
 BATCHES_AHEAD = 2  # that are read, each in a thread, while a step is computed
 _CLOUD_READERS = 16  # threads
 
-# What a network reads (the names of a Batch) is made of these features.
-FEATURES = {
-    "colorizer": (schema.GRAY_LO, schema.COARSE_LO),
-    "color_upsampler": (schema.GRAY_LO, schema.COARSE_LO, schema.RGB_LO),
-    "spatial_upsampler": (schema.GRAY_HI, schema.RGB_LO, schema.RGB_HI),
-}
-# Of the one upsampler for color and space.
-_JOINT_FEATURES = (schema.GRAY_HI, schema.COARSE_LO, schema.RGB_HI)
-
 
 def network_side(path: str, stage: str) -> int:
     """Pixels a side of what a network of `stage` sees of a record folder."""
-    refuse_unknown("stage", stage, FEATURES)
-    sizes = record_folder.open_folder(path, schema=schema.TRUTH, needs=()).sizes
-    return sizes.hi if stage == "spatial_upsampler" else sizes.lo
+    refuse_unknown("stage", stage, STAGES)
+    return _side(record_folder.open_folder(path, schema=schema.TRUTH, needs=()), stage)
+
+
+def _side(folder: RecordFolder, stage: str) -> int:
+    if stage != "spatial_upsampler":
+        return folder.sizes.lo
+    if folder.sizes.hi is None:
+        raise UserError(f"{folder.path}: expected records with a high resolution, got {folder.sizes.lo} pixels alone")
+    return folder.sizes.hi
 
 
 class Examples:
@@ -51,13 +50,12 @@ class Examples:
     """
 
     def __init__(self, path: str, stage: str, config: NetworkConfig | None = None):
-        refuse_unknown("stage", stage, FEATURES)
+        refuse_unknown("stage", stage, STAGES)
         self.stage, self.path = stage, path
         joint = config is not None and joins_color_and_space(stage, config)
-        self._features = _JOINT_FEATURES if joint else FEATURES[stage]
+        self._features = JOINT_FEATURES if joint else STAGE_FEATURES[stage]
         self._folder: RecordFolder = record_folder.open_folder(path, schema=schema.TRUTH, needs=self._features)
-        sizes = self._folder.sizes
-        self.side = sizes.hi if stage == "spatial_upsampler" else sizes.lo
+        self.side = _side(self._folder, stage)
         self.fingerprint = self._folder.manifest.fingerprint
         self._where: list[tuple[str, int, int]] = []  # (file, offset, bytes) of each example's record
         for shard in self._folder.manifest.shards:
@@ -68,7 +66,7 @@ class Examples:
         # On Cloud Storage a record is a request, of which many can be under way.
         self._readers = ThreadPoolExecutor(_CLOUD_READERS) if storage.is_gcs(path) else None
         if not self._where:
-            raise UserError(f"{path} holds no record: nothing to train or evaluate on.")
+            raise UserError(f"{path} holds no record: nothing to train or evaluate on")
 
     def __len__(self) -> int:
         return len(self._where)
@@ -84,11 +82,11 @@ class Examples:
         """Raise UserError unless a network of `config` takes these pixels."""
         if (config.height, config.width) != (self.side, self.side):
             raise UserError(
-                f"the network takes {config.height}x{config.width} pixels, {self.path} holds {self.side}x{self.side}."
+                f"the network takes {config.height}x{config.width} pixels, {self.path} holds {self.side}x{self.side}"
             )
 
     def read(self, index: int) -> dict[str, np.ndarray]:
-        """The features of one example, as in the record."""
+        """Reads the features of one example, uint8 and uint16 arrays by name, as the record holds them."""
         path, offset, size = self._where[index]
         data = framing.unframe(storage.read_range(path, offset, size), f"{path}: record at byte {offset}")
         return schema.decode(schema.TRUTH, data, self._folder.sizes, self._features)
@@ -107,7 +105,7 @@ class Examples:
         if self.stage == "color_upsampler":
             levels = colors.coarse_to_rgb(stacked[schema.COARSE_LO]) >> 5
             return {"gray": stacked[schema.GRAY_LO], "levels": levels, "target": stacked[schema.RGB_LO]}
-        joint = self._features == _JOINT_FEATURES
+        joint = self._features == JOINT_FEATURES
         low = colors.coarse_to_rgb(stacked[schema.COARSE_LO]) >> 5 if joint else stacked[schema.RGB_LO]
         enlarged = geometry.repeat_pixels(low, self.side, self.side)
         return {"gray": stacked[schema.GRAY_HI], "levels": enlarged, "target": stacked[schema.RGB_HI]}
@@ -146,7 +144,7 @@ def training_batches(
     *,
     rows: np.ndarray | None = None,
     flip: bool = False,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """The batches of steps first_step..steps-1; the next ones are read while the caller computes.
 
     With `rows` (int64), only these rows of each batch are read: a process's share. Since every process takes other

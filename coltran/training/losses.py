@@ -7,8 +7,6 @@ import jax.numpy as jnp
 
 from coltran.networks.layers import precise
 
-PARALLEL_WEIGHT = 0.01  # the paper's lambda, best by figure 4
-
 
 def bits(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """-log2 p(label) of each element: logits float32 [..., V], labels int32 [...] in 0..V-1 -> float32 [...]."""
@@ -21,5 +19,5 @@ def bits(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def colorizer_loss(decoder_bits: jax.Array, parallel_bits: jax.Array, parallel_weight: float) -> jax.Array:
-    """(1 - lambda) * autoregressive + lambda * parallel (equation 13)."""
+    """The scalar (1 - lambda) * autoregressive + lambda * parallel (equation 13)."""
     return (1 - parallel_weight) * decoder_bits + parallel_weight * parallel_bits

@@ -47,23 +47,23 @@ class Hosts:
     def __post_init__(self) -> None:
         given = (self.coordinator, self.processes, self.process)
         if self.detect and given != (None,) * 3:
-            raise UserError("--distributed finds coordinator and processes itself: give it alone, or the other three.")
+            raise UserError("--distributed finds coordinator and processes itself: give it alone, or the other three")
         if None in given and given != (None,) * 3:
-            raise UserError("--coordinator, --processes and --process go together: give all three.")
-        if self.coordinator is None:
+            raise UserError("--coordinator, --processes and --process go together: give all three")
+        if self.coordinator is None or self.processes is None or self.process is None:
             return
         host, _, port = self.coordinator.rpartition(":")
         if not host or not port.isdecimal():
-            raise UserError(f"--coordinator must be HOST:PORT, got {self.coordinator!r}.")
+            raise UserError(f"--coordinator must be HOST:PORT, got {self.coordinator!r}")
         if not 0 <= self.process < self.processes:
-            raise UserError(f"--process must be from 0 to {self.processes - 1}, got {self.process}.")
+            raise UserError(f"--process must be from 0 to {self.processes - 1}, got {self.process}")
 
     def join(self) -> None:
         """Waits until all processes are there; must come before any other use of JAX. Raises UserError."""
         if not self.detect and self.coordinator is None:
             return
-        if self.process:
-            self._wait_for_coordinator()
+        if self.process and self.coordinator:
+            _wait_for(self.coordinator)
         try:
             jax.distributed.initialize(self.coordinator, self.processes, self.process)
         except (ValueError, RuntimeError) as error:
@@ -71,21 +71,22 @@ class Hosts:
             hint = "give --coordinator, --processes and --process instead" if self.detect else "are all processes up?"
             raise UserError(f"the processes did not find each other ({reason}); {hint}") from error
 
-    def _wait_for_coordinator(self) -> None:
-        """JAX would end the program with a stack trace where nobody listens."""
-        host, _, port = self.coordinator.rpartition(":")
-        deadline = time.monotonic() + CONNECT_SECONDS
-        while True:
-            try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
-                return
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"nobody listens at --coordinator {self.coordinator} after {CONNECT_SECONDS} seconds "
-                        f"({error}): is process 0 running there, and is the port open between the machines?"
-                    ) from None
-                time.sleep(0.5)
+
+def _wait_for(coordinator: str) -> None:
+    """Returns when somebody listens there: JAX would end the program with a stack trace where nobody does."""
+    host, _, port = coordinator.rpartition(":")
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"nobody listens at --coordinator {coordinator} after {CONNECT_SECONDS} seconds "
+                    f"({error}): is process 0 running there, and is the port open between the machines?"
+                ) from None
+            time.sleep(0.5)
 
 
 def is_primary() -> bool:
@@ -125,7 +126,7 @@ class Placement:
         """`shard_parameters`: over how many devices parameters are split; it must divide their number."""
         devices = jax.device_count()
         if devices % shard_parameters:
-            raise UserError(f"--shard_parameters must divide the number of devices, {devices}; got {shard_parameters}.")
+            raise UserError(f"--shard_parameters must divide the number of devices, {devices}; got {shard_parameters}")
         shape = (devices // shard_parameters, shard_parameters)
         self.mesh = jax.make_mesh(shape, (DATA, FSDP), axis_types=(AxisType.Auto, AxisType.Auto))
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
@@ -150,7 +151,7 @@ class Placement:
             parts = f"{accumulate} parts for " if accumulate > 1 else ""
             raise UserError(
                 f"batch_size {batch_size} cannot be split evenly over {parts}{self.mesh.size} devices: "
-                f"the nearest that can is {self.round_up(batch_size, accumulate)}."
+                f"the nearest that can is {self.round_up(batch_size, accumulate)}"
             )
 
     def round_up(self, batch_size: int, accumulate: int = 1) -> int:
@@ -202,16 +203,16 @@ class Placement:
     def rows(self, batch_size: int) -> np.ndarray:
         """Which rows of a global batch this process holds, in rising order: int64 [rows]."""
         indices = self._batch.addressable_devices_indices_map((batch_size,)).values()
-        parts = {index[0].indices(batch_size)[:2] for index in indices}
+        parts = {index[0].indices(batch_size)[:2] for index in indices if index is not None}
         return np.concatenate([np.arange(start, stop) for start, stop in sorted(parts)])
 
     def put_batch(self, batch: Mapping[str, np.ndarray], batch_size: int) -> dict[str, jax.Array]:
-        """A global batch from this process's rows of it."""
+        """Makes a global batch [batch_size, ...] from this process's rows of it, [rows, ...]."""
         rows = self.rows(batch_size)
 
         def one(local: np.ndarray) -> jax.Array:
-            def part(index: tuple[slice, ...]) -> np.ndarray:
-                start, stop, _ = index[0].indices(batch_size)
+            def part(index: tuple[slice, ...] | None) -> np.ndarray:
+                start, stop, _ = (index or (slice(None),))[0].indices(batch_size)
                 first = int(np.searchsorted(rows, start))
                 return local[first : first + stop - start]
 
@@ -245,6 +246,4 @@ def agree(what: Mapping[str, Any]) -> None:
     table = np.asarray(multihost_utils.process_allgather(np.array(sums, np.uint32)))
     different = [name for name, column in zip(what, table.T, strict=True) if len(set(column.tolist())) > 1]
     if different:
-        raise UserError(
-            f"the processes were started with different options: {', '.join(different)}; give all the same."
-        )
+        raise UserError(f"the processes were started with different options: {', '.join(different)}; give all the same")

@@ -43,12 +43,15 @@ class Meter:
                 batch = next(batches)
             except StopIteration:
                 return
-            if self._running is not None and self._running.is_ready():
+            if self._running is not None and self._running.is_ready():  # type: ignore[attr-defined]  # jax.Array's stub leaves it out
                 self._waited += time.monotonic() - started
             yield batch
 
     def dispatched(self, result: jax.Array) -> None:
-        """A step was begun, of which `result` is a part; returns when the one before has ended, so two are queued."""
+        """Notes that a step was begun, and waits until the step before it has ended: so two are queued at most.
+
+        `result` is a scalar that the new step computes.
+        """
         if self._running is not None:
             self._running.block_until_ready()
         self._running = result

@@ -5,44 +5,46 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from coltran import cli
 from coltran.errors import UserError
-from coltran.networks.config import STAGES, refuse_unknown
-
-KEEP_CHECKPOINTS = 3
+from coltran.networks.config import refuse_unknown
+from coltran.options import option
+from coltran.records.stages import STAGES
 
 OPTIMIZERS = ("rmsprop", "adam")
 SCHEDULES = ("constant", "cosine")
+# The headings of `--help`.
+LEARNING = "learning (all of it must stay the same when a run goes on)"
+COMPUTING = "computing (may change from run to run)"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """What decides on the trained weights, besides the network's config and the data.
 
+    The fields are flags of coltran-train, too, whose help texts say what they are. More about some of them:
+
     Attributes:
-      steps: training ends after this many. A resumed run may change it, unless `schedule` is cosine.
-      batch_size: examples a step, over all devices.
-      optimizer: rmsprop (the paper's) or adam.
-      learning_rate: at its highest.
-      schedule: constant (the paper's), or cosine: down to 0 at `steps`.
-      warmup_steps: the learning rate rises from 0 to its highest in these.
-      clip_norm: longer gradients (Euclidean norm over all parameters) are shortened to this; 0 is off.
-      ema_decay: of the moving average that is evaluated and sampled from.
+      steps: a resumed run may change it, unless `schedule` is cosine.
+      clip_norm: the Euclidean norm over all parameters of a gradient is kept at or below this.
       parallel_weight: lambda of equation 13 (the colorizer only).
-      flip: mirror every second example at random (left and right).
-      seed: of first weights, order of examples, choice of channels and flips.
     """
 
-    steps: int
-    batch_size: int
-    optimizer: str = "rmsprop"
-    learning_rate: float = 3e-4
-    schedule: str = "constant"
-    warmup_steps: int = 0
-    clip_norm: float = 0.0
-    ema_decay: float = 0.999
-    parallel_weight: float = 0.01
-    flip: bool = False
-    seed: int = 0
+    steps: int = option(parse=cli.positive, help="train up to this step")
+    batch_size: int = option(parse=cli.positive, group=LEARNING, help="examples a step, over all devices")
+    optimizer: str = option("rmsprop", choices=OPTIMIZERS, group=LEARNING, help="rmsprop is the paper's")
+    learning_rate: float = option(3e-4, group=LEARNING, help="at its highest")
+    schedule: str = option(
+        "constant", choices=SCHEDULES, group=LEARNING, help="constant is the paper's; cosine ends at 0 at --steps"
+    )
+    warmup_steps: int = option(
+        0, parse=cli.whole, metavar="STEPS", group=LEARNING, help="the learning rate rises from 0 in these"
+    )
+    clip_norm: float = option(0.0, metavar="NORM", group=LEARNING, help="shorten longer gradients to this; 0 is off")
+    ema_decay: float = option(0.999, group=LEARNING, help="of the averaged weights")
+    parallel_weight: float = option(0.01, parse=cli.fraction, group=LEARNING, help="lambda of the parallel head's loss")
+    flip: bool = option(False, group=LEARNING, help="mirror every second example at random, left and right")
+    seed: int = option(0, group=LEARNING, help="of first weights, order of examples, channels and flips")
 
     def __post_init__(self) -> None:
         refuse_unknown("optimizer", self.optimizer, OPTIMIZERS)
@@ -58,7 +60,7 @@ class TrainOptions:
             ("seed", 0 <= self.seed < 2**32, "from 0 to 2^32 - 1"),
         ):
             if not ok:
-                raise UserError(f"{name} must be {wanted}, got {getattr(self, name)}.")
+                raise UserError(f"{name} must be {wanted}, got {getattr(self, name)}")
 
     def difference(self, saved: Mapping[str, Any]) -> str | None:
         """'seed is 1, asked for 0' for the first option that a saved run had otherwise; None where it can go on.
@@ -78,19 +80,35 @@ class TrainOptions:
 class StepOptions:
     """How a step is computed: the same numbers up to rounding, in other time and memory.
 
-    Attributes:
-      accumulate: a batch is computed in so many parts, one after the other.
-      remat: activations inside a layer are computed again in the backward pass, not kept.
-      max_skipped: more steps than this in a row without finite loss and gradient end the run.
+    Its fields are flags of coltran-train.
     """
 
-    accumulate: int = 1
-    remat: bool = False
-    max_skipped: int = 10
+    accumulate: int = option(
+        1,
+        decides=False,
+        parse=cli.positive,
+        metavar="N",
+        group=COMPUTING,
+        help="compute a batch in N parts, one after the other, to save memory",
+    )
+    remat: bool = option(
+        False,
+        decides=False,
+        group=COMPUTING,
+        help="compute activations again in the backward pass, to save memory",
+    )
+    max_skipped: int = option(
+        10,
+        decides=False,
+        parse=cli.whole,
+        metavar="N",
+        group=COMPUTING,
+        help="a run ends after more steps than this in a row without finite loss and gradient",
+    )
 
 
 # Paper, section 5.1: 16 TPUv2 chips, RMSprop at a fixed 3e-4.
-_PAPER = {
+_PAPER: dict[str, dict[str, Any]] = {
     "colorizer": {"steps": 600_000, "batch_size": 224},
     "color_upsampler": {"steps": 450_000, "batch_size": 768},
     "spatial_upsampler": {"steps": 300_000, "batch_size": 32},
@@ -132,21 +150,27 @@ def train_options(stage: str, config_name: str, changes: Mapping[str, Any]) -> T
     `smoke` is for tiny networks on a CPU. All variants of the colorizer train as `coltran`.
     """
     refuse_unknown("stage", stage, STAGES)
-    base = {"smoke": _SMOKE, "low_compute": _LOW_COMPUTE}.get(config_name, _PAPER)[stage]
+    presets: dict[str, dict[str, dict[str, Any]]] = {"smoke": _SMOKE, "low_compute": _LOW_COMPUTE}
+    base = presets.get(config_name, _PAPER)[stage]
     return TrainOptions(**{**base, **{name: value for name, value in changes.items() if value is not None}})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What does not change the weights.
+    """What is saved and measured how often, which does not change the weights.
 
-    Attributes:
-      checkpoint_every, evaluate_every: steps.
-      keep: newest checkpoints; the best is kept besides.
-      samples: examples that are drawn at each evaluation; 0 for none.
+    Its fields are flags of coltran-train.
     """
 
-    checkpoint_every: int
-    evaluate_every: int
-    keep: int = KEEP_CHECKPOINTS
-    samples: int = 0
+    checkpoint_every: int = option(
+        1000, decides=False, parse=cli.positive, metavar="STEPS", help="save a checkpoint after so many steps"
+    )
+    evaluate_every: int = option(
+        1000, decides=False, parse=cli.positive, metavar="STEPS", help="measure the bits of --validation as often"
+    )
+    keep: int = option(
+        3, decides=False, parse=cli.positive, metavar="N", help="newest checkpoints to keep, and the best besides"
+    )
+    samples: int = option(
+        4, decides=False, parse=cli.whole, metavar="N", help="validation images drawn at evaluations, 0 for none"
+    )

@@ -2,6 +2,9 @@
 
 import contextlib
 import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import jax
 
@@ -11,7 +14,7 @@ class Preemption:
 
     def __init__(self) -> None:
         self._noted = False
-        self._previous = None
+        self._previous: Callable[[int, FrameType | None], Any] | int | None = None
 
     def __enter__(self) -> "Preemption":
         # With several processes, JAX's own handler tells the coordinator: it must stay in place.

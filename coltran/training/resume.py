@@ -51,7 +51,7 @@ def start(workdir: Path, *, stage: str, config: NetworkConfig, options: TrainOpt
     if refusal is not None:
         raise refusal
     if outcome == _REFUSED:
-        raise UserError("process 0 cannot go on from its --workdir; its own message says why.")
+        raise UserError("process 0 cannot go on from its --workdir; its own message says why")
     # Where another process has the state, a fresh one says what its arrays look like.
     state = jax.tree.map(np.asarray, state or train_step.initial_state(config, options))
     return Start(state=mesh.broadcast(state) if outcome == _GO_ON else state, best=best, resumed=outcome == _GO_ON)
@@ -66,16 +66,16 @@ def _last_good(folder: Path, stage: str) -> checkpoint.Checkpoint | None:
         except checkpoint.DamagedError as error:
             damaged.append((step, error))
             continue
-        for bad, error in damaged:
-            print(f"going back to step {step}: {error}", file=sys.stderr)
+        for bad, why in damaged:
+            print(f"going back to step {step}: {why}", file=sys.stderr)
             path = checkpoint.step_folder(folder, bad)
             shutil.rmtree(folder / f"damaged_{path.name}", ignore_errors=True)
             path.rename(folder / f"damaged_{path.name}")
         return saved
     if damaged:
         raise UserError(
-            f"none of the {len(damaged)} checkpoints in {folder} can be read, the newest one because {damaged[0][1]} "
-            "Put a good copy there, or give another --workdir to start anew."
+            f"none of the {len(damaged)} checkpoints in {folder} can be read, the newest one because {damaged[0][1]}; "
+            "put a good copy there, or give another --workdir to start anew"
         )
     if folder.is_dir() and any(folder.glob("step_*")):
         print(f"{folder}: the first checkpoint was never finished; starting at step 0", file=sys.stderr)
@@ -91,10 +91,10 @@ def _check_same(
     if difference:
         raise UserError(
             f"{workdir} was trained with other options: {difference}. "
-            "Give the old ones to go on, or another --workdir to start anew."
+            "Give the old ones to go on, or another --workdir to start anew"
         )
     if saved.step > options.steps:
-        raise UserError(f"{workdir} is at step {saved.step} already; --steps {options.steps} is behind.")
+        raise UserError(f"{workdir} is at step {saved.step} already; --steps {options.steps} is behind")
 
 
 def _data_difference(training: Mapping[str, Any], fingerprint: str) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from coltran.images import colors
 from coltran.images.contact_sheet import contact_sheet
-from coltran.networks.config import NetworkConfig
+from coltran.networks.config import NetworkConfig, UpsamplerConfig
 from coltran.sampling import sampler
 from coltran.sampling.certainty import certainty_colors
 from coltran.sampling.programs import chunks, images_at_once
@@ -34,10 +34,16 @@ class SampleGrid:
         numbers, indices = [str(i) for i in range(count)] * SAMPLES, np.repeat(np.arange(SAMPLES), count).tolist()
         self._keys = sample_keys(seed, numbers, indices)
         options = sampler.SamplerOptions()
-        self._sample = jax.jit(
-            lambda flat, gray, keys: sampler.sample(parameters.restore(config, flat), gray, keys, options)
-        )
-        self._argmax = jax.jit(lambda flat, levels, gray: parameters.restore(config, flat).argmax(levels, gray))
+
+        def sample(flat: Mapping[str, Any], gray: jax.Array, keys: jax.Array) -> sampler.CoarseSamples:
+            network: Any = parameters.restore(config, flat)
+            return sampler.sample(network, gray, keys, options)
+
+        def argmax(flat: Mapping[str, Any], levels: jax.Array, gray: jax.Array) -> jax.Array:
+            network: Any = parameters.restore(config, flat)
+            return network.argmax(levels, gray)
+
+        self._sample, self._argmax = jax.jit(sample), jax.jit(argmax)
 
     def draw(self, flat: Mapping[str, Any]) -> bytes:
         """PNG bytes of the pictures that the parameters `flat` make."""
@@ -61,7 +67,8 @@ class SampleGrid:
 
     def _upsampled(self, flat: Mapping[str, Any]) -> list[list[np.ndarray]]:
         gray, levels = self._batch["gray"], self._batch["levels"]
-        shift = 5 if self._config.num_input_levels == 8 else 0
+        coarse = isinstance(self._config, UpsamplerConfig) and self._config.num_input_levels == 8
+        shift = colors.COARSE_BITS if coarse else 0
         arrays = (levels.astype(np.int32), gray.astype(np.int32))
         made = [np.asarray(self._argmax(flat, *chunk)) for chunk in chunks(images_at_once(len(gray)), *arrays)]
         pictures, shown = np.concatenate(made), (levels << shift).astype(np.uint8)

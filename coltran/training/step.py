@@ -10,8 +10,9 @@ from flax import nnx, struct
 
 from coltran.errors import UserError
 from coltran.networks.axial_layer import AxialLayer
+from coltran.networks.colorizer import Colorizer
 from coltran.networks.config import NetworkConfig
-from coltran.networks.upsampler import NUM_CHANNELS
+from coltran.networks.upsampler import NUM_CHANNELS, Upsampler
 from coltran.training import losses, optimizer
 from coltran.training.mesh import Placement
 from coltran.training.options import StepOptions, TrainOptions
@@ -68,7 +69,7 @@ def restore_state(saved: Checkpoint, options: TrainOptions) -> TrainState:
     paths, structure = jax.tree_util.tree_flatten_with_path(optimizer.build(options).init(weights))
     names = [jax.tree_util.keystr(path) for path, _ in paths]
     if set(names) != set(saved.optimizer):
-        raise UserError(f"{saved.path} has no state of this optimizer, so training cannot go on from it.")
+        raise UserError(f"{saved.path} has no state of this optimizer, so training cannot go on from it")
     leaves = [jnp.asarray(saved.optimizer[name]) for name in names]
     ema = {name: jnp.asarray(array) for name, array in saved.ema.items()}
     skipped, in_a_row = (saved.training.get(name, 0) for name in ("skipped", "skipped_in_a_row"))
@@ -90,7 +91,7 @@ def make_train_step(
 
     def gradients_of(weights: Flat, batch: dict[str, jax.Array]) -> tuple[Flat, Metrics]:
         def loss(weights: Flat) -> tuple[jax.Array, Metrics]:
-            network = parameters.restore(config, placement.whole(weights))
+            network: Any = parameters.restore(config, placement.whole(weights))
             if how.remat:
                 _rematerialize(network)
             return loss_of(network, batch, options)
@@ -154,26 +155,26 @@ def _random_channels(count: int, seed: int, step: jax.Array) -> jax.Array:
     return jax.random.randint(key, (count,), 0, NUM_CHANNELS)
 
 
-def _colorizer_loss(network, batch, options: TrainOptions) -> tuple[jax.Array, Metrics]:
+def _colorizer_loss(network: Colorizer, batch: Flat, options: TrainOptions) -> tuple[jax.Array, Metrics]:
     decoder, parallel = (bits.mean() for bits in colorizer_bits(network, batch))
     loss = losses.colorizer_loss(decoder, parallel, options.parallel_weight)
     return loss, {"loss": loss, "decoder_bits_per_pixel": decoder, "parallel_bits_per_pixel": parallel}
 
 
-def _upsampler_loss(network, batch, options: TrainOptions) -> tuple[jax.Array, Metrics]:
+def _upsampler_loss(network: Upsampler, batch: Flat, options: TrainOptions) -> tuple[jax.Array, Metrics]:
     del options
     loss = channel_bits(network, batch, batch["channel"]).mean()
     return loss, {"loss": loss, "bits_per_dim": loss}
 
 
-def colorizer_bits(network, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+def colorizer_bits(network: Colorizer, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
     """Bits of each pixel, [B,h,w], by the decoder and by the parallel head."""
     symbols_BHW = batch["symbols"].astype(jnp.int32)
     logits = network(batch["gray"].astype(jnp.int32), symbols_BHW)
     return losses.bits(logits.decoder_BHWV, symbols_BHW), losses.bits(logits.parallel_BHWV, symbols_BHW)
 
 
-def channel_bits(network, batch: dict[str, jax.Array], channel_B: jax.Array) -> jax.Array:
+def channel_bits(network: Upsampler, batch: dict[str, jax.Array], channel_B: jax.Array) -> jax.Array:
     """Bits of each pixel of one channel per example, [B,H,W]."""
 
     def pick(image_BHW3: jax.Array) -> jax.Array:

@@ -62,12 +62,16 @@ class Trainer:
         self.last_bits: dict[str, float] = {}
         self._best, self._saved = start.best, self.step if start.resumed else -1
         self._evaluator = make_evaluator(config, self.placement)
-        self._step_function, self._limit = train_step.make_train_step(config, options, self.placement, self.how), None
-        drawn = validation is not None and run.samples > 0 and mesh.is_primary()
-        self._grid = SampleGrid(stage, config, validation, run.samples, options.seed) if drawn else None
+        # A function that compiles itself, or what `prepare` has compiled.
+        self._step_function: Any = train_step.make_train_step(config, options, self.placement, self.how)
+        self._limit: float | None = None
+        self._grid: SampleGrid | None = None
+        if validation is not None and run.samples > 0 and mesh.is_primary():
+            self._grid = SampleGrid(stage, config, validation, run.samples, options.seed)
 
     @property
     def step(self) -> int:
+        """How many steps are done."""
         return int(self.state.step)
 
     def prepare(self) -> None:
@@ -144,7 +148,7 @@ class Trainer:
         if log is not None:
             named = {"validation": self.last_bits, "validation_raw": raw}
             log.scalars(self.step, {f"{tag}/{k}": value for tag, bits in named.items() for k, value in bits.items()})
-            if self._grid is not None:
+            if self._grid is not None and ema is not None:
                 log.picture(self.step, self._grid.draw(ema))
         return self.last_bits
 
@@ -172,7 +176,15 @@ class Trainer:
                 validation=bits,
             )
 
-    def _report(self, step, metrics, meter: Meter, log: TrainingLog | None, writer, bar) -> None:
+    def _report(
+        self,
+        step: int,
+        metrics: train_step.Metrics,
+        meter: Meter,
+        log: TrainingLog | None,
+        writer: CheckpointWriter | None,
+        bar: Any,
+    ) -> None:
         """Logs a step's numbers; ends the run where too many steps were skipped."""
         values = {name: float(value) for name, value in metrics.items()}
         in_a_row = int(values.pop("skipped_in_a_row"))
@@ -191,7 +203,7 @@ class Trainer:
             writer.wait()
         raise UserError(
             f"the loss or gradient of the {in_a_row} steps before step {step} was not finite. The weights from before "
-            f"them are saved in {self.workdir}; try a lower --learning_rate, --warmup_steps or --clip_norm."
+            f"them are saved in {self.workdir}; try a lower --learning_rate, --warmup_steps or --clip_norm"
         )
 
     def _bar(self, first: int) -> Any:

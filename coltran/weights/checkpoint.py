@@ -130,7 +130,7 @@ def save(
         _write(target, arrays, metadata)
     except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
         shutil.rmtree(target, ignore_errors=True)  # half of one helps nobody, least of all on a full disk
-        raise UserError(f"{target}: the checkpoint cannot be written: {_first_line(error)}.") from error
+        raise UserError(f"{target}: the checkpoint cannot be written: {_first_line(error)}") from error
     if keep is not None:
         remove_old(folder, keep)
     return target
@@ -178,7 +178,7 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
     path, found_stage, found, metadata = describe(folder, stage=stage)
     difference = configs.first_difference(found, config) if config is not None else None
     if difference:
-        raise UserError(f"{path} does not fit the config asked for: {difference}.")
+        raise UserError(f"{path} does not fit the config asked for: {difference}")
     arrays = _read_arrays(path)
     ema, weights = arrays.get("ema", {}), arrays.get("weights", {})
     shapes = parameters.shapes(found)
@@ -197,7 +197,7 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
         # Checkpoints of earlier versions do not say what all of their arrays should be.
         if metadata.get(name, found_sum) != found_sum:
             what = "the optimizer's state is" if name == "optimizer_sha256" else "the weights are"
-            raise DamagedError(f"{path}: {what} not what was saved (sha256 differs); use another one.")
+            raise DamagedError(f"{path}: {what} not what was saved (sha256 differs); use another one")
     return Checkpoint(
         stage=found_stage,
         config=found,
@@ -234,7 +234,7 @@ def describe(folder: str | Path, *, stage: str | None = None) -> tuple[Path, str
     metadata = read_metadata(path)
     found, config = configs.from_json(metadata["config"])
     if stage is not None and found != stage:
-        raise UserError(f"{path} is a checkpoint of the {found}, asked for the {stage}.")
+        raise UserError(f"{path} is a checkpoint of the {found}, asked for the {stage}")
     return path, found, config, metadata
 
 
@@ -253,13 +253,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         metadata = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise DamagedError(f"{file} cannot be read: {error}.") from None
+        raise DamagedError(f"{file} cannot be read: {error}") from None
     missing = [name for name in _FIELDS if name not in metadata] if isinstance(metadata, dict) else _FIELDS
     if missing:
-        raise DamagedError(f"{file} lacks {', '.join(missing)}: it is no checkpoint of this project.")
+        raise DamagedError(f"{file} lacks {', '.join(missing)}: it is no checkpoint of this project")
     version = metadata["schema_version"]
     if version != SCHEMA_VERSION:
-        raise UserError(f"{file} has schema version {version}, this program reads {SCHEMA_VERSION}.")
+        raise UserError(f"{file} has schema version {version}, this program reads {SCHEMA_VERSION}")
     return metadata
 
 
@@ -271,10 +271,10 @@ def _locate(folder: Path) -> Path:
         if steps:
             return step_folder(parent, steps[-1])
     if not folder.exists():
-        raise UserError(f"there is no folder {folder}: give a folder that coltran-train or coltran-import wrote.")
+        raise UserError(f"there is no folder {folder}: give a folder that coltran-train or coltran-import wrote")
     raise UserError(
         f"{folder} holds no finished checkpoint (a folder step_* with {METADATA}): "
-        "give a folder that coltran-train or coltran-import wrote."
+        "give a folder that coltran-train or coltran-import wrote"
     )
 
 
@@ -300,5 +300,5 @@ def _read_arrays(path: Path) -> dict[str, dict[str, np.ndarray]]:
             restored = checkpointer.restore((path / ARRAYS).absolute())
     except packed.UNREADABLE as error:
         reason = _first_line(error)
-        raise DamagedError(f"{path}: its arrays cannot be read ({reason}); use another checkpoint.") from None
+        raise DamagedError(f"{path}: its arrays cannot be read ({reason}); use another checkpoint") from None
     return jax.tree.map(np.asarray, restored)

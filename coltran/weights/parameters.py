@@ -23,8 +23,8 @@ Network = Colorizer | Upsampler
 
 def build(config: NetworkConfig, *, seed: int | None) -> Network:
     """A freshly initialized network of `config`; with `seed=None` its parameters are zeros."""
-    kind = Colorizer if isinstance(config, ColorizerConfig) else Upsampler
-    return kind(config, init=Initializer(seed))
+    init = Initializer(seed)
+    return Colorizer(config, init=init) if isinstance(config, ColorizerConfig) else Upsampler(config, init=init)
 
 
 @functools.lru_cache(maxsize=16)
@@ -67,12 +67,12 @@ def check_names(want: Mapping[str, tuple[int, ...]], have: Mapping[str, tuple[in
     """Raise UserError that names the first parameter that is missing, left over or of another shape."""
     for name, shape in want.items():
         if name not in have:
-            raise UserError(f"parameter {name} {shape} is missing.")
+            raise UserError(f"parameter {name} {shape} is missing")
         if have[name] != shape:
-            raise UserError(f"parameter {name} must have shape {shape}, got {have[name]}.")
+            raise UserError(f"parameter {name} must have shape {shape}, got {have[name]}")
     extra = [name for name in have if name not in want]
     if extra:
-        raise UserError(f"parameter {extra[0]} {have[extra[0]]} belongs to no part of this network.")
+        raise UserError(f"parameter {extra[0]} {have[extra[0]]} belongs to no part of this network")
 
 
 def restore(config: NetworkConfig, flat: Mapping[str, Any]) -> Network:

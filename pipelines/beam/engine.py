@@ -6,10 +6,14 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from coltran.cli import progress_bar
 from coltran.errors import UserError
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
 
 _USER_ERROR = re.compile(r"^(?:coltran\.errors\.)?UserError: (.*?)(?: \[while running '[^\n]*)?$", re.MULTILINE)
 
@@ -26,7 +30,7 @@ def _is_no_user_error(record: logging.LogRecord) -> bool:
     return "UserError" not in text
 
 
-def run_pipeline(build: Callable, options) -> None:
+def run_pipeline(build: Callable[[Any], object], options: PipelineOptions) -> None:
     """Builds and runs a pipeline to its end.
 
     Args:
@@ -54,7 +58,9 @@ def run_pipeline(build: Callable, options) -> None:
 
 
 @contextlib.contextmanager
-def watched(look: Callable[[], tuple[int, str]], total: int, what: str, unit: str, *, every: float = 0.5):
+def watched(
+    look: Callable[[], tuple[int, str]], total: int, what: str, unit: str, *, every: float = 0.5
+) -> Iterator[None]:
     """Shows a progress bar while the block runs; `look()` gives how much of `total` is done, and a word on it.
 
     Beam tells a driver nothing while a pipeline runs, so the bar looks at the files that the workers write.

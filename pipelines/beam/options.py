@@ -6,10 +6,14 @@ pipeline, and its `multi_threading` mode loses records without an error, so that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from coltran.cli import Parser, nearest
 from coltran.errors import UserError
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
 
 LOCAL_RUNNER = "FnApiRunner"
 HELP = """\
@@ -18,7 +22,7 @@ Any flag of Apache Beam may follow, unchanged. The default is --runner=FnApiRunn
 --runner=DataflowRunner --project=... --region=... --temp_location=gs://..."""
 
 
-def beam_options(arguments: Sequence[str], job_flags: Sequence[str] = ()):
+def beam_options(arguments: Sequence[str], job_flags: Collection[str] = ()) -> PipelineOptions:
     """PipelineOptions from what the job's own parser left over.
 
     Args:
@@ -47,17 +51,17 @@ def beam_options(arguments: Sequence[str], job_flags: Sequence[str] = ()):
     return options
 
 
-def is_local(options) -> bool:
+def is_local(options: PipelineOptions) -> bool:
     """True where the job runs on this machine, so that a progress bar can watch its files."""
     from apache_beam.options.pipeline_options import StandardOptions
 
     return options.view_as(StandardOptions).runner in (LOCAL_RUNNER, "DirectRunner")
 
 
-def _check_known(arguments: Sequence[str], job_flags: Sequence[str]) -> None:
+def _check_known(arguments: Sequence[str], job_flags: Collection[str]) -> None:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    parser = Parser("the job", "", add_help=False)
+    parser: Any = Parser("the job", "", add_help=False)
     for cls in PipelineOptions.__subclasses__():
         cls._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(list(arguments))

@@ -17,7 +17,8 @@ import hashlib
 import importlib.metadata
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, TypeVar
 
 import google_crc32c
 
@@ -25,11 +26,14 @@ from coltran import storage
 from coltran.errors import UserError
 from coltran.records import folder as record_folder, framing, schema as records
 from coltran.records.folder import COMPLETED, MANIFEST, REJECTS, RUN, Manifest, Shard
+from pipelines.shards.inputs import ShardInputs, from_lines, to_lines
 from pipelines.shards.lock import LOCK
+from pipelines.shards.rejects import check_share
 
 WORK = "_work"
 _PROGRESS_SECONDS = 0.5
 _WRITE_OUT = 8 << 20  # bytes of a shard after which the disk is set to work
+_Number = TypeVar("_Number", int, float)
 _VERSIONED = ("apache-beam", "jax", "numpy", "pillow")
 
 
@@ -67,9 +71,11 @@ class ShardJob:
     num_shards: int
 
     def work(self, name: str) -> str:
+        """Where a file of the unfinished work lies."""
         return storage.join(self.folder, WORK, name)
 
     def shard_path(self, index: int) -> str:
+        """Where a shard lies, or will."""
         return storage.join(self.folder, record_folder.shard_name(self.split, index, self.num_shards))
 
 
@@ -118,11 +124,11 @@ def _check_same(job: ShardJob, other: str, what: str) -> None:
         )
 
 
-def plan(job: ShardJob, inputs: Sequence[Collection[Mapping[str, object]]]) -> list[int]:
+def plan(job: ShardJob, inputs: Sequence[ShardInputs]) -> list[int]:
     """Writes down each shard's inputs and returns the shards that are still to be made."""
     if not storage.exists(job.work("plan.json")):
         for index, lines in enumerate(inputs):
-            storage.write_bytes(job.work(f"inputs-{index:05d}.jsonl"), _to_lines(lines))
+            storage.write_bytes(job.work(f"inputs-{index:05d}.jsonl"), to_lines(lines))
         storage.write_bytes(job.work("plan.json"), json.dumps({"fingerprint": job.fingerprint}).encode())
     storage.remove_temporaries(job.folder)
     storage.remove_temporaries(job.work(""))
@@ -130,15 +136,15 @@ def plan(job: ShardJob, inputs: Sequence[Collection[Mapping[str, object]]]) -> l
     return [index for index in range(job.num_shards) if f"done-{index:05d}.json" not in done]
 
 
-def read_inputs(job: ShardJob, index: int) -> list[dict[str, object]]:
+def read_inputs(job: ShardJob, index: int) -> list[dict[str, Any]]:
     """The inputs that `plan` wrote for a shard."""
-    return _from_lines(storage.read_bytes(job.work(f"inputs-{index:05d}.jsonl")))
+    return from_lines(storage.read_bytes(job.work(f"inputs-{index:05d}.jsonl")))
 
 
 class ShardWriter:
     """Collects one shard's records and rejects; made by `write_shard`."""
 
-    def __init__(self, job: ShardJob, index: int, file) -> None:
+    def __init__(self, job: ShardJob, index: int, file: BinaryIO) -> None:
         self._job, self._index, self._file = job, index, file
         self._crc = google_crc32c.Checksum()
         self._size = 0
@@ -175,6 +181,7 @@ class ShardWriter:
             storage.write_bytes(self._job.work(f"progress-{self._index:05d}"), progress, durable=False)
 
     def report(self) -> ShardReport:
+        """What became of the inputs so far."""
         shard = Shard(
             name=record_folder.shard_name(self._job.split, self._index, self._job.num_shards),
             records=self._records,
@@ -235,8 +242,8 @@ def finish(
     _check_shards(job, reports)
     counts = _total(report.counts for report in reports)
     rejects = sorted((line for report in reports for line in report.rejects), key=lambda line: line["source"])
-    storage.write_bytes(storage.join(job.folder, REJECTS), _to_lines(rejects))
-    _check_rejects(job, counts, rejects, max_reject_fraction)
+    storage.write_bytes(storage.join(job.folder, REJECTS), to_lines(rejects))
+    check_share(job.folder, counts, rejects, max_reject_fraction)
     manifest = Manifest(
         schema=job.schema,
         schema_version=records.SCHEMA_VERSION,
@@ -281,33 +288,14 @@ def _check_shards(job: ShardJob, reports: Sequence[ShardReport]) -> None:
             )
 
 
-def _check_rejects(job: ShardJob, counts: Mapping[str, int], rejects: Sequence[Mapping], limit: float) -> None:
-    if counts["written"] and counts["rejected"] <= limit * counts["read"]:
-        return
-    first = rejects[0]
-    raise UserError(
-        f"{counts['rejected']} of {counts['read']} inputs were rejected (--max_reject_fraction={limit:g}), first "
-        f"'{first['source']}': {first['reason']}, {first['message']}; see {storage.join(job.folder, REJECTS)}, "
-        "then repair them or allow more, and run again"
-    )
-
-
 def _read_report(job: ShardJob, name: str) -> ShardReport:
     fields = json.loads(storage.read_bytes(job.work(name)))
     return ShardReport(**fields | {"shard": Shard(**fields["shard"])})
 
 
-def _total(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    total: dict[str, float] = {}
+def _total(counts: Iterable[Mapping[str, _Number]]) -> dict[str, _Number]:
+    total: dict[str, _Number] = {}
     for part in counts:
         for name, number in part.items():
-            total[name] = total.get(name, 0) + number
+            total[name] = total[name] + number if name in total else number
     return total
-
-
-def _to_lines(lines: Iterable[Mapping[str, object]]) -> bytes:
-    return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines).encode()
-
-
-def _from_lines(data: bytes) -> list[dict[str, object]]:
-    return [json.loads(line) for line in data.splitlines()]

@@ -45,6 +45,7 @@ class Holder:
     beat: float
 
     def is_stale(self) -> bool:
+        """Whether the holder is gone, so that another run may take over."""
         if self.host == socket.gethostname() and self.started != _process_start(self.process):
             return True
         return time.time() - self.beat > STALE_SECONDS

@@ -5,14 +5,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from coltran import storage
 from coltran.records import folder as record_folder
 from coltran.records.folder import Manifest
 from pipelines.beam import engine, options as beam_options
 from pipelines.shards import job as shard_job, lock as run_lock
-from pipelines.shards.job import ShardJob
+from pipelines.shards.inputs import ShardInputs
+from pipelines.shards.job import ShardJob, ShardReport
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+Summarize = Callable[[ShardJob, Sequence[ShardReport]], Iterable[tuple[str, bytes]]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,15 +47,15 @@ class ShardRun:
 
 def run_shards(
     job: ShardJob,
-    inputs: Callable[[], Sequence[Collection[Mapping[str, object]]]],
-    make_shard,
-    engine_options,
+    inputs: Callable[[], Sequence[ShardInputs]],
+    make_shard: beam.DoFn,
+    engine_options: PipelineOptions,
     *,
     what: str,
     max_reject_fraction: float = 0.0,
     facts: Mapping[str, object] | None = None,
-    summarize=None,
-    group: Callable[[list[int], Sequence[Collection]], list] | None = None,
+    summarize: Summarize | None = None,
+    group: Callable[[list[int], Sequence[ShardInputs]], Sequence[object]] | None = None,
 ) -> ShardRun:
     """Makes the shards that are missing and finishes the folder; does nothing where it is finished.
 
@@ -68,14 +76,18 @@ def run_shards(
     with run_lock.held(storage.join(job.folder, run_lock.LOCK)):
         planned = inputs()
         missing = shard_job.plan(job, planned)
-        work = group(missing, planned) if group else missing
+        work: Sequence[object] = group(missing, planned) if group else missing
         started = time.monotonic()
         if missing:
             with _watched(job, engine_options, sum(map(len, planned)), what):
                 engine.run_pipeline(lambda pipeline: add_steps(pipeline, make_shard, work), engine_options)
         seconds = time.monotonic() - started
         made = sum(len(planned[index]) for index in missing)
-        figures = {"seconds": seconds, "images_made": made, "images_per_second": made / seconds if made else None}
+        figures: dict[str, object] = {
+            "seconds": seconds,
+            "images_made": made,
+            "images_per_second": made / seconds if made else None,
+        }
         if stages := shard_job.stage_seconds(job, missing):
             figures["seconds_by_stage"] = stages
         manifest = shard_job.finish(
@@ -87,7 +99,7 @@ def run_shards(
     return ShardRun(manifest=manifest, made=made, seconds=seconds, shards_made=tuple(missing))
 
 
-def add_steps(pipeline, make_shard, work: Sequence) -> None:
+def add_steps(pipeline: beam.Pipeline, make_shard: beam.DoFn, work: Sequence[object]) -> None:
     """Shards, or lists of them, to the workers."""
     import apache_beam as beam
 
@@ -99,7 +111,9 @@ def add_steps(pipeline, make_shard, work: Sequence) -> None:
     )
 
 
-def _watched(job: ShardJob, engine_options, total: int, what: str):
+def _watched(
+    job: ShardJob, engine_options: PipelineOptions, total: int, what: str
+) -> contextlib.AbstractContextManager[None]:
     """A progress bar where the workers' files can be seen from here: a local folder and a local engine."""
     if storage.is_gcs(job.folder) or not beam_options.is_local(engine_options):
         return contextlib.nullcontext()

@@ -14,6 +14,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 from coltran import storage
 from coltran.errors import UserError
@@ -47,7 +48,7 @@ def list_tar(file: SourceFile) -> Iterator[ImageRef]:
         for member in archive:
             if member.isfile():
                 place = ("tar", file.offset + member.offset_data)
-                yield ImageRef(**file.member_names(member.name), path=file.path, size=member.size, place=place)
+                yield file.image(member.name, size=member.size, place=place)
 
 
 def list_zip(file: SourceFile) -> Iterator[ImageRef]:
@@ -63,7 +64,7 @@ def list_zip(file: SourceFile) -> Iterator[ImageRef]:
         if member.compress_type not in _ZIP_PACKING or member.flag_bits & 1:
             raise UserError(f"{file.path}: '{member.filename}' is encrypted, or packed by other means than deflate")
         place = ("zip", member.header_offset, _ZIP_PACKING[member.compress_type])
-        yield ImageRef(**file.member_names(member.filename), path=file.path, size=member.compress_size, place=place)
+        yield file.image(member.filename, size=member.compress_size, place=place)
 
 
 def read_tar_member(ref: ImageRef) -> bytes:
@@ -96,7 +97,8 @@ def _opened_tar(file: SourceFile) -> Iterator[tarfile.TarFile]:
         opened.seek(file.offset)
         try:
             # tarfile counts offsets from where the file stands.
-            with tarfile.open(fileobj=_From(opened, file.offset), mode="r:") as archive:
+            begun: Any = _From(opened, file.offset)
+            with tarfile.open(fileobj=begun, mode="r:") as archive:
                 yield archive
         except tarfile.TarError as error:
             raise UserError(f"{file.path}: the tar is damaged ({error}); get it again") from error
@@ -105,7 +107,7 @@ def _opened_tar(file: SourceFile) -> Iterator[tarfile.TarFile]:
 class _From:
     """A file as seen from an offset on, so that a tar within a tar looks like a tar of its own."""
 
-    def __init__(self, file, offset: int) -> None:
+    def __init__(self, file: BinaryIO, offset: int) -> None:
         self._file, self._offset = file, offset
 
     def read(self, size: int = -1) -> bytes:

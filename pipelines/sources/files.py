@@ -7,12 +7,15 @@ import dataclasses
 import re
 import tarfile
 import zipfile
+from typing import Any
 
 from coltran import storage
 from coltran.errors import UserError
 from coltran.file_patterns import IMAGE_SUFFIXES, is_pattern, list_matching
 from coltran.records import folder as record_folder, framing
 from pipelines.sources import names as image_names
+from pipelines.sources.image_ref import ImageRef
+from pipelines.sources.labels import UNKNOWN
 
 # In the order in which they are looked for in a folder that holds several.
 _NAMES = {
@@ -50,11 +53,17 @@ class SourceFile:
     folder: str = ""
     alone: bool = False
 
-    def member_names(self, member: str) -> dict[str, str]:
-        """`key` and `name` for the `ImageRef` of an image that this file holds under the name `member`."""
+    def image(self, member: str, *, size: int, place: tuple[Any, ...], label: int = UNKNOWN) -> ImageRef:
+        """The reference to an image that this file holds under the name `member`; see `ImageRef` for the rest."""
         inner = self.folder + member
-        key = image_names.with_split(inner, image_names.split_of_file(self.name))
-        return {"key": key, "name": inner if self.alone else f"{self.name}:{inner}"}
+        return ImageRef(
+            key=image_names.with_split(inner, image_names.split_of_file(self.name)),
+            label=label,
+            name=inner if self.alone else f"{self.name}:{inner}",
+            path=self.path,
+            size=size,
+            place=place,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

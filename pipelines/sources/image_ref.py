@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from pipelines.sources.labels import UNKNOWN
 
@@ -28,11 +29,13 @@ class ImageRef:
     name: str
     path: str
     size: int
-    place: tuple = ()
+    place: tuple[Any, ...] = ()
 
     def to_json(self) -> dict[str, object]:
+        """The fields as a JSON object, for a worker."""
         return {field: getattr(self, field) for field in self.__slots__}
 
     @classmethod
-    def from_json(cls, fields: Mapping) -> ImageRef:
-        return cls(**fields | {"place": tuple(fields["place"])})
+    def from_json(cls, fields: Mapping[str, Any]) -> ImageRef:
+        """The reference that `to_json` was called on."""
+        return cls(**{**fields, "place": tuple(fields["place"])})

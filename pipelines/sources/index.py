@@ -46,7 +46,8 @@ def index_images(source: str, split: str, *, kind: str | None = None, labels: st
     """
     found = find_files(source, kind)
     known = validation_labels.find(source, found.files, labels) if split == "validation" or labels else {}
-    images, ignored, other = [], found.ignored, set()
+    images, ignored = [], found.ignored
+    other: set[str] = set()
     for ref in _list_images(found, split, other):
         if not ref.name.lower().endswith(IMAGE_SUFFIXES) or "__MACOSX/" in ref.name:
             ignored += 1
@@ -80,10 +81,12 @@ def _list_images(found: SourceFiles, split: str, other: set[str]) -> Iterator[Im
     """All images of the files that may hold some of `split`; splits of the other files are added to `other`."""
     with cli.progress_bar(None, "index", "images", delay=2) as bar:
         if found.kind == "images":
-            refs = (ImageRef(name=file.name, path=file.path, size=file.size) for file in found.files)
+            refs: Iterator[ImageRef] = (
+                ImageRef(name=file.name, path=file.path, size=file.size) for file in found.files
+            )
         else:
             says = {file: image_names.split_of_file(file.name) for file in found.files}
-            other.update(set(says.values()) - {None, split})
+            other.update(says_split for says_split in says.values() if says_split not in (None, split))
             refs = _list_containers(found.kind, [file for file in found.files if says[file] in (None, split)])
         for ref in refs:
             bar.update()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from coltran import storage
 from coltran.errors import UserError
@@ -27,13 +28,8 @@ def list_rows(file: SourceFile) -> Iterator[ImageRef]:
                 path = (values["image"] or {}).get("path")
                 member = path or f"{file.name.rpartition('/')[2].removesuffix('.parquet')}-{number:06d}.JPEG"
                 label = values.get("label")
-                yield ImageRef(
-                    **file.member_names(member),
-                    label=UNKNOWN if label is None else label,
-                    path=file.path,
-                    size=file.size,
-                    place=("parquet", group, row),
-                )
+                known = UNKNOWN if label is None else label
+                yield file.image(member, size=file.size, place=("parquet", group, row), label=known)
                 number += 1
 
 
@@ -42,7 +38,7 @@ class RowReader:
 
     def __init__(self) -> None:
         self._held: tuple[str, int] | None = None
-        self._images = None
+        self._images: Any = None
 
     def read(self, ref: ImageRef) -> bytes:
         """An image's encoded bytes. Raises ValueError where the row has none."""
@@ -59,7 +55,7 @@ class RowReader:
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator:
+def _opened(path: str) -> Iterator[Any]:
     import pyarrow
     from pyarrow import parquet
 
@@ -71,7 +67,7 @@ def _opened(path: str) -> Iterator:
             raise UserError(f"{path}: the Parquet file is damaged ({reason}); get it again") from error
 
 
-def _check_columns(table, path: str) -> None:
+def _check_columns(table: Any, path: str) -> None:
     import pyarrow
 
     schema = table.schema_arrow

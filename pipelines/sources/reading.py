@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from coltran import storage
 from coltran.errors import UserError
@@ -47,7 +47,7 @@ def read_image(ref: ImageRef) -> bytes:
     return readers[ref.place[0]](ref)
 
 
-def _read(ref: ImageRef, reader) -> bytes | ImageRejected:
+def _read(ref: ImageRef, reader: Callable[[ImageRef], bytes]) -> bytes | ImageRejected:
     try:
         return reader(ref)
     except (UserError, ValueError, zlib.error) as error:

@@ -33,7 +33,7 @@ def list_records(file: SourceFile) -> Iterator[ImageRef]:
             member = name or f"{file.name.rpartition('/')[2]}-{number:06d}.JPEG"
             size = length + framing.FRAME_BYTES
             place = ("tfrecord", offset)
-            yield ImageRef(**file.member_names(member), label=label, path=file.path, size=size, place=place)
+            yield file.image(member, size=size, place=place, label=label)
 
 
 def read_record(ref: ImageRef) -> bytes:
@@ -91,7 +91,7 @@ def _small_features(file: BinaryIO, start: int, length: int, where: str) -> dict
         position += begins + size
     body = b"".join(entries)
     try:
-        return framing.decode_example(_MAP_ENTRY + _varint(len(body)) + body)
+        return framing.decode_example(_MAP_ENTRY + framing.varint(len(body)) + body)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
 
@@ -106,11 +106,3 @@ def _tagged_length(data: bytes, where: str) -> tuple[int, int]:
         if byte < 0x80:
             return value, place + 2
     raise UserError(f"{where}: not a tf.train.Example")
-
-
-def _varint(value: int) -> bytes:
-    groups = []
-    while value >= 0x80:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*groups, value])

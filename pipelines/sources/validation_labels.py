@@ -50,7 +50,7 @@ def read(path: str) -> dict[str, int]:
         with storage.open_read(path) as file:
             try:
                 with tarfile.open(fileobj=io.BytesIO(file.read())) as archive:
-                    return _devkit(lambda name: archive.extractfile(_member(archive, name)).read(), path)
+                    return _devkit(lambda name: _content(archive, name), path)
             except (tarfile.TarError, EOFError, OSError) as error:
                 raise UserError(f"{path}: the devkit's tar is damaged ({error}); get it again") from error
     if storage.is_folder(path):
@@ -60,10 +60,11 @@ def read(path: str) -> dict[str, int]:
     return _plain_list(storage.read_bytes(path), path)
 
 
-def _member(archive: tarfile.TarFile, name: str) -> tarfile.TarInfo:
+def _content(archive: tarfile.TarFile, name: str) -> bytes:
+    """The content of the first file of an archive whose name ends with `name`."""
     for member in archive.getmembers():
-        if member.name.endswith(name):
-            return member
+        if member.name.endswith(name) and (file := archive.extractfile(member)) is not None:
+            return file.read()
     raise tarfile.TarError(f"no {name} in it")
 
 

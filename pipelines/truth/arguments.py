@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Sequence
 
 from coltran import cli
 from coltran.errors import UserError
 from coltran.images import decoding
+from coltran.options import add_flags, from_arguments, given, option
 from coltran.records import pixel_codec, schema
+from coltran.records.stages import STAGE_FEATURES, STAGES
 from pipelines.beam.options import HELP
 from pipelines.sources.files import KINDS
+from pipelines.truth.selection import LARGE, PAPER_HOLDOUT
 
 DESCRIPTION = """\
 Photos in, a record folder out.
@@ -31,46 +35,98 @@ Interrupted runs go on where they stopped; a finished one is not repeated.
 PROG = "coltran-preprocess"
 SPLITS = ("train", "holdout", "validation")
 CROPS = ("auto", "center", "random")
-STAGES = {
-    "colorizer": (schema.GRAY_LO, schema.COARSE_LO),
-    "color_upsampler": (schema.GRAY_LO, schema.COARSE_LO, schema.RGB_LO),
-    "spatial_upsampler": (schema.GRAY_HI, schema.RGB_LO, schema.RGB_HI),
-}
+ICC = ("srgb", "ignore")
+
+
+def _resolution(text: str) -> int | None:
+    return None if text == "none" else cli.positive(text)
+
+
+def _stages(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if not set(names) <= set(STAGES):
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(STAGES)}, got '{text}'")
+    return names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line says; see `--help`."""
+    """What the command line says; see `--help`.
 
-    source: str
-    out: str
-    split: str = "train"
-    source_kind: str | None = None
-    labels: str | None = None
-    hi: int | None = 256
-    lo: int = 64
-    stages: tuple[str, ...] = tuple(STAGES)
-    crop: str = "auto"
-    crops: int = 1
-    holdout: int | None = None
-    limit: int | None = None
-    num_shards: int | None = None
-    encoding: str = pixel_codec.RAW
-    seed: int = 0
-    icc: str = "srgb"
-    max_pixels: int = decoding.MAX_PIXELS
-    min_side: int = decoding.MIN_SIDE
-    max_reject_fraction: float = 0.01
-    dry_run: bool = False
+    Options that only choose the images are declared with `decides=False`: the listing of the chosen images, which the
+    fingerprint holds beside the options, tells what they did.
+    """
+
+    source: str = option(
+        decides=False, metavar="PATH", help="folder, file, or pattern ('photos/**/*.jpg'); local or gs://"
+    )
+    out: str = option(decides=False, metavar="FOLDER", help="record folder to write; local or gs://")
+    split: str = option("train", choices=SPLITS, help="which images to take, and the shards' name")
+    source_kind: str | None = option(
+        None, decides=False, choices=KINDS, shown="found out by looking", help="what the source holds"
+    )
+    labels: str | None = option(
+        None,
+        decides=False,
+        shown="what lies in or beside the source",
+        metavar="PATH",
+        help="classes of validation images: devkit, Kaggle's LOC_val_solution.csv, or lines of 'name label'",
+    )
+    hi: int | None = option(256, parse=_resolution, help="pixels a side of the high resolution, or 'none'")
+    lo: int = option(64, parse=cli.positive, help="pixels a side of the low resolution")
+    stages: tuple[str, ...] = option(
+        STAGES, joined=True, parse=_stages, shown="all", help=f"networks to write for, of {','.join(STAGES)}"
+    )
+    crop: str = option("auto", choices=CROPS, help="square crop; auto is random by hash for train, else center")
+    crops: int = option(1, parse=cli.positive, metavar="K", help="random crops, and so records, of each image")
+    holdout: int | None = option(
+        None,
+        decides=False,
+        parse=cli.whole,
+        shown=f"{PAPER_HOLDOUT} of {LARGE} or more, else 0",
+        metavar="N",
+        help="training images to keep for --split holdout; same N and seed for both",
+    )
+    limit: int | None = option(
+        None,
+        decides=False,
+        parse=cli.positive,
+        shown="all",
+        metavar="N",
+        help="take only N images, chosen by hash of (seed, name)",
+    )
+    num_shards: int | None = option(
+        None, parse=cli.positive, shown="enough for about 150 MB each", metavar="N", help="files to write"
+    )
+    encoding: str = option(
+        pixel_codec.RAW,
+        choices=pixel_codec.ENCODINGS,
+        help="of the high resolution's pixels, all lossless: png and webp take 0.6 of the space, 3 times as long",
+    )
+    seed: int = option(0, help="for random crops, the order of records and --limit")
+    icc: str = option(
+        "srgb",
+        choices=ICC,
+        help="embedded color profiles: convert to sRGB as viewers do, or ignore as the public release did",
+    )
+    max_pixels: int = option(decoding.MAX_PIXELS, parse=cli.positive, help="reject larger images")
+    min_side: int = option(
+        decoding.MIN_SIDE, parse=cli.positive, help="reject images whose shorter side has fewer pixels"
+    )
+    max_reject_fraction: float = option(
+        0.01, decides=False, parse=cli.fraction, help="fail if more is rejected than this share"
+    )
+    dry_run: bool = option(False, decides=False, help="say how many images, how much space and time; write nothing")
 
     @property
     def sizes(self) -> schema.Sizes:
+        """The pixels a side of the two resolutions."""
         return schema.Sizes(lo=self.lo, hi=self.hi)
 
     @property
     def features(self) -> tuple[str, ...]:
         """Names of the features that the stages need, in the schema's order."""
-        wanted = schema.TRUTH.required.union(*(STAGES[stage] for stage in self.stages))
+        wanted = schema.TRUTH.required.union(*(STAGE_FEATURES[stage] for stage in self.stages))
         return tuple(
             name
             for name, feature in schema.TRUTH.features.items()
@@ -79,63 +135,23 @@ class Options:
 
     @property
     def random_crop(self) -> bool:
+        """Whether squares are cut at random places instead of the center."""
         return self.crop == "random" or (self.crop == "auto" and self.split == "train")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _InspectionFlags:
+    """The flags that stand for a look at a finished folder instead of a job."""
+
+    verify: str | None = option(None, metavar="FOLDER", help="instead: check every shard of a finished record folder")
+    describe: str | None = option(None, metavar="FOLDER", help="instead: say what a finished record folder holds")
+
+
 def parser() -> argparse.ArgumentParser:
+    """The parser of the job's flags, those of `Inspection` included; it ends the program on `--help`."""
     parser = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
-    add = parser.add_argument
-    add("--source", metavar="PATH", help="folder, file, or pattern ('photos/**/*.jpg'); local or gs://")
-    add("--out", metavar="FOLDER", help="record folder to write; local or gs://")
-    add("--verify", metavar="FOLDER", help="instead: check every shard of a finished record folder")
-    add("--describe", metavar="FOLDER", help="instead: say what a finished record folder holds")
-    add("--split", choices=SPLITS, default="train", help="which images to take, and the shards' name (train)")
-    add("--source_kind", choices=KINDS, help="what the source holds (found out by looking)")
-    add(
-        "--labels",
-        metavar="PATH",
-        help="classes of validation images: devkit, Kaggle's LOC_val_solution.csv, or lines of 'name label' "
-        "(what lies in or beside the source)",
-    )
-    add("--hi", type=_resolution, default=256, help="pixels a side of the high resolution, or 'none' (256)")
-    add("--lo", type=cli.positive, default=64, help="pixels a side of the low resolution (64)")
-    add("--stages", type=_stages, default=tuple(STAGES), help=f"networks to write for, of {','.join(STAGES)} (all)")
-    add("--crop", choices=CROPS, default="auto", help="square crop: random by hash for train, else center (auto)")
-    add("--crops", type=cli.positive, default=1, metavar="K", help="random crops, and so records, of each image (1)")
-    add(
-        "--holdout",
-        type=_count,
-        metavar="N",
-        help="training images to keep for --split holdout; same N and seed for both (10000 of 50000 or more, else 0)",
-    )
-    add("--limit", type=cli.positive, metavar="N", help="take only N images, chosen by hash of (seed, name) (all)")
-    add("--num_shards", type=cli.positive, metavar="N", help="files to write (enough for about 150 MB each)")
-    add(
-        "--encoding",
-        choices=pixel_codec.ENCODINGS,
-        default=pixel_codec.RAW,
-        help="of the high resolution's pixels, all lossless: png and webp take 0.6 of the space, 3 times as long (raw)",
-    )
-    add("--seed", type=int, default=0, help="for random crops, the order of records and --limit (0)")
-    add(
-        "--icc",
-        choices=("srgb", "ignore"),
-        default="srgb",
-        help="embedded color profiles: convert to sRGB as viewers do, or ignore as the public release did (srgb)",
-    )
-    add(
-        "--max_pixels", type=cli.positive, default=decoding.MAX_PIXELS, help="reject larger images (100 million pixels)"
-    )
-    add(
-        "--min_side",
-        type=cli.positive,
-        default=decoding.MIN_SIDE,
-        help="reject images with a shorter side below this (8)",
-    )
-    add(
-        "--max_reject_fraction", type=cli.fraction, default=0.01, help="fail if more is rejected than this share (0.01)"
-    )
-    add("--dry_run", action="store_true", help="say how many images, how much space and time; write nothing")
+    add_flags(parser, Options)
+    add_flags(parser, _InspectionFlags)
     return parser
 
 
@@ -148,35 +164,38 @@ class Inspection:
 
 
 def parse(argv: Sequence[str] | None = None) -> tuple[Options | Inspection, list[str]]:
-    """The job's options, or what to look at instead, and the arguments that are left for Beam."""
+    """Reads the command line.
+
+    Returns:
+      The job's options, or what to look at instead, and the arguments that are left for Beam.
+
+    Raises:
+      UserError: flags are missing, out of range, or contradict each other.
+    """
+    inspection = _inspection(sys.argv[1:] if argv is None else argv)
+    if inspection is not None:
+        return inspection, []
     found, beam_arguments = parser().parse_known_args(argv)
-    verify, describe = vars(found).pop("verify"), vars(found).pop("describe")
-    if verify or describe:
-        if found.source or found.out or beam_arguments or (verify and describe):
-            raise UserError("--verify and --describe each stand alone, with the folder to look at")
-        return Inspection(action="verify" if verify else "describe", folder=verify or describe), []
-    if not (found.source and found.out):
-        raise UserError("--source and --out are both needed (see coltran-preprocess --help)")
-    if found.hi is not None and found.hi < found.lo:
-        raise UserError(f"--hi {found.hi} is below --lo {found.lo}; the high resolution is made first")
-    if found.hi is None and "spatial_upsampler" in found.stages:
-        found.stages = tuple(stage for stage in found.stages if stage != "spatial_upsampler")
-    options = Options(**vars(found))
+    options = from_arguments(Options, found)
+    if options.hi is not None and options.hi < options.lo:
+        raise UserError(f"--hi {options.hi} is below --lo {options.lo}; the high resolution is made first")
+    if options.hi is None:
+        kept = tuple(stage for stage in options.stages if stage != "spatial_upsampler")
+        options = dataclasses.replace(options, stages=kept)
     if options.crops > 1 and not options.random_crop:
         raise UserError(f"--crops {options.crops}: center crops of an image are all the same; use --crop random")
     return options, beam_arguments
 
 
-def _resolution(text: str) -> int | None:
-    return None if text == "none" else cli.positive(text)
-
-
-def _count(text: str) -> int:
-    return 0 if text == "0" else cli.positive(text)
-
-
-def _stages(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    if not set(names) <= set(STAGES):
-        raise argparse.ArgumentTypeError(f"expected some of {','.join(STAGES)}, got '{text}'")
-    return names
+def _inspection(argv: Sequence[str]) -> Inspection | None:
+    """What the command line asks to look at; None where it describes a job or asks for help."""
+    alone = cli.Parser(PROG, DESCRIPTION, add_help=False)
+    add_flags(alone, _InspectionFlags)
+    found, rest = alone.parse_known_args(argv)
+    asked = given(_InspectionFlags, found)
+    if not asked or {"-h", "--help"} & set(rest):
+        return None
+    if rest or len(asked) > 1:
+        raise UserError("--verify and --describe each stand alone, with the folder to look at")
+    [(action, folder)] = asked.items()
+    return Inspection(action=action, folder=folder)

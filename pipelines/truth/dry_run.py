@@ -12,13 +12,14 @@ from coltran.images.decoding import ImageRejected
 from coltran.records import framing
 from pipelines.sources.image_ref import ImageRef
 from pipelines.sources.reading import read_images
+from pipelines.truth.arguments import Options
 from pipelines.truth.record import make_records
 from pipelines.truth.selection import Selection
 
 _SAMPLE = 64
 
 
-def estimate(options, found: int, chosen: Selection, num_shards: int, workers: int) -> Iterator[str]:
+def estimate(options: Options, found: int, chosen: Selection, num_shards: int, workers: int) -> Iterator[str]:
     """Lines for people; nothing is written.
 
     Args:
@@ -46,7 +47,7 @@ def estimate(options, found: int, chosen: Selection, num_shards: int, workers: i
     )
 
 
-def _try(refs: Sequence[ImageRef], options) -> tuple[float, int, int]:
+def _try(refs: Sequence[ImageRef], options: Options) -> tuple[float, int, int]:
     """Seconds, bytes of all records, and rejects of a few images."""
     size = rejected = 0
     started = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -98,7 +99,7 @@ def _check_shard(folder: RecordFolder, shard: Shard) -> Iterator[str]:
         yield str(error)
 
 
-def _check_record(folder: RecordFolder, shard: Shard, values: dict[str, object], *, deep: bool) -> Iterator[str]:
+def _check_record(folder: RecordFolder, shard: Shard, values: dict[str, Any], *, deep: bool) -> Iterator[str]:
     where = f"{shard.name}: record '{values.get(schema.KEY)}'"
     if set(values) != set(folder.manifest.features):
         yield f"{where} has {', '.join(sorted(values))}, expected {', '.join(sorted(folder.manifest.features))}"
@@ -108,7 +109,7 @@ def _check_record(folder: RecordFolder, shard: Shard, values: dict[str, object],
                 yield f"{where}: {name} does not follow from its image"
 
 
-def _derived(folder: RecordFolder, values: dict[str, object]) -> Iterator[tuple[str, np.ndarray]]:
+def _derived(folder: RecordFolder, values: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
     """What truth records hold twice: grays and coarse colors can be made again from the images."""
     if folder.schema is not schema.TRUTH:
         return

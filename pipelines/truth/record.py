@@ -8,6 +8,7 @@ from coltran.images import colors, decoding, geometry
 from coltran.images.decoding import ImageRejected, Photo
 from coltran.records import schema
 from pipelines.sources.image_ref import ImageRef
+from pipelines.truth.arguments import Options
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class TruthRecords:
     counts: dict[str, int]
 
 
-def make_records(ref: ImageRef, data: bytes | ImageRejected, options) -> TruthRecords:
+def make_records(ref: ImageRef, data: bytes | ImageRejected, options: Options) -> TruthRecords:
     """The records of an image.
 
     Args:
@@ -46,7 +47,7 @@ def make_records(ref: ImageRef, data: bytes | ImageRejected, options) -> TruthRe
     return TruthRecords(values=crops, encoded=encoded, counts=counts)
 
 
-def truth_values(photo: Photo, options, *, key: str, label: int, crop: int = 0) -> dict[str, object]:
+def truth_values(photo: Photo, options: Options, *, key: str, label: int, crop: int = 0) -> dict[str, object]:
     """All features of a truth record, from a decoded photo.
 
     The release's order: square crop, area to `hi`, area from the rounded `hi` to `lo`, then grays and coarse colors

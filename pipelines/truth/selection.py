@@ -16,7 +16,7 @@ from pipelines.sources.image_ref import ImageRef
 
 HOLDOUT = "holdout"
 PAPER_HOLDOUT = 10_000
-_LARGE = 50_000  # from so many training images on, the paper's holdout is kept apart without being asked
+LARGE = 50_000  # from so many training images on, the paper's holdout is kept apart without being asked
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def select(found: Sequence[ImageRef], *, split: str, holdout: int | None, limit:
 
 
 def _holdout_size(found: int, split: str, holdout: int | None) -> int:
-    size = holdout if holdout is not None else PAPER_HOLDOUT if found >= _LARGE else 0
+    size = holdout if holdout is not None else PAPER_HOLDOUT if found >= LARGE else 0
     if split == HOLDOUT and not size:
         raise UserError(f"--split holdout: there are only {found} training images; say how many with --holdout N")
     if size >= found:

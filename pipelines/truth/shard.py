@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
@@ -9,6 +11,7 @@ from coltran.images.decoding import ImageRejected
 from pipelines.shards import job as shard_job
 from pipelines.sources.image_ref import ImageRef
 from pipelines.sources.reading import read_images
+from pipelines.truth.arguments import Options
 from pipelines.truth.record import make_records
 from pipelines.truth.summary import TruthSums
 
@@ -16,11 +19,11 @@ from pipelines.truth.summary import TruthSums
 class WriteTruthShard(beam.DoFn):
     """Makes one shard from its planned inputs; an unusable image is listed with its reason, never dropped."""
 
-    def __init__(self, job: shard_job.ShardJob, options) -> None:
+    def __init__(self, job: shard_job.ShardJob, options: Options) -> None:
         self._job = job
         self._options = options
 
-    def process(self, index: int):
+    def process(self, index: int) -> Iterator[int]:
         sums = TruthSums()
         with shard_job.write_shard(self._job, index) as writer:
             lines = shard_job.read_inputs(self._job, index)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class TruthSums:
         self._coarse = np.zeros(colors.NUM_COARSE_COLORS, np.int64)
         self._labels: dict[str, int] = {}
 
-    def add(self, values: Mapping[str, object]) -> None:
+    def add(self, values: Mapping[str, Any]) -> None:
         """Adds a truth record's values; colors count where the folder has them."""
         label = str(values[schema.LABEL])
         self._labels[label] = self._labels.get(label, 0) + 1
@@ -44,6 +45,7 @@ class TruthSums:
             self._pixels += len(pixels)
 
     def to_json(self) -> dict[str, object]:
+        """The sums as a JSON object, for the shard's report."""
         return {
             "rgb_sum": self._rgb.astype(int).tolist(),
             "pixels": self._pixels,
@@ -61,7 +63,7 @@ def summary_files(job: ShardJob, reports: Sequence[ShardReport]) -> Iterator[tup
         yield "preview.png", _preview(job)
 
 
-def _total(parts: Sequence[Mapping]) -> dict[str, object]:
+def _total(parts: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     histogram = np.sum([part["coarse_histogram"] for part in parts], axis=0)
     pixels = sum(part["pixels"] for part in parts)
     labels: dict[str, int] = {}
@@ -77,7 +79,7 @@ def _total(parts: Sequence[Mapping]) -> dict[str, object]:
     }
 
 
-def _draw(totals: Mapping[str, object]) -> bytes:
+def _draw(totals: Mapping[str, Any]) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -121,7 +123,7 @@ def _preview(job: ShardJob) -> bytes:
     return contact_sheet(cells, ["gray", "coarse", "target"] * _PREVIEW_COLUMNS, min_side=_PREVIEW_SIDE)
 
 
-def _first_records(job: ShardJob) -> Iterator[dict[str, object]]:
+def _first_records(job: ShardJob) -> Iterator[dict[str, Any]]:
     each = -(-_PREVIEW_RECORDS // job.num_shards)
     names = [schema.GRAY_LO, schema.COARSE_LO, schema.RGB_LO]
     left = _PREVIEW_RECORDS

@@ -110,7 +110,7 @@ def test_damage_to_any_variable_is_refused_by_its_name(reference, file, damage):
             continue
         else:
             variables[name] = array.T
-        with pytest.raises(UserError, match=rf"(^| ){re.escape(name)}( |,|;|\.$)"):
+        with pytest.raises(UserError, match=rf"(^| ){re.escape(name)}( |,|;|$)"):
             import_release.convert(as_read(variables), "raw")
 
 
@@ -261,9 +261,9 @@ def test_all_ways_to_say_where(tiny, where, tmp_path, capsys, request):
     [
         ("folder", "there is no folder"),
         ("empty", "holds no TensorFlow checkpoint"),
-        ("prefix", r"has no checkpoint model-2; it has model-1\."),
-        ("step", r"has no checkpoint of step 9; it has model-1\."),
-        ("state", r"names model-8, which is not there; it has model-1\."),
+        ("prefix", r"has no checkpoint model-2; it has model-1$"),
+        ("step", r"has no checkpoint of step 9; it has model-1$"),
+        ("state", r"names model-8, which is not there; it has model-1$"),
         ("cut", "cannot be read as a TensorFlow checkpoint"),
         ("index", "cannot be read as a TensorFlow checkpoint"),
         ("data", "model-1.data-00000-of-00001 is missing"),

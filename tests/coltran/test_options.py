@@ -7,7 +7,7 @@ import pytest
 
 from coltran import cli
 from coltran.errors import UserError
-from coltran.options import add_flags, deciding, from_arguments, option
+from coltran.options import add_flags, deciding, from_arguments, given, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,15 +44,15 @@ def test_defaults_come_from_the_fields():
 
 
 def test_values_are_parsed_by_the_types_of_the_fields():
-    given = ["a.png", "b.png", "--out", "o", "--seed=-3", "--kinds=x", "--kinds=y", "--side=7", "--rate=.5", "--loud"]
-    found = parse(*given, "--mode=hard")
+    flags = ["a.png", "b.png", "--out", "o", "--seed=-3", "--kinds=x", "--kinds=y", "--side=7", "--rate=.5", "--loud"]
+    found = parse(*flags, "--mode=hard")
     assert found == Options(
         photos=("a.png", "b.png"), out="o", seed=-3, kinds=("x", "y"), side=7, rate=0.5, mode="hard", loud=True
     )
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("flags", "message"),
     [
         (["a.png"], "--out"),
         (["--out=o"], "photos"),
@@ -63,9 +63,9 @@ def test_values_are_parsed_by_the_types_of_the_fields():
         (["a", "--out=o", "--kept=1"], "unrecognized"),
     ],
 )
-def test_a_wrong_value_is_one_line(given, message):
+def test_a_wrong_value_is_one_line(flags, message):
     with pytest.raises(UserError, match=message):
-        parse(*given)
+        parse(*flags)
 
 
 def test_help_shows_every_default_once():
@@ -91,6 +91,33 @@ def test_a_fingerprint_holds_all_that_is_not_marked():
         "mode": "soft",
         "kept": "no flag",
     }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Learning:
+    steps: int = option(help="how long")
+    rate: float = option(0.25, help="how fast")
+    flip: bool = option(False, help="mirror")
+    names: tuple[str, ...] = option(("a",), joined=True, parse=lambda text: tuple(text.split(",")), help="several")
+    source: str = option("here", name="from", help="where")
+
+
+def test_flags_whose_values_come_from_elsewhere_are_none_where_left_out():
+    parser = cli.Parser("a-command", "What it does.")
+    add_flags(parser, Learning, unset="the config's")
+    assert given(Learning, parser.parse_args([])) == {}
+    found = given(Learning, parser.parse_args(["--rate=2", "--flip", "--names=x,y", "--from=there"]))
+    assert found == {"rate": 2.0, "flip": True, "names": ("x", "y"), "source": "there"}
+    text = " ".join(parser.format_help().split())
+    assert "how long (default: the config's)" in text
+    assert "how fast (default: 0.25, or the config's)" in text
+
+
+def test_fields_that_are_no_flags_are_given_beside_the_arguments():
+    parser = cli.Parser("a-command", "What it does.")
+    add_flags(parser, Options)
+    found = parser.parse_args(["a.png", "--out=o"])
+    assert from_arguments(Options, found, kept="other").kept == "other"
 
 
 def test_flags_of_a_group_stand_under_its_heading():

@@ -1,0 +1,25 @@
+"""What a shard is made from: JSON objects, written one a line for the worker that makes the shard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+
+class ShardInputs(Protocol):
+    """The inputs of one shard. Their number is known, and they may be made while they are read."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Mapping[str, object]]: ...
+
+
+def to_lines(lines: Iterable[Mapping[str, object]]) -> bytes:
+    """JSON objects as text, one a line, their names sorted."""
+    return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines).encode()
+
+
+def from_lines(data: bytes) -> list[dict[str, Any]]:
+    """The JSON objects that `to_lines` wrote."""
+    return [json.loads(line) for line in data.splitlines()]
