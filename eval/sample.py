@@ -6,7 +6,7 @@ shards that are missing, and no image is lost or made twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from typing import TYPE_CHECKING
 
 from coltran import cli, storage
@@ -17,6 +17,7 @@ from coltran.records.folder import RecordFolder
 from eval.sampling.arguments import PROG, Options, flags, parse
 
 if TYPE_CHECKING:
+    from pipelines.shards.job import ShardJob
     from pipelines.shards.run import ShardRun
 
 GALLERY = "gallery.png"
@@ -54,7 +55,7 @@ def _write_gallery(source: RecordFolder, options: Options) -> None:
         storage.write_bytes(path, gallery.gallery(source, made, options.gallery, options.seed))
 
 
-def _grouped(missing: Sequence[int], planned: Sequence[Sequence], least: int) -> list[list[int]]:
+def _grouped(missing: Sequence[int], planned: Sequence[Sized], least: int) -> list[list[int]]:
     """The missing shards in runs of at least `least` samples, so that few batches end half empty."""
     groups: list[list[int]] = []
     samples = least
@@ -87,7 +88,7 @@ def _choose(source: RecordFolder, options: Options) -> list[list[dict[str, objec
     ]
 
 
-def _plan_job(source: RecordFolder, options: Options):
+def _plan_job(source: RecordFolder, options: Options) -> ShardJob:
     from eval.sampling.shard import sampler_options
     from pipelines.shards import job as shard_job
 
@@ -117,7 +118,7 @@ def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, obje
     from coltran.networks import config as configs
     from coltran.weights import checkpoint
 
-    facts = {}
+    facts: dict[str, object] = {}
     for stage, side in (("colorizer", "lo"), ("color_upsampler", "lo"), ("spatial_upsampler", "hi")):
         folder = getattr(options, stage)
         if folder is None:
@@ -134,8 +135,9 @@ def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, obje
         joint = configs.joins_color_and_space(stage, config)
         if stage == "spatial_upsampler" and not joint and not options.color_upsampler:
             raise UserError(f"{found}: starts from the color upsampler's image; give --color_upsampler too")
-        if stage == "colorizer" and options.top_k is not None and options.top_k > config.num_symbols:
-            raise UserError(f"--top_k {options.top_k}: {found} knows {config.num_symbols} colors")
+        known = config.num_symbols if isinstance(config, configs.ColorizerConfig) else None
+        if known is not None and options.top_k is not None and options.top_k > known:
+            raise UserError(f"--top_k {options.top_k}: {found} knows {known} colors")
         facts[stage] = {
             "step": metadata["step"],
             "weights_sha256": checkpoint.recorded_checksum(found, options.weights),

@@ -206,8 +206,9 @@ def _subsets(groups: Sequence[Statistics], sizes: tuple[int, ...]) -> Iterator[t
 def _curve(subsets: list[_Subset]) -> Iterator[tuple[int, float]]:
     by_size = sorted(subsets, key=lambda subset: len(subset.members))
     for _, same in itertools.groupby(by_size, key=lambda subset: len(subset.members)):
-        same = list(same)
-        yield round(np.mean([subset.count for subset in same])), float(np.mean([subset.distance for subset in same]))
+        subsets_of_size = list(same)
+        counts = [subset.count for subset in subsets_of_size]
+        yield round(np.mean(counts)), float(np.mean([subset.distance for subset in subsets_of_size]))
 
 
 def _extrapolate(subsets: list[_Subset], groups: int) -> tuple[float, float]:

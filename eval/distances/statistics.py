@@ -7,6 +7,7 @@ are those of the whole set up to float64 rounding.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Statistics:
     def __init__(
         self, *, count: int, mean: np.ndarray, scatter: np.ndarray | None = None, features: np.ndarray | None = None
     ) -> None:
-        """Takes the attributes; one of `scatter` and `features` may be left out."""
+        """Takes the attributes, of which one of `scatter` and `features` may be left out."""
         if scatter is None and features is None:
             raise ValueError("statistics need a scatter matrix or features")
         self.count = count
@@ -40,12 +41,13 @@ class Statistics:
 
     @functools.cached_property
     def scatter(self) -> np.ndarray:
+        """The scatter matrix, float64 [dims, dims], of the features that are kept."""
         centered = self.features - self.mean
         return centered.T @ centered
 
     @property
     def trace(self) -> float:
-        """Of the scatter, without making it where features are kept."""
+        """The trace of the scatter matrix. Where features are kept, the matrix itself is not made."""
         if self.features is not None:
             return float(np.sum((self.features - self.mean) ** 2))
         return float(np.trace(self.scatter))
@@ -83,7 +85,7 @@ class Statistics:
         centered = features - mean
         return cls(count=count, mean=mean, scatter=centered.T @ centered)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., Statistics], tuple[object, ...]]:
         # Between workers, features say all: a few kilobytes each instead of a scatter matrix of 33 MB.
         if self.features is not None:
             return Statistics.from_features, (self.features,)

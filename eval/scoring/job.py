@@ -97,6 +97,7 @@ class ExtractFeatures(beam.DoFn):
         self._extractor = network.shared_extractor(self._options)
 
     def process(self, tasks: Sequence[Task]) -> Iterator[tuple[tuple[str, int], np.ndarray]]:
+        """Yields ((set, tenth), float32 [images, 2048]) of the images of some tasks."""
         kept = [feature_store.load(task.path) for task in tasks]
         missing = [task.memberships.keys() - set(found.names) for task, found in zip(tasks, kept, strict=True)]
         _count(sum(len(task.memberships) for task in tasks) - sum(map(len, missing)))

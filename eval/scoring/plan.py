@@ -100,7 +100,7 @@ def _plan_row(spec: RowSpec, real: Opened, options: Options) -> Row:
                 )
         else:
             seed = own.seed if own else 0
-        parts = {"real": options.real_part or (own and other_half(own.part)), "fake": options.fake_part}
+        parts = {"real": options.real_part or (other_half(own.part) if own else None), "fake": options.fake_part}
         pairs.append(make_pair(real, fake, parts, seed, options))
         steps.add(_step(fake))
     step = steps.pop() if len(steps) == 1 else None

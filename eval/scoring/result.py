@@ -167,13 +167,13 @@ def _rounded(value: Any) -> Any:
 
 def _read(kind: Any, value: Any) -> Any:
     """JSON's lists and objects as the tuples and dataclasses that `kind` says."""
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return kind(**{name: _read(hints[name], item) for name, item in value.items()})
     if typing.get_origin(kind) is tuple:
         item_kind = typing.get_args(kind)[0]
         return tuple(_read(item_kind, item) for item in value)
-    if value is not None and tuple in map(typing.get_origin, typing.get_args(kind)):
+    if value is not None and tuple in [typing.get_origin(one) for one in typing.get_args(kind)]:
         return tuple(value)
     return value
 
