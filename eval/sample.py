@@ -46,7 +46,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
 
 
 def _write_gallery(source: RecordFolder, options: Options) -> None:
-    """Adds the picture to a finished folder that has none: a run may have been killed just before."""
+    """Adds the picture to a finished folder that has none, since a run may have been killed just before it was made."""
     from eval.sampling import gallery
 
     path = storage.join(options.out, GALLERY)
@@ -56,7 +56,7 @@ def _write_gallery(source: RecordFolder, options: Options) -> None:
 
 
 def _grouped(missing: Sequence[int], planned: Sequence[Sized], least: int) -> list[list[int]]:
-    """The missing shards in runs of at least `least` samples, so that few batches end half empty."""
+    """Groups the missing shards to at least `least` samples each, so that few batches end half empty."""
     groups: list[list[int]] = []
     samples = least
     for index in missing:
@@ -69,7 +69,7 @@ def _grouped(missing: Sequence[int], planned: Sequence[Sized], least: int) -> li
 
 
 def _choose(source: RecordFolder, options: Options) -> list[list[dict[str, object]]]:
-    """Per input shard, the (key, sample) pairs to make, in its order. Only the first crop of an image counts."""
+    """Lists for each input shard the (key, sample) pairs to make, in its order, of first crops only."""
     keys = [
         [
             values[schema.KEY]
@@ -111,7 +111,7 @@ def _plan_job(source: RecordFolder, options: Options) -> ShardJob:
 
 
 def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, object]:
-    """Each given checkpoint's step and sha256 of the weights in use, for manifest and fingerprint.
+    """Looks up each given checkpoint's step and the sha256 of its weights, for manifest and fingerprint.
 
     Raises UserError for a checkpoint of another stage or size.
     """
@@ -146,7 +146,7 @@ def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, obje
 
 
 def report(result: ShardRun, options: Options) -> Iterator[str]:
-    """The lines that the command ends with."""
+    """Yields the lines that the command ends with."""
     manifest = result.manifest
     if result.made == 0:
         yield f"{options.out}: already finished, nothing to do"

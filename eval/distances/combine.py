@@ -1,4 +1,4 @@
-"""Beam: batches of features -> Statistics."""
+"""Sums up batches of features to `Statistics` in Beam."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eval.distances.statistics import Statistics
 
 @dataclass
 class _Accumulator:
-    """Statistics of what was folded in, and batches that wait."""
+    """Holds the statistics of what was folded in, and the batches that wait to be."""
 
     folded: Statistics | None = None
     waiting: list[np.ndarray] = field(default_factory=list)

@@ -55,7 +55,10 @@ class SavedStatistics:
     about: Mapping[str, Any] | None = None
 
     def statistics(self) -> Statistics:
-        """For the distance. An unknown count, which only scales the scatter, stands as one more than the dims."""
+        """Returns the statistics that a distance is computed from.
+
+        A count that the file does not say is set to one more than the dims: here it only scales the scatter.
+        """
         if self.features is not None:
             return Statistics.from_features(self.features)
         count = self.count or FEATURE_DIMS + 1

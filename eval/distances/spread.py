@@ -63,7 +63,7 @@ class Spread:
 def measure_spread(
     real: Sequence[Statistics], fake: Sequence[Statistics], progress: Callable[[int, int], None] | None = None
 ) -> Spread:
-    """Measure an FID, its standard error and its bias from groups of images.
+    """Measures an FID, its standard error and its bias from groups of images.
 
     For 10 groups it takes 19 distances: all images, 10 times all but a group, the two halves, and two subsets each of
     6, 7 and 8 groups. At 5000 images and 2048 dims they took 35 s together on 2 cores (benchmarks/fid.py), where
@@ -136,7 +136,7 @@ def _checked(real: Sequence[Statistics], fake: Sequence[Statistics]) -> int:
 
 
 def _least_count(side: Sequence[Statistics], groups: int) -> int:
-    """Images in the smallest `groups` of the groups; all where there is one group, of which nothing is left out."""
+    """Counts the images in the smallest `groups` of the groups. Of a side with one group nothing is left out."""
     counts = sorted(group.count for group in side)
     return sum(counts if len(side) == 1 else counts[:groups])
 

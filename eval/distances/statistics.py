@@ -15,7 +15,7 @@ from coltran.errors import UserError
 
 
 class Statistics:
-    """What is known of a set of feature vectors; never changed once made.
+    """What is known of a set of feature vectors. It is never changed once it is made.
 
     Attributes:
       count: number of vectors.
@@ -59,7 +59,7 @@ class Statistics:
 
     @classmethod
     def from_features(cls, features: np.ndarray) -> Statistics:
-        """Sum up vectors.
+        """Sums up vectors.
 
         Args:
           features: [count, dims], any float type, finite.
@@ -93,18 +93,24 @@ class Statistics:
 
     @property
     def dims(self) -> int:
-        """Length of a feature vector."""
+        """The length of a feature vector."""
         return self.mean.shape[0]
 
     @property
     def covariance(self) -> np.ndarray:
-        """float64 [dims, dims], divided by count - 1 as in every FID tool. Raises UserError below 2 vectors."""
+        """The covariance, float64 [dims, dims], divided by count - 1 as in every FID tool.
+
+        Raises:
+          UserError: there are fewer than 2 vectors.
+        """
         if self.count < 2:
             raise UserError(f"a covariance needs at least 2 images, got {self.count}")
         return self.scatter / (self.count - 1)
 
     def merge(self, other: Statistics) -> Statistics:
-        """The statistics of both sets together (Chan, Golub and LeVeque 1979): stable where the means are far from 0.
+        """Returns the statistics of both sets together (Chan, Golub and LeVeque 1979).
+
+        The method is stable where the means are far from 0.
 
         Raises:
           UserError: the dims differ.

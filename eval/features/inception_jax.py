@@ -38,7 +38,7 @@ class InceptionJax:
         self._largest_batch = 0
 
     def __call__(self, images_BxHxWx3: np.ndarray) -> np.ndarray:
-        """Features of a batch.
+        """Computes the features of a batch.
 
         Args:
           images_BxHxWx3: uint8, RGB, values 0..255, any height and width; each new size compiles once.

@@ -51,7 +51,7 @@ class InceptionTensorFlow:
         self._features = tf.function(self._features_of, input_signature=[pixels], autograph=False)
 
     def __call__(self, images_BxHxWx3: np.ndarray) -> np.ndarray:
-        """Features of a batch.
+        """Computes the features of a batch.
 
         Args:
           images_BxHxWx3: uint8, RGB, values 0..255, any height and width.

@@ -1,4 +1,4 @@
-"""Makes `tensorflow_gan.python.eval` importable, which its package's own front door no longer allows.
+"""Makes `tensorflow_gan.python.eval` importable, which the package's own `__init__` no longer allows.
 
 `import tensorflow_gan` pulls in its estimators, and `tf.estimator` is gone since TensorFlow 2.16, so the import fails
 although the evaluation part, the one behind published FIDs, does not need them. Three things make it work:
@@ -21,7 +21,7 @@ from coltran.errors import UserError
 
 
 def import_tfgan_eval() -> types.ModuleType:
-    """The module `tensorflow_gan.python.eval`.
+    """Imports the module `tensorflow_gan.python.eval`.
 
     Raises:
       UserError: TF-GAN or a package that it needs is not installed.

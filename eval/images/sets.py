@@ -73,21 +73,21 @@ class ImageSet:
 
     @property
     def sample(self) -> int | None:
-        """Which sample of each image, for colorized records."""
+        """Which sample of each image counts; None for what is not colorized records."""
         if self.saved or self.sources[0].index_feature != schema.SAMPLE:
             return None
         return self.sources[0].index
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """One of each source, over its content; of a statistics file, over mean and covariance."""
+        """A fingerprint of the content of each source, or of a statistics file's mean and covariance."""
         if self.saved:
             return (hashlib.sha256(self.saved.mean.tobytes() + self.saved.covariance.tobytes()).hexdigest(),)
         return tuple(source.fingerprint for source in self.sources)
 
     @functools.cached_property
     def identity(self) -> str:
-        """Equal for sets of the same images and pixels: their features are summed up once."""
+        """A hash that is equal for sets of the same images and pixels, so that their features are summed up once."""
         pixels = [source.feature for source in self.sources]
         told_by = [self.kind, self.paths, self.fingerprints, pixels, self.sample, sorted(self.chosen)]
         return hashlib.sha256(json.dumps(told_by).encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -103,17 +103,17 @@ Opened = tuple[Source, ...] | SavedStatistics
 
 
 def can_choose(opened: Opened) -> TypeGuard[tuple[Source, ...]]:
-    """Whether a half, or a number of images, can be chosen from what was opened: from records alone."""
+    """Says whether a half, or a number of images, can be chosen. That is so for records alone."""
     return not isinstance(opened, SavedStatistics) and opened[0].kind != PNG_KIND
 
 
 def has_halves(opened: Opened) -> TypeGuard[tuple[Source]]:
-    """Whether it is one folder of truth records, whose other half is known."""
+    """Says whether this is one folder of truth records, which has two halves."""
     return can_choose(opened) and len(opened) == 1 and opened[0].holds_truth
 
 
 def grouped(names: Iterable[str]) -> dict[str, int]:
-    """Name -> 0..9, by rank in an order of hashes, so that no folder's order gets into a group."""
+    """Deals images into tenths: {name: 0..9}, by rank in an order of hashes, whatever the folders' order."""
     return {name: rank % GROUPS for rank, name in enumerate(partition.shuffled(names, seed=0))}
 
 
@@ -140,7 +140,7 @@ def open_sources(paths: Sequence[str], image: str, sample: int) -> Opened:
 
 
 def choose(sources: Opened, *, part: str | None, num: int | None, seed: int) -> ImageSet:
-    """The chosen images of opened sources.
+    """Chooses images of opened sources.
 
     Args:
       sources: of `open_sources`.
@@ -160,7 +160,7 @@ def choose(sources: Opened, *, part: str | None, num: int | None, seed: int) -> 
 
 
 def available(sources: Opened, part: str | None) -> int | None:
-    """How many images `choose` could give; None where nobody knows."""
+    """Returns how many images `choose` could give, or None where a statistics file does not say."""
     if isinstance(sources, SavedStatistics):
         return sources.count
     total = len({name for source in sources for name in source.names})
@@ -168,7 +168,7 @@ def available(sources: Opened, part: str | None) -> int | None:
 
 
 def shared_keys(first: ImageSet, second: ImageSet) -> list[str] | None:
-    """Keys that are in both sets, sorted; None where a set has no keys to check."""
+    """Returns the keys that are in both sets, sorted, or None where a set has no keys to check."""
     if first.keys is None or second.keys is None:
         return None
     return sorted(first.keys & second.keys)

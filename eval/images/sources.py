@@ -1,4 +1,4 @@
-"""Where images to score lie: a record folder or a folder of PNGs, opened, checked and listed before a job starts."""
+"""Sources of images to score: record folders and folders of PNGs, opened, checked and listed before a job starts."""
 
 from __future__ import annotations
 
@@ -102,7 +102,11 @@ def open_records(path: str, image: str, sample: int = 0, *, gray: bool = False) 
 
 
 def open_pngs(path: str) -> Source:
-    """Opens a folder of PNG files. Raises UserError for lossy images beside them, or a first one that is damaged."""
+    """Opens a folder of PNG files.
+
+    Raises:
+      UserError: there are lossy images beside them, or the first one is damaged.
+    """
     listing = storage.list_files(path)
     lossy = [name for name, _ in listing if name.lower().endswith(_LOSSY)]
     if lossy:
@@ -121,7 +125,7 @@ def open_pngs(path: str) -> Source:
 
 
 def is_png_folder(path: str) -> bool:
-    """Whether a folder holds images and no records."""
+    """Says whether a folder holds images and no records."""
     if not storage.is_folder(path):
         return False
     names = [name for name, _ in storage.list_files(path)]
@@ -145,7 +149,10 @@ def check_together(sources: Sequence[Source]) -> None:
 
 
 def to_rgb(pixels: np.ndarray, feature: str) -> np.ndarray:
-    """A record's pixels as uint8 [h, w, 3]: 3-bit colors at the bottom of their bins, gray in all three channels."""
+    """Returns a record's pixels as uint8 [h, w, 3].
+
+    3-bit colors become the bottom of their bins, and gray stands in all three channels.
+    """
     if feature == schema.COARSE_LO:
         return colors.coarse_to_rgb(pixels)
     return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1)

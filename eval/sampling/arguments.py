@@ -37,7 +37,7 @@ they stopped: finished shards are kept.
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(SamplingFlags):
-    """What the command line says; see `--help`."""
+    """The options of the command; `--help` explains them."""
 
     records: str = option(metavar="FOLDER", decides=False, help="record folder of coltran-preprocess; local or gs://")
     out: str = option(metavar="FOLDER", decides=False, help="record folder to write; local or gs://")
@@ -69,7 +69,7 @@ class Options(SamplingFlags):
             self._check_truth()
 
     def _check_truth(self) -> None:
-        """Raises UserError for what makes no sense where no colorizer runs."""
+        """Raises UserError for options that make no sense where no colorizer runs."""
         given = {"--colorizer": self.colorizer, "--uncertainty": self.uncertainty}
         for name, value in given.items():
             if value is not None:
@@ -81,18 +81,22 @@ class Options(SamplingFlags):
 
 
 def parser() -> cli.Parser:
-    """The command line of coltran-sample; flags that it does not know are left for Beam."""
+    """Makes the parser of coltran-sample. Flags that it does not know are left for Beam."""
     made = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
     add_flags(made, Options)
     return made
 
 
 def flags() -> list[str]:
-    """Every flag of the command, to suggest the nearest one for a misspelt flag."""
+    """Lists the flags of the command, so that the nearest one can be suggested for a misspelt flag."""
     return [f"--{field.name}" for field in flags_of(Options)]
 
 
 def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
-    """The job's options, and the arguments that are left for Beam. Raises UserError for a wrong flag."""
+    """Returns the job's options and the arguments that are left for Beam.
+
+    Raises:
+      UserError: a flag is wrong.
+    """
     found, beam_arguments = parser().parse_known_args(argv)
     return from_arguments(Options, found), beam_arguments

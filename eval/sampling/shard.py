@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 
 def sampler_options(options: Options) -> SamplerOptions:
-    """The options of the sampler. Raises UserError for values out of range."""
+    """Returns the options of the sampler. Raises UserError for values out of range."""
     return SamplerOptions(
         mode=options.mode, temperature=options.temperature, top_k=options.top_k, pooling=options.pooling
     )
 
 
 def needed_features(options: Options) -> list[str]:
-    """The features of a truth record that the options need."""
+    """Lists the features of a truth record that the options need."""
     needs = [schema.KEY, schema.CROP, schema.GRAY_LO]
     needs += [schema.GRAY_HI] if options.spatial_upsampler else []
     return needs + ([schema.COARSE_LO] if options.coarse == "truth" else [])
 
 
 def load_model(options: Options) -> ColorizationPipeline:
-    """The three networks of the options, ready to sample."""
+    """Loads the networks that the options name, ready to sample."""
     from coltran.sampling.pipeline import ColorizationPipeline
 
     return ColorizationPipeline.load(
@@ -84,7 +84,7 @@ class SampleShards(beam.DoFn):
     def _made(
         self, planned: Mapping[int, Sequence[Mapping]], seconds: dict[str, float]
     ) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
-        """(colorized record, its largest probabilities) of every sample of the shards; adds to `seconds` by stage."""
+        """Yields (colorized record, its largest probabilities) of every sample; adds to `seconds` by stage."""
         wanted = itertools.chain.from_iterable(itertools.starmap(self._wanted, planned.items()))
         # As many rows as give full batches of distinct images: an image is encoded once, not once a sample.
         while rows := list(itertools.islice(wanted, self._options.batch_size * self._options.samples)):
@@ -96,7 +96,7 @@ class SampleShards(beam.DoFn):
                 yield self._values(result, place, truth[schema.KEY], sample), sure
 
     def _wanted(self, index: int, lines: Sequence[Mapping]) -> Iterator[tuple[dict, int]]:
-        """(truth record, sample index) of one shard, in the order of the plan."""
+        """Yields (truth record, sample index) of one shard, in the order of the plan."""
         wanted: dict[str, list[int]] = {}
         for line in lines:
             wanted.setdefault(line["key"], []).append(line["sample"])

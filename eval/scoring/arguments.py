@@ -87,7 +87,7 @@ _choice = functools.partial(option, decides=False)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line says; see `--help`."""
+    """The options of the command; `--help` explains them."""
 
     real: tuple[str, ...] = _choice(
         metavar="FOLDER",
@@ -159,19 +159,19 @@ class Options:
 
 
 def parser() -> cli.Parser:
-    """The command line of coltran-fid; flags that it does not know are left for Beam."""
+    """Makes the parser of coltran-fid. Flags that it does not know are left for Beam."""
     made = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
     add_flags(made, Options)
     return made
 
 
 def flags() -> list[str]:
-    """Every flag of the command, to suggest the nearest one for a misspelt flag."""
+    """Lists the flags of the command, so that the nearest one can be suggested for a misspelt flag."""
     return [f"--{field.name}" for field in flags_of(Options)]
 
 
 def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
-    """The job's options, and the arguments that are left for Beam.
+    """Returns the job's options and the arguments that are left for Beam.
 
     Raises:
       UserError: a flag is wrong, or --out cannot be written.
@@ -182,7 +182,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
 
 
 def _check_out(path: str) -> None:
-    """Refuses before the work, not after it, what could not be written."""
+    """Refuses a folder that cannot be written, before the work and not after it."""
     if storage.is_gcs(path):
         return
     above = os.path.abspath(path)

@@ -18,7 +18,7 @@ from pipelines.shards import job as shard_job
 
 
 def fingerprint(rows: Sequence[Row], extractor: Extractor, options: Options) -> str:
-    """sha256 over all that decides on the numbers: the sets of the rows, the extractor, and the deciding options."""
+    """Returns a sha256 over what decides on the numbers: the rows' sets, the extractor, and the deciding options."""
     sets = [
         [row.name, row.step, [[pair.seed, *_identities(pair.real, pair.fake, pair.floor)] for pair in row.pairs]]
         for row in rows
@@ -34,7 +34,7 @@ def _identities(*sets: ImageSet | None) -> list[str | None]:
 
 
 def finished_result(layout: Layout, expected_fingerprint: str) -> FidResult | None:
-    """The result in the folder, or None where no run has finished there.
+    """Reads the result in the folder, or returns None where no run has finished.
 
     Raises:
       UserError: the folder holds a result of other images or options.

@@ -26,7 +26,7 @@ class Extremes:
 
 
 def find(pair: Pair, load: Load, shown: int = _SHOWN) -> Extremes | None:
-    """The fake images nearest to any truth and farthest from all of it; None where features are not kept."""
+    """Finds the fake images nearest to any truth and farthest from all of it; None where features are not kept."""
     real, fake = load(pair.real).features, load(pair.fake).features
     if real is None or fake is None or pair.fake.saved:
         return None
@@ -39,7 +39,7 @@ def find(pair: Pair, load: Load, shown: int = _SHOWN) -> Extremes | None:
 
 
 def sheet(pair: Pair, load: Load) -> bytes | None:
-    """PNG bytes of the nearest and the farthest fake images with their distances; None where `find` gives none."""
+    """Draws the nearest and the farthest fake images with their distances as PNG bytes; None where `find` has none."""
     found = find(pair, load)
     if found is None or not found.nearest:
         return None
@@ -53,7 +53,7 @@ def sheet(pair: Pair, load: Load) -> bytes | None:
 
 
 def _pixels(images: ImageSet, names: set[str]) -> dict[str, np.ndarray]:
-    """uint8 [h, w, 3] by name, reading only the chunks that hold one."""
+    """Reads {name: uint8 [h, w, 3]} from the chunks that hold one of the images."""
     found: dict[str, np.ndarray] = {}
     for source in images.sources:
         for index, chunk in enumerate(source.chunks):

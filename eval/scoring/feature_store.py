@@ -45,7 +45,7 @@ class Features:
         return cls(names=(), features=np.zeros((0, FEATURE_DIMS), np.float32), colorfulness=none, diversity=none)
 
     def select(self, names: Iterable[str]) -> Features:
-        """The rows of these names, in their order. KeyError for one that is not there."""
+        """Returns the rows of these names, in their order. Raises KeyError for one that is not there."""
         rows = {name: row for row, name in enumerate(self.names)}
         names = tuple(names)
         order = np.array([rows[name] for name in names], np.int64)
@@ -58,7 +58,7 @@ class Features:
 
 
 def joined(several: Sequence[Features]) -> Features:
-    """All rows of all of them, in their order."""
+    """Joins the rows of several, in their order."""
     if not several:
         return Features.empty()
     return Features(
@@ -70,7 +70,7 @@ def joined(several: Sequence[Features]) -> Features:
 
 
 def chunk_path(folder: str, source: Source, extractor: Extractor, index: int) -> str:
-    """Where the features of the chunk with this index of a source are kept."""
+    """Names the file that keeps the features of one chunk of a source."""
     decisive: list[object] = [source.fingerprint, source.feature, source.index]
     decisive += [extractor.name, extractor.weights_sha256, extractor.resize]
     digest = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
@@ -78,7 +78,7 @@ def chunk_path(folder: str, source: Source, extractor: Extractor, index: int) ->
 
 
 def load(path: str) -> Features:
-    """The features that are kept under `path`: none where there is no file, or where it is damaged."""
+    """Reads the features that are kept under `path`: none where there is no file, or where it is damaged."""
     if not storage.exists(path):
         return Features.empty()
     try:

@@ -29,10 +29,10 @@ def write_group(folder: str, identity: str, group: int, statistics: Statistics) 
 
 
 def read_groups(folder: str, images_set: ImageSet) -> list[Statistics]:
-    """The statistics of a set's tenths, empty ones left out.
+    """Reads the statistics of a set's tenths; empty tenths are left out.
 
     Raises:
-      UserError: an engine lost or doubled images.
+      UserError: Beam's engine lost or doubled images.
     """
     sizes = collections.Counter(images_set.groups.values())
     groups = []

@@ -109,7 +109,7 @@ class ExtractFeatures(beam.DoFn):
             yield from _by_member(task, found.select(task.memberships))
 
     def _compute(self, tasks: Sequence[Task], missing: Sequence[set[str]]) -> list[list[Features]]:
-        """New features of each task, in full batches that reach from one task into the next."""
+        """Computes the new features of each task, in full batches that reach from one task into the next."""
         made: list[list[Features]] = [[] for _ in tasks]
         chosen = (
             (place, *image)

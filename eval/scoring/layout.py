@@ -24,11 +24,11 @@ class Layout:
 
     @classmethod
     def of(cls, options: Options) -> Layout:
-        """The folder that the options name."""
+        """Returns the layout of the folder that the options name."""
         return cls(out=options.out, features=options.features or storage.join(options.out, "features"))
 
     def path(self, *names: str) -> str:
-        """The path of a file in the folder."""
+        """Returns the path of a file in the folder."""
         return storage.join(self.out, *names)
 
     @property
@@ -42,5 +42,5 @@ class Layout:
         return self.path("_work")
 
     def saved_set(self, name: str) -> str:
-        """The statistics file of a set, which a later run can take as --real."""
+        """Returns the path of a set's statistics file, which a later run can take as --real."""
         return self.path("statistics", f"{name}.npz")

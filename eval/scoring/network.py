@@ -19,6 +19,6 @@ def _load(name: str, weights: str | None, resize: str, seed: int, framework: str
 
 
 def shared_extractor(options: Options) -> Extractor:
-    """The extractor of the options, loaded once a process. Raises as `load_extractor`."""
+    """Returns the extractor of the options, which is loaded once a process. Raises as `load_extractor`."""
     with in_use:
         return _load(options.extractor, options.weights, options.resize, options.weights_seed, options.framework)

@@ -1,4 +1,4 @@
-"""Two sets of images that may be compared: as many as the paper's, none on both sides, and what the pair's floor is."""
+"""Pairs of image sets that may be compared: equally many images, none of them on both sides, and the pair's floor."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ def make_pair(
 
 
 def other_half(part: str) -> str:
-    """The half that `part` is not."""
+    """Returns the half that `part` is not."""
     return partition.PARTS[1 - partition.PARTS.index(part)]
 
 
 def _default_num(real: Opened, fake: Opened, parts: Mapping[str, str | None]) -> int:
-    """As many as the paper has, or as there are; as many as there are in what cannot be cut."""
+    """Returns how many images both sets can have: at most the paper's number, unless a set cannot be cut."""
     opened_by_name = {"real": real, "fake": fake}
     known = {name: image_sets.available(opened, parts[name]) for name, opened in opened_by_name.items()}
     uncut = any(known[name] and not can_choose(opened) for name, opened in opened_by_name.items())
@@ -95,7 +95,7 @@ def _default_num(real: Opened, fake: Opened, parts: Mapping[str, str | None]) ->
 
 
 def _asked(opened: Opened, num: int | str, options: Options) -> int | None:
-    """--num for one set: None for 'all', and for what is taken whole unless the user asked."""
+    """Returns --num for one set: None takes all, as for 'all' and for what can only be taken whole."""
     if isinstance(num, str) or (options.num is None and not can_choose(opened)):
         return None
     return num
@@ -112,7 +112,7 @@ def _floor(real: Opened, chosen: ImageSet, options: Options) -> ImageSet | None:
 
 
 def _check(real: ImageSet, fake: ImageSet, options: Options) -> tuple[str, int | None]:
-    """The overlap's state and number of keys. Raises UserError for what would mislead."""
+    """Returns the overlap's state and number of keys. Raises UserError for what would mislead."""
     for name, images in (("--real", real), ("fake set", fake)):
         if images.count is not None and images.count < 2:
             raise UserError(f"{name} {' '.join(images.paths)}: images: {images.count}, but a distance needs at least 2")

@@ -1,4 +1,4 @@
-"""What is compared with what: the rows of a result, each one or several pairs of image sets, by the paper's protocol.
+"""The plan of a run: the rows of its result, each made of pairs of image sets that the paper's protocol compares.
 
 The paper compares 5000 colorizations with the truth of other images (section 5.1). Records are halved by a hash of
 (seed, key); colorizations of the `condition` half stand against the truth of the other. A folder that coltran-sample
@@ -108,7 +108,7 @@ def _plan_row(spec: RowSpec, real: Opened, options: Options) -> Row:
 
 
 def _plan_from_truth(name: str, real: Opened, options: Options, sampled: Sequence[Pair]) -> Row:
-    """The rows `truth` and `grayscale`: the half of --real that colorizations are made from, as it is or as gray."""
+    """Plans the rows `truth` and `grayscale`: the half of --real that is colorized, as it is or as gray."""
     if not has_halves(real):
         raise UserError(f"row {name}: --real has to be one folder of truth records, to take its other half from")
     gray = name == GRAY_ROW
@@ -125,7 +125,7 @@ def _plan_from_truth(name: str, real: Opened, options: Options, sampled: Sequenc
 
 
 def _own_choice(real: Opened, fake: Opened) -> _Own | None:
-    """What a colorized folder says of its half, where it was sampled from --real."""
+    """Returns what a colorized folder says of its half, or None where it was not sampled from a half of --real."""
     if not has_halves(real) or not can_choose(fake) or len(fake) > 1:
         return None
     said = fake[0].made_with
@@ -142,5 +142,5 @@ def _step(fake: Opened) -> int | None:
 
 
 def distinct_sets(rows: Sequence[Row]) -> dict[str, ImageSet]:
-    """Every set of the rows once, by its identity."""
+    """Returns every set of the rows once, by its identity."""
     return {images.identity: images for row in rows for pair in row.pairs for images in pair.sets}

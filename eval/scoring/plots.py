@@ -14,7 +14,7 @@ _MARKERS = "osD^vPX*<>"
 
 
 def against_images(result: FidResult) -> bytes | None:
-    """FID of subsets against 1 / images with the line that is extrapolated; None where no row has a curve.
+    """Draws FID of subsets against 1 / images with the line that is extrapolated; None where no row has a curve.
 
     A row with repeats shows its first. The axis runs to infinitely many images at its left end.
     """
@@ -50,7 +50,7 @@ def _on_line(intercept: float, shares: Sequence[float], numbers: Sequence[float]
 
 
 def against_steps(result: FidResult) -> bytes | None:
-    """FID against training steps with its standard errors (paper, figure 6); None below 2 rows with other steps."""
+    """Draws FID against training steps with standard errors (paper, figure 6); None below 2 different steps."""
     steps = [step for step, _ in result.by_step()]
     rows = [row for _, row in result.by_step()]
     if len(set(steps)) < 2:
@@ -67,7 +67,7 @@ def against_steps(result: FidResult) -> bytes | None:
 
 
 def against_bits(result: FidResult) -> bytes | None:
-    """FID against held-out bits per pixel, and their correlation (paper, section 5.3); None below 2 rows with bits."""
+    """Draws FID against held-out bits per pixel with their correlation (section 5.3); None below 2 rows with bits."""
     rows = [row for row in result.rows if row.bits is not None]
     if len(rows) < 2:
         return None

@@ -47,7 +47,7 @@ def write(layout: Layout, result: FidResult, sheets: Sequence[bytes | None]) -> 
 
 
 def page(result: FidResult, plots: Mapping[str, bytes | None], sheets: Sequence[bytes | None]) -> str:
-    """The report's HTML.
+    """Renders the report's HTML.
 
     Args:
       result: with all numbers.

@@ -112,7 +112,7 @@ class RowResult:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScoredBy:
-    """The extractor: as in `extractors.Extractor`."""
+    """The extractor that made the features; its fields are those of `extractors.Extractor`."""
 
     name: str
     weights_sha256: str
@@ -142,17 +142,17 @@ class FidResult:
     versions: dict[str, str]
 
     def to_json(self) -> bytes:
-        """The bytes of fid.json."""
+        """Returns the bytes of fid.json."""
         return json.dumps(_rounded(dataclasses.asdict(self)), indent=1).encode() + b"\n"
 
     def by_step(self) -> list[tuple[int, RowResult]]:
-        """(step, row) of the rows whose checkpoint's step is known, by step."""
+        """Lists (step, row) of the rows whose checkpoint's step is known, by step."""
         known = [(row.step, row) for row in self.rows if row.step is not None]
         return sorted(known, key=lambda step_and_row: step_and_row[0])
 
     @classmethod
     def from_json(cls, data: bytes) -> FidResult:
-        """What `to_json` wrote."""
+        """Reads what `to_json` wrote."""
         return _read(cls, json.loads(data))
 
 
@@ -166,7 +166,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    """JSON's lists and objects as the tuples and dataclasses that `kind` says."""
+    """Turns JSON's lists and objects into the tuples and dataclasses that `kind` says."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return kind(**{name: _read(hints[name], item) for name, item in value.items()})
@@ -179,7 +179,7 @@ def _read(kind: Any, value: Any) -> Any:
 
 
 def row_result(name: str, scores: Sequence[Score], *, step: int | None, bits: float | None) -> RowResult:
-    """Mean and deviation of a row's repeats, and the paper's number beside them."""
+    """Makes a row of its repeats: their mean and deviation, and the paper's number beside them."""
     numbers = [score.fid for score in scores]
     paper, paper_std = {known.lower(): value for known, value in PAPER.items()}.get(name.lower(), (None, None))
     return RowResult(
@@ -195,7 +195,7 @@ def row_result(name: str, scores: Sequence[Score], *, step: int | None, bits: fl
 
 
 def correlation(rows: Sequence[RowResult]) -> float | None:
-    """Pearson's, of FID and bits; None below 3 rows that have bits, or where one of the two does not vary."""
+    """Returns Pearson's correlation of FID and bits; None below 3 rows with bits, or where one is constant."""
     points = [(row.bits, row.fid) for row in rows if row.bits is not None]
     if len(points) < 3:
         return None
@@ -206,7 +206,7 @@ def correlation(rows: Sequence[RowResult]) -> float | None:
 
 
 def versions() -> dict[str, str]:
-    """Of the libraries that the numbers depend on."""
+    """Returns the versions of the libraries that the numbers depend on."""
     return {name: _version(name) for name in _VERSIONED}
 
 

@@ -35,7 +35,7 @@ _LEAST_IN_GROUP = 2
 
 
 def score_rows(rows: Sequence[Row], load: Load, extractor: Extractor, fingerprint: str, options: Options) -> FidResult:
-    """All numbers of all rows.
+    """Computes all numbers of all rows.
 
     Args:
       rows: as planned.
@@ -65,7 +65,7 @@ def score_rows(rows: Sequence[Row], load: Load, extractor: Extractor, fingerprin
 
 
 def score(pair: Pair, load: Load, extractor: Extractor, image: str) -> Score:
-    """All numbers of one comparison.
+    """Computes all numbers of one comparison.
 
     Args:
       pair: what is compared.
@@ -101,7 +101,7 @@ def score(pair: Pair, load: Load, extractor: Extractor, image: str) -> Score:
 
 
 def _comparable_groups(real: SetFeatures, fake: SetFeatures) -> tuple[Sequence[Statistics], Sequence[Statistics]]:
-    """The tenths of each set, or the set as one group where it has no tenths or too few images for them."""
+    """Returns each set's tenths, or the set as one group where it has no tenths or too few images for them."""
     sides = []
     for side in (real, fake):
         too_small = len(side.groups) < GROUPS or min(group.count for group in side.groups) < _LEAST_IN_GROUP
@@ -140,7 +140,7 @@ def _color_figures(side: SetFeatures) -> tuple[float | None, float | None]:
 
 
 def scored_set(images: ImageSet, colorfulness: float | None, diversity: float | None) -> ScoredSet:
-    """What the result says of a set."""
+    """Makes what the result says of a set."""
     return ScoredSet(
         paths=images.paths,
         kind=images.kind,
@@ -154,7 +154,7 @@ def scored_set(images: ImageSet, colorfulness: float | None, diversity: float | 
 
 
 def notes(pair: Pair, extractor: Extractor, image: str) -> tuple[tuple[str, ...], bool]:
-    """(what a reader must know of a pair, whether its number may stand beside published ones)."""
+    """Returns (what a reader must know of a pair, whether its number may stand beside published ones)."""
     real, fake = pair.real.count, pair.fake.count
     found = [extractor.note] if extractor.note else []
     if pair.overlap != OVERLAP_NONE:

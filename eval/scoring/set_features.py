@@ -41,7 +41,7 @@ Load = Callable[[ImageSet], SetFeatures]
 
 
 def merge(groups: Sequence[Statistics]) -> Statistics:
-    """The statistics of all groups together."""
+    """Returns the statistics of all groups together."""
     merged = groups[0]
     for statistics in groups[1:]:
         merged = merged.merge(statistics)
@@ -49,7 +49,7 @@ def merge(groups: Sequence[Statistics]) -> Statistics:
 
 
 def loader(sets: Mapping[str, ImageSet], extractor: Extractor, layout: Layout) -> Load:
-    """A function that gives what is known of a set; the sets that were asked for last are kept in memory.
+    """Returns a function that gives what is known of a set. It keeps the sets that were asked for last in memory.
 
     Args:
       sets: by their identity.
@@ -92,7 +92,7 @@ def _from_file(saved: SavedStatistics) -> SetFeatures:
 
 
 def blocks(features: Features, largest: int | None = None) -> list[np.ndarray]:
-    """float32 [images, 2048] of each tenth, in the set's order.
+    """Returns the features of each tenth, float32 [images, 2048], in the set's order.
 
     Args:
       features: of the set.

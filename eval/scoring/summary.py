@@ -11,7 +11,7 @@ from eval.scoring.tables import notes_of
 
 
 def summary(result: FidResult, out: str) -> Iterator[str]:
-    """One line for each row, then what holds for all of them."""
+    """Yields one line for each row, then what holds for all of them."""
     width = max(len(row.name) for row in result.rows)
     for row in result.rows:
         yield f"{row.name:<{width}}  {_numbers(row)}"
@@ -35,7 +35,7 @@ def _fakes(row: RowResult) -> str:
 
 
 def _numbers(row: RowResult) -> str:
-    """`FID 19.3700 +- 0.0900 (3 samplings), floor 14.6800, paper 19.37`."""
+    """Returns a row's numbers, such as `FID 19.3700 +- 0.0900 (3 samplings), floor 14.6800, paper 19.37`."""
     score = row.scores[0]
     fid = f"FID {row.fid:.4f}"
     if row.fid_std is not None:

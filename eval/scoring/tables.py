@@ -14,7 +14,7 @@ Number = float | int | None
 
 
 def _mean(name: str) -> Callable[[RowResult], Number]:
-    """A function that gives the mean of a number over the repeats of a row; None where a repeat lacks it."""
+    """Returns a function that gives the mean of a number over a row's repeats, or None where a repeat lacks it."""
 
     def value(row: RowResult) -> Number:
         numbers = [getattr(score, name) for score in row.scores]
@@ -76,7 +76,7 @@ class Table:
 
 
 def beside_the_papers(result: FidResult) -> Table:
-    """The table of the report: the columns that some row has a number for, always with the paper's."""
+    """Makes the report's table. It has the columns that some row has a number for, and always the paper's."""
     rows = result.rows
     shown = [column for column in _SHOWN if any(_COLUMNS[column[1]](row) is not None for row in rows)]
     if _OF_PAPER not in shown:
@@ -104,7 +104,7 @@ def _cell(value: Number, spread: Number = None) -> str:
 
 
 def rows_csv(result: FidResult) -> bytes:
-    """One line a row: the columns of the report, unrounded."""
+    """Writes one line a row with the columns of the report, unrounded."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["row", *_COLUMNS, "samplings", "comparable", "notes"])
@@ -116,7 +116,7 @@ def rows_csv(result: FidResult) -> bytes:
 
 
 def steps_csv(result: FidResult) -> bytes:
-    """FID against training steps: one line for each row whose checkpoint's step is known."""
+    """Writes FID against training steps, one line for each row whose checkpoint's step is known."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["step", "row", "fid", "standard_error", "bits"])
@@ -126,5 +126,5 @@ def steps_csv(result: FidResult) -> bytes:
 
 
 def notes_of(rows: Iterable[RowResult]) -> list[str]:
-    """What a reader must know of the rows, each note once."""
+    """Lists what a reader must know of the rows, each note once."""
     return list(dict.fromkeys(note for row in rows for score in row.scores for note in score.notes))

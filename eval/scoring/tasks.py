@@ -1,4 +1,4 @@
-"""What the workers of coltran-fid do: each image of each folder once, however many sets it is in."""
+"""The tasks of coltran-fid's workers: each image of each folder is in one task, however many sets it is in."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Task:
 
 
 def tasks_of(sets: Iterable[ImageSet], extractor: Extractor, folder: str) -> list[Task]:
-    """The tasks for some sets; each image of each source is in one of them.
+    """Makes the tasks for some sets. Each of their images is in one task.
 
     Args:
       sets: the distinct ones.
@@ -62,7 +62,7 @@ def tasks_of(sets: Iterable[ImageSet], extractor: Extractor, folder: str) -> lis
 
 
 def in_groups(tasks: Sequence[Task], least: int) -> list[list[Task]]:
-    """Tasks of images of one size in runs of at least `least` images, so that few batches end half empty."""
+    """Groups tasks of images of one size to at least `least` images each, so that few batches end half empty."""
     groups: list[list[Task]] = []
     for _, same_size in itertools.groupby(tasks, lambda task: task.source.size):
         images_left = 0
