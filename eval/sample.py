@@ -78,13 +78,13 @@ def _choose(source: RecordFolder, options: Options) -> list[list[dict[str, objec
         ]
         for shard in source.manifest.shards
     ]
-    flat = [key for part in keys for key in part]
+    flat = [key for shard_keys in keys for key in shard_keys]
     if not flat:
         raise UserError(f"{source.path}: holds no records, so there is nothing to colorize")
     chosen = partition.choose(flat, seed=options.seed, part=options.part, num=options.num)
     return [
-        [{"key": key, "sample": sample} for key in part if key in chosen for sample in range(options.samples)]
-        for part in keys
+        [{"key": key, "sample": sample} for key in shard_keys if key in chosen for sample in range(options.samples)]
+        for shard_keys in keys
     ]
 
 

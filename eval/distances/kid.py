@@ -20,8 +20,8 @@ def kernel_distance(real_blocks: Sequence[np.ndarray], fake_blocks: Sequence[np.
     error.
 
     Args:
-      real_blocks: disjoint parts of one set, each float [images, dims], at least 2 images; the sizes may differ.
-      fake_blocks: as many parts of the other set, paired with the first by position.
+      real_blocks: disjoint blocks of one set, each float [images, dims], at least 2 images; the sizes may differ.
+      fake_blocks: as many blocks of the other set, paired with the first by position.
 
     Returns:
       The mean of the blocks' unbiased estimates, and its standard error (None for a single block).

@@ -2,7 +2,7 @@
 
 An FID of N images is off in two ways. It scatters, as any number from a sample does. And it is too high, by about b / N
 with a b that depends on the images (`eval/distances/floor.py`), so that two FIDs may be compared only at the same N.
-Both are measured here from the same features, by leaving parts out:
+Both are measured here from the same features, by leaving images out:
 
 - Scatter: the delete-group jackknife. The images are dealt into G groups; the FIDs without one group each show how much
   a group matters.
@@ -76,7 +76,7 @@ def measure_spread(
       progress: called after every distance with how many are done and how many there are.
 
     A side of which only the statistics of the whole are known is given as one group. Then the groups of the other side
-    alone are left out: `standard_error` is the part that comes from that side, the one that matters when colorizers are
+    alone are left out: `standard_error` is what comes from that side, the one that matters when colorizers are
     compared against one reference; `corrected`, `infinite` and the curve are left out, as the other half of the bias
     cannot be seen.
 

@@ -12,8 +12,8 @@ from coltran.errors import UserError
 
 
 def colorfulness(image: np.ndarray) -> float:
-    """Measures how colorful an image looks by metric M3 of Hasler and Suesstrunk 2003, "Measuring colourfulness in natural
-    images".
+    """Measures how colorful an image looks by the metric M3 of Hasler and Suesstrunk ("Measuring
+    colourfulness in natural images", 2003).
 
     With rg = R - G and yb = (R + G) / 2 - B it is the spread of both over the pixels plus 0.3 times the length of their
     mean. In their experiment 15 was judged slightly, 45 averagely and 82 highly colorful.
