@@ -38,9 +38,9 @@ pipelines.preprocess       -> coltran(cli records storage)  pipelines(beam shard
 eval.features              -> coltran(quiet_tensorflow)
 eval.distances             -> coltran(storage)  eval(features)
 eval.images                -> coltran(images records storage)  eval(distances)
-eval.scoring               -> coltran(cli images records storage)  pipelines(beam)  eval(distances features images)
-eval.fid                   -> coltran(cli records storage)  pipelines(beam shards)
-                              eval(distances features images scoring)
+eval.scoring               -> coltran(cli images records storage)  pipelines(beam shards)
+                              eval(distances features images)
+eval.fid                   -> coltran(cli records storage)  pipelines(beam shards)  eval(features scoring)
 eval.sampling              -> coltran(cli images records sampling storage)  pipelines(beam shards)
 eval.sample                -> coltran(cli networks records storage weights)  pipelines(beam shards)  eval(sampling)
 human_eval.page            ->
