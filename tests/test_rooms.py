@@ -199,6 +199,15 @@ def test_importing_a_package_or_room_imports_nothing(package):
     assert text.count("\n") == 1
 
 
+def test_a_program_starts_at_the_end_of_its_file():
+    """What stands below `if __name__ == "__main__"` is not there yet for `python -m`."""
+    for path in MODULES.values():
+        starts = [
+            isinstance(one, ast.If) and "__main__" in ast.unparse(one) for one in ast.parse(path.read_text()).body
+        ]
+        assert not any(starts[:-1]), path
+
+
 def test_no_junk_drawers():
     names = [path.stem for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py")]
     assert not JUNK & set(names)
