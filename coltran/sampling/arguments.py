@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 
 from coltran import cli
@@ -37,22 +36,6 @@ class SamplingFlags:
         metavar="K",
         help="draw from the K most likely colors only",
     )
-
-
-def add_sampling_flags(parser: argparse.ArgumentParser, *, colorizer_required: bool) -> None:
-    """Adds --colorizer, --color_upsampler, --spatial_upsampler, --weights, --mode, --temperature and --top_k."""
-    add = parser.add_argument
-    add("--colorizer", required=colorizer_required, metavar="FOLDER", help="checkpoint of stage colorizer")
-    add("--color_upsampler", metavar="FOLDER", help="checkpoint of stage color_upsampler (else coarse colors alone)")
-    add(
-        "--spatial_upsampler",
-        metavar="FOLDER",
-        help="checkpoint of stage spatial_upsampler (else the low resolution's colors alone)",
-    )
-    add("--weights", choices=WEIGHTS, default="ema", help="moving average of the weights, or the raw ones (ema)")
-    add("--mode", choices=MODES, default="sample", help="draw colors, or take the most likely of either head (sample)")
-    add("--temperature", type=float, default=1.0, help="divides the logits before drawing; below 1: safer colors (1)")
-    add("--top_k", type=cli.positive, metavar="K", help="draw from the K most likely colors only (all 512)")
 
 
 def refuse_equal_samples(mode: str, samples: int) -> None:
