@@ -16,13 +16,15 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from coltran import cli
 from coltran.errors import UserError
+from coltran.options import add_flags, from_arguments
 
 PROG = "coltran-study"
-# Each is a module of human_eval/commands with a docstring for --help, `add_options` and `run`; only the one in use is
-# imported.
+# Each is a module of human_eval/commands with a docstring for --help, the dataclass `Options`, whose fields are the
+# flags, and `run(options)`; only the one in use is imported.
 _COMMANDS = {
     "design": "choose images, make forms, and write the study folder",
     "export": "write the rater page for a web server, Mechanical Turk or Turkle",
@@ -34,35 +36,49 @@ _COMMANDS = {
     "power": "expected standard errors of a planned study",
     "forget": "delete one rater's ratings",
 }
-_ON_BEAM = ("design", "top_up")  # these take Beam's flags
+_ON_BEAM = ("design", "top_up")  # these take Beam's flags: run(options, beam_arguments)
+_TOP_UP = "--top_up"  # was an option of `design`
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The options of all commands; only `command`'s in full."""
+    """The flags of all commands; only those of `command` in full."""
     parser = cli.Parser(PROG, __doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=PROG)
     for name, text in _COMMANDS.items():
-        module = importlib.import_module(f"human_eval.commands.{name}") if name == command else None
-        other = commands.add_parser(name, help=text, description=module and module.__doc__)
-        if module:
-            module.add_options(other.add_argument)
+        if name != command:
+            commands.add_parser(name, help=text, description=None)
+            continue
+        module = _module(name)
+        add_flags(commands.add_parser(name, help=text, description=module.__doc__), module.Options)
     return parser
 
 
-def parse(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-    """The command's options, and the arguments that are left for Beam."""
-    argv = sys.argv[1:] if argv is None else argv
-    return parser(next(iter(argv), None)).parse_known_args(argv)
+def _module(command: str) -> Any:
+    return importlib.import_module(f"human_eval.commands.{command}")
 
 
 def _command(argv: Sequence[str] | None) -> None:
-    found, beam_arguments = parse(argv)
-    module = importlib.import_module(f"human_eval.commands.{found.command}")
+    argv = sys.argv[1:] if argv is None else argv
+    command = next(iter(argv), None)
+    if command == "design":
+        _refuse_top_up(argv)
+    found, beam_arguments = parser(command).parse_known_args(argv)
+    module = _module(found.command)
+    options = from_arguments(module.Options, found)
     if found.command in _ON_BEAM:
-        return module.run(found, beam_arguments)
+        return module.run(options, beam_arguments)
     if beam_arguments:
         raise UserError(f"no option '{beam_arguments[0]}' (see {PROG} {found.command} --help)")
-    return module.run(found)
+    return module.run(options)
+
+
+def _refuse_top_up(argv: Sequence[str]) -> None:
+    """Says where `design --top_up` went, before the parser misses other flags."""
+    for flag, after in zip(argv, [*argv[1:], ""], strict=True):
+        name, _, file = flag.partition("=")
+        if name == _TOP_UP:
+            file = file or (after if after and not after.startswith("-") else "study/score/top_up.csv")
+            raise UserError(f"--top_up is a command of its own: coltran-study top_up --study STUDY {file}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -47,7 +47,7 @@ human_eval.page            ->
 human_eval.folder          -> coltran(records)
 human_eval.server          -> coltran(storage)  human_eval(folder page)
 human_eval.answers         -> human_eval(folder server)
-human_eval.design          -> coltran(images records storage)  pipelines(beam)  human_eval(answers folder page)
+human_eval.design          -> coltran(cli images records storage)  pipelines(beam)  human_eval(answers folder page)
 human_eval.scoring         -> coltran(cli)  human_eval(answers folder)
 human_eval.simulation      -> coltran(cli)  human_eval(answers design folder server)
 human_eval.commands        -> coltran(cli records)  pipelines(beam)

@@ -33,12 +33,13 @@ def read(path: pathlib.Path) -> set[Row]:
     rows = [cells for _, cells in ratings.read_rows(path.read_bytes(), str(path))]
     if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
         raise UserError(f"{path}: is no table of comments (expected the columns {', '.join(COLUMNS)})")
-    return {tuple(map(unescape_formula, row)) for row in rows[1:]}
+    cells = (map(unescape_formula, row) for row in rows[1:])
+    return {(rater, assignment, form, submitted, comment) for rater, assignment, form, submitted, comment in cells}
 
 
 def add(path: pathlib.Path, new: Iterable[Row], *, without: Set[str] = frozenset()) -> None:
     """Adds rows, each once; rows of the raters `without` go."""
     rows = read(path) | {row for row in new if row[-1]}
-    rows = {row for row in rows if row[0] not in without}
-    if rows or path.exists():
-        private_file(path, csv_bytes(COLUMNS, sorted(rows, key=lambda row: (row[3], row))))
+    by_time = sorted((row[3], row) for row in rows if row[0] not in without)
+    if by_time or path.exists():
+        private_file(path, csv_bytes(COLUMNS, (row for _, row in by_time)))

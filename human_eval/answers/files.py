@@ -12,15 +12,16 @@ from human_eval.answers.submissions import Submission
 
 _READERS = (page_answers, server_answers, mturk_csv, turkle_csv, mturk_api)
 FORMATS = {module.SOURCE: module for module in _READERS}
+AUTO = "auto"  # stands for the format that a file looks like
 _MAX_BYTES = 2**30
 
 
-def read_submissions(path: str, kind: str = "auto") -> Iterator[Submission]:
+def read_submissions(path: str, kind: str = AUTO) -> Iterator[Submission]:
     """The submissions of one file.
 
     Args:
       path: of the file.
-      kind: a name in FORMATS, or `auto` to look at the file.
+      kind: a name in FORMATS, or AUTO to look at the file.
     Raises:
       UserError: no such file, no known format, or a file that was cut.
     """
@@ -30,7 +31,7 @@ def read_submissions(path: str, kind: str = "auto") -> Iterator[Submission]:
     if file.stat().st_size > _MAX_BYTES:
         raise UserError(f"{path}: is larger than {_MAX_BYTES >> 20} MiB, which no file of answers is")
     data = file.read_bytes()
-    yield from FORMATS[_detect(data, path) if kind == "auto" else kind].submissions(data, path)
+    yield from FORMATS[_detect(data, path) if kind == AUTO else kind].submissions(data, path)
 
 
 def _detect(data: bytes, path: str) -> str:

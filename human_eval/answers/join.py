@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from human_eval.answers import ratings, server as server_answers
 from human_eval.answers.key import AnswerKey, Pair
@@ -82,7 +83,7 @@ def _pair(answer: Answer, submission: Submission, key: AnswerKey) -> Pair | None
     if answer.trial is not None:
         pair = key.pairs.get(answer.trial)
         return pair if pair and set(answer.shown) <= {pair.truth, pair.colorized} else None
-    listed = key.listed.get(submission.form, ())
+    listed = key.listed.get(submission.form, ()) if submission.form is not None else ()
     # An unset field of a service lost its trial's number, but not its place in the form.
     return key.pairs.get(listed[answer.place][0]) if answer.place < len(listed) and not answer.shown else None
 
@@ -110,7 +111,7 @@ def settle(rows: Iterable[Rating]) -> list[Rating]:
         bare = dataclasses.replace(row, excluded="" if row.excluded in _ACROSS else row.excluded)
         distinct.setdefault(dataclasses.replace(bare, source=""), bare)
     table = sorted(distinct.values(), key=ratings.order)
-    sittings: dict[str, set] = collections.defaultdict(set)
+    sittings: dict[str, set[tuple[str, str]]] = collections.defaultdict(set)
     answered = collections.Counter((row.assignment, row.trial) for row in table if row.trial is not None)
     for row in table:
         sittings[row.assignment].add((row.rater, row.submitted))
@@ -129,7 +130,7 @@ def settle(rows: Iterable[Rating]) -> list[Rating]:
     return table
 
 
-def summarize(table: Sequence[Rating], submissions: Sequence[Submission], key: AnswerKey) -> dict[str, object]:
+def summarize(table: Sequence[Rating], submissions: Sequence[Submission], key: AnswerKey) -> dict[str, Any]:
     """Counts and names: of the table as a whole, and of the files that were read this time."""
     reasons: dict[str, list[str]] = collections.defaultdict(list)
     for row in table:

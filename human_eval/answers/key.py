@@ -67,7 +67,7 @@ def load(folder: str | pathlib.Path) -> AnswerKey:
         return key
     design = read_design(pathlib.Path(folder) / DESIGN)
     secret = load_secret(pathlib.Path(folder) / SECRET)
-    listed = {form.form: tuple((t.trial, *listed_pair(secret, t)) for t in form.trials) for form in design.forms}
+    listed = {form.number: tuple((t.id, *listed_pair(secret, t)) for t in form.trials) for form in design.forms}
     return dataclasses.replace(key, study=design.study, listed=listed, raters=design.made_from["raters"])
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-import xml.parsers.expat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from coltran.errors import UserError
 from human_eval.answers.submissions import Submission, from_fields, from_rater, utc_time
@@ -68,38 +67,46 @@ def parse_answers(text: str, where: str) -> dict[str, str]:
     Raises:
       UserError: no whole document of this kind, a document type or entity in it, or a field that comes twice.
     """
-    fields: dict[str, str] = {}
-    path: list[str] = []
-    answer: dict[str, list[str]] = {}
+    from defusedxml import DefusedXmlException, ElementTree
 
-    def start(name: str, _: object) -> None:
+    parser = ElementTree.DefusedXMLParser(target=_Fields(where), forbid_dtd=True)
+    try:
+        parser.feed(text.encode("utf-8", "replace"))
+        return parser.close()
+    except DefusedXmlException:
+        raise UserError(f"{where}: has a document type, which no answer of the service has; refused") from None
+    except ElementTree.ParseError as error:
+        raise UserError(f"{where}: is no whole XML document ({error}); download it again") from None
+
+
+class _Fields:
+    """What an XML parser calls for each part of a QuestionFormAnswers document; `close` gives the fields."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._path: list[str] = []
+        self._answer: dict[str, list[str]] = {}  # texts of the open Answer, by element
+        self._fields: dict[str, str] = {}
+
+    def start(self, name: str, _: Mapping[str, str]) -> None:
+        path = self._path
         path.append(name.rpartition("}")[2])
         if len(path) > _MAX_DEPTH or path[0] != "QuestionFormAnswers":
-            raise UserError(f"{where}: expected a document QuestionFormAnswers, got {path[0][:40]}")
+            raise UserError(f"{self._where}: expected a document QuestionFormAnswers, got {path[0][:40]}")
         if path[-1] == "Answer":
-            answer.clear()
-        answer.setdefault(path[-1], [])
+            self._answer.clear()
+        self._answer.setdefault(path[-1], [])
 
-    def text_of(data: str) -> None:
-        answer.setdefault(path[-1], []).append(data)
+    def data(self, text: str) -> None:
+        self._answer.setdefault(self._path[-1], []).append(text)
 
-    def end(_: str) -> None:
-        if path.pop() != "Answer":
+    def end(self, _: str) -> None:
+        if self._path.pop() != "Answer":
             return
-        field = "".join(answer.get("QuestionIdentifier", [])).strip()
-        if field in fields:
-            raise UserError(f"{where}: the field {field[:40]} comes twice")
-        fields[field] = "".join(answer.get("FreeText", answer.get("SelectionIdentifier", [])))
+        field = "".join(self._answer.get("QuestionIdentifier", [])).strip()
+        if field in self._fields:
+            raise UserError(f"{self._where}: the field {field[:40]} comes twice")
+        self._fields[field] = "".join(self._answer.get("FreeText", self._answer.get("SelectionIdentifier", [])))
 
-    def refuse(*_: object) -> None:
-        raise UserError(f"{where}: has a document type, which no answer of the service has; refused")
-
-    parser = xml.parsers.expat.ParserCreate(namespace_separator="}")
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text_of
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
-    try:
-        parser.Parse(text.encode("utf-8", "replace"), True)
-    except xml.parsers.expat.ExpatError as error:
-        raise UserError(f"{where}: is no whole XML document ({error}); download it again") from None
-    return fields
+    def close(self) -> dict[str, str]:
+        return self._fields

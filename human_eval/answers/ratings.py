@@ -10,7 +10,8 @@ import csv
 import dataclasses
 import io
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from coltran.errors import UserError
 from human_eval.folder.layout import private_file
@@ -74,6 +75,17 @@ class Rating:
         return self.kind == "test" and not self.excluded
 
     @property
+    def known_sample(self) -> int:
+        """The sample of a rating that counts.
+
+        Raises:
+          ValueError: a rating of no known trial.
+        """
+        if self.sample is None:
+            raise ValueError(f"expected a rating of a known trial, got one with the reason '{self.excluded}'")
+        return self.sample
+
+    @property
     def nature(self) -> tuple[bool, bool]:
         """(made up, of a pilot); a table holds ratings of one nature."""
         words = self.source.split()
@@ -107,7 +119,7 @@ def from_csv(data: bytes, where: str) -> list[Rating]:
     return [_rating(row, where, line) for line, row in rows]
 
 
-def read_rows(data: bytes, where: str) -> Iterable[tuple[int, list[str]]]:
+def read_rows(data: bytes, where: str) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells) of a CSV file; raises UserError for what is none."""
     try:
         # No translation of line ends: a cell may hold any of them.
@@ -132,18 +144,18 @@ def write(path: str | pathlib.Path, ratings: Iterable[Rating]) -> None:
     private_file(pathlib.Path(path), to_csv(ratings))
 
 
-def _optional(read: Callable[[str], object]) -> Callable[[str], object]:
+def _optional(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return lambda cell: read(cell) if cell else None
 
 
-_READERS: dict[str, Callable[[str], object]] = {
+_READERS: dict[str, Callable[[str], Any]] = {
     field.name: {
         "str": unescape_formula,
         "bool": {"true": True, "false": False}.__getitem__,
         "int | None": _optional(int),
         "float | None": _optional(float),
         "bool | None": _optional({"true": True, "false": False}.__getitem__),
-    }[field.type]
+    }[str(field.type)]
     for field in dataclasses.fields(Rating)
 }
 
@@ -151,7 +163,7 @@ _READERS: dict[str, Callable[[str], object]] = {
 def _rating(row: Sequence[str], where: str, line: int) -> Rating:
     if len(row) != len(_READERS):
         raise UserError(f"{where}, line {line}: {len(row)} cells, expected {len(_READERS)}; the file was cut or edited")
-    values = {}
+    values: dict[str, Any] = {}
     for (name, reader), cell in zip(_READERS.items(), row, strict=True):
         try:
             values[name] = reader(cell)

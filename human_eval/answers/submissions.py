@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import math
 import re
 from collections.abc import Mapping
 
@@ -167,7 +166,7 @@ def utc_time(text: str) -> str:
 def _answer(place: int, trial: object) -> Answer:
     if not isinstance(trial, dict):
         return Answer(place=place)
-    shown, exposures = (trial.get(name) if isinstance(trial.get(name), list) else [] for name in ("shown", "exposures"))
+    shown, exposures = _list(trial.get("shown")), _list(trial.get("exposures"))
     fake = _text(trial.get("fake"))
     return Answer(
         place=place,
@@ -181,6 +180,10 @@ def _answer(place: int, trial: object) -> Answer:
     )
 
 
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
 def _text(value: object) -> str:
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         return ""
@@ -191,10 +194,12 @@ def _text(value: object) -> str:
 def _whole(value: object) -> int | None:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value):
         value = int(value)
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_NUMBER
-    return value if good else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < _MAX_NUMBER else None
 
 
 def _milliseconds(value: object) -> float | None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MAX_NUMBER
-    return float(value) if good and math.isfinite(value) and value >= 0 else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 <= value < _MAX_NUMBER else None  # no NaN is

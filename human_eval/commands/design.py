@@ -11,73 +11,60 @@ same seed and secret give the same design; a self-check prints its counts, and r
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import pathlib
 import shutil
 from collections.abc import Sequence
 
 from coltran import cli
 from coltran.errors import UserError
+from coltran.options import option
 from coltran.records.folder import COMPLETED
 from human_eval.design import cost
+from human_eval.design.arguments import PlanFlags
+from human_eval.design.cost import CostFlags
 from human_eval.design.study import choose_secret, is_finished, plan_study, write_parts
 from human_eval.folder import layout
 from human_eval.folder.layout import StudyDesign
 
 
-def add_options(add) -> None:
-    add("--truth", metavar="FOLDER", help="photos: record folder of coltran-preprocess, or PNGs")
-    add(
-        "--colorized",
-        metavar="[NAME=]FOLDER",
-        action="append",
-        help="colorizations: record folder of coltran-sample, or PNGs; repeat it to compare models",
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(CostFlags, PlanFlags):
+    """The command's options."""
+
+    out: str = option(metavar="FOLDER", decides=False, help="new study folder, on the local disk")
+    secret: str | None = option(
+        None,
+        metavar="FILE",
+        shown="drawn",
+        decides=False,
+        help="secret of an earlier study, for the very same file names",
     )
-    add("--out", metavar="FOLDER", help="new study folder, on the local disk")
-    add("--seed", type=int, help="decides on images, and with the secret on forms and orders; write it down")
-    add("--images", type=cli.positive, default=500, help="how many images, chosen by hash (500)")
-    add("--samples", type=cli.positive, default=3, help="colorizations of each by each model, from 0 up (3)")
-    add("--raters", type=cli.positive, default=5, help="ratings of each pair (5)")
-    add("--block", type=cli.positive, default=50, help="most rated images a form (50)")
-    add("--practice", type=cli.whole, default=10, help="practice pairs a form, with feedback (10)")
-    add("--catch", type=cli.fraction, default=0.1, help="catch trials, as a share of a form's rated pairs (0.1)")
-    add("--image", choices=("hi", "lo"), default="hi", help="which resolution of records to show (hi)")
-    add("--title", default="Which photo has fake colors?", help="the page's title")
-    add("--images_to", metavar="FOLDER", help="where the images go, gs:// for a cluster's workers (OUT/public/images)")
-    add("--secret", metavar="FILE", help="secret of an earlier study, for the very same file names (default: drawn)")
-    add("--top_up", nargs="?", const="", help=argparse.SUPPRESS)  # says where it went
-    cost.add_options(add)
 
 
-def run(found: argparse.Namespace, beam_arguments: Sequence[str] = ()) -> None:
+def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     from pipelines.beam import options as beam_options
 
-    if found.top_up is not None:
-        file = found.top_up or "study/score/top_up.csv"
-        raise UserError(f"--top_up is a command of its own: coltran-study top_up --study STUDY {file}")
-    options = beam_options.beam_options(beam_arguments)
-    missing = [f"--{name}" for name in ("truth", "colorized", "out", "seed") if getattr(found, name) is None]
-    if missing:
-        raise UserError(f"{' and '.join(missing)} must be given (see coltran-study design --help)")
-    if found.seed < 0:
-        raise UserError(f"--seed {found.seed}: must not be negative")
-    out = pathlib.Path(found.out)
-    secret = choose_secret(out, found.secret)
-    design, truth, models = plan_study(found, secret)
+    beam = beam_options.beam_options(beam_arguments)
+    if options.seed < 0:
+        raise UserError(f"--seed {options.seed}: must not be negative")
+    out = pathlib.Path(options.out)
+    secret = choose_secret(out, options.secret)
+    design, truth, models = plan_study(options, secret)
     if not is_finished(out, design):
         layout.private_file(out / layout.SECRET, secret)
         shutil.rmtree(out / "public", ignore_errors=True)  # of an interrupted design
-        write_parts(out, design, design.forms, truth, models, options)
+        write_parts(out, design, design.forms, truth, models, beam)
         (out / COMPLETED).touch()
-    report(found, design, out)
+    report(options, design, out)
 
 
-def report(found: argparse.Namespace, design: StudyDesign, out: pathlib.Path) -> None:
+def report(options: CostFlags, design: StudyDesign, out: pathlib.Path) -> None:
     """Prints the self-check's counts, the estimate, and where everything lies."""
     from human_eval.design import check as design_check
 
     print(design_check.describe(design))
-    print(cost.describe(design, found))
+    print(cost.describe(design, options))
     rows = [("images", design.sources["images"] or out / layout.IMAGES), ("answer key", out / layout.KEY)]
     print(
         cli.table(

@@ -12,24 +12,28 @@ audit runs at the end. Our own server (`coltran-study serve`) needs no export.
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import functools
 import pathlib
 import shutil
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from coltran import cli
 from coltran.errors import UserError
+from coltran.options import option
 from human_eval.design import leak_audit
 from human_eval.folder import layout
 from human_eval.folder.forms import Form
 from human_eval.folder.layout import StudyDesign
 from human_eval.folder.spreadsheet import csv_bytes
 from human_eval.page import mturk_questions, render as rater_page
-from human_eval.page.arguments import add_texts
+from human_eval.page.arguments import TextFlags
 
 FORMATS = ("static", "mturk", "turkle")
 BATCH_COLUMNS = ("form", "trials")
+Rows = list[tuple[str, object]]  # of the summary that the command ends with
+Render = Callable[..., bytes]  # `render` of the page with the study's own arguments given
 # Inside the service's own form: what is handed in, and a submit button, without which Turkle would show one of its own
 # that hands in nothing. Disabled, it also keeps the Enter key from submitting.
 _TASK = """<p id="task" data-form="${form}" hidden>${trials}</p>
@@ -39,32 +43,38 @@ _QUESTION = """<form name="mturk_form" id="mturk_form" method="post" action="htt
   <input type="hidden" name="assignmentId" value=""><input type="hidden" name="result" value="unset"></form>"""
 
 
-def add_options(add) -> None:
-    add("--study", required=True, metavar="FOLDER", help="study folder of coltran-study design")
-    add("--format", choices=FORMATS, default="static", help="where the page will run (static)")
-    add("--image_url", metavar="URL", help="https address of public/images; needed for mturk and turkle")
-    add("--page_url", metavar="URL", help="https address of public/index.html, for ExternalQuestion (mturk)")
-    add_texts(add)
-    add("--pilot", action="store_true", help="mark all answers as a trial run, which never counts")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(TextFlags):
+    """The command's options."""
+
+    study: str = option(metavar="FOLDER", help="study folder of coltran-study design")
+    format: str = option("static", choices=FORMATS, help="where the page will run")
+    image_url: str | None = option(
+        None, metavar="URL", help="https address of public/images; needed for mturk and turkle"
+    )
+    page_url: str | None = option(
+        None, metavar="URL", help="https address of public/index.html, for ExternalQuestion (mturk)"
+    )
+    pilot: bool = option(False, help="mark all answers as a trial run, which never counts")
 
 
-def run(found: argparse.Namespace) -> None:
-    folder = pathlib.Path(found.study)
+def run(options: Options) -> None:
+    folder = pathlib.Path(options.study)
     design = layout.load_design(folder)
-    images = _image_url(found, design)
-    if found.page_url:
-        _check_url("--page_url", found.page_url)
-    texts = rater_page.read_texts(found.title or design.title, found.consent, found.instructions)
+    images = _image_url(options, design)
+    if options.page_url:
+        _check_url("--page_url", options.page_url)
+    texts = rater_page.read_texts(options.title or design.title, options.consent, options.instructions)
     secret = layout.load_secret(folder / layout.SECRET)
     render = functools.partial(
-        rater_page.render, texts, study=design.study, side=design.side, images=images, pilot=found.pilot
+        rater_page.render, texts, study=design.study, side=design.side, images=images, pilot=options.pilot
     )
-    if found.format == "static":
+    if options.format == "static":
         written = _static(folder, design, secret, render)
     else:
-        written = _batch(_fresh(folder / found.format), found.format, design, secret, render)
-    if found.format == "mturk":
-        written += _questions(folder / found.format, design, secret, render, found.page_url)
+        written = _batch(_fresh(folder / options.format), options.format, design, secret, render)
+    if options.format == "mturk":
+        written += _questions(folder / options.format, design, secret, render, options.page_url)
     layout.level_times(folder / "public")
     leak_audit.refuse_leaks(folder, design)
     trials = sum(len(form.trials) for form in design.forms)
@@ -72,15 +82,15 @@ def run(found: argparse.Namespace) -> None:
     print(cli.table(written))
 
 
-def _image_url(found: argparse.Namespace, design: StudyDesign) -> str:
-    if not found.image_url:
-        if found.format != "static":
-            raise UserError(f"--format {found.format}: needs --image_url, the https address of public/images")
+def _image_url(options: Options, design: StudyDesign) -> str:
+    if not options.image_url:
+        if options.format != "static":
+            raise UserError(f"--format {options.format}: needs --image_url, the https address of public/images")
         if design.sources["images"]:
             raise UserError(f"the images are in {design.sources['images']}: give --image_url, where browsers find them")
         return "images/"
-    _check_url("--image_url", found.image_url)
-    return found.image_url.rstrip("/") + "/"
+    _check_url("--image_url", options.image_url)
+    return options.image_url.rstrip("/") + "/"
 
 
 def _check_url(flag: str, url: str) -> None:
@@ -91,7 +101,7 @@ def _check_url(flag: str, url: str) -> None:
         raise UserError(f"{flag} {url}: expected an address such as https://images.example.org/study/")
 
 
-def _static(folder: pathlib.Path, design: StudyDesign, secret: bytes, render) -> list[tuple[str, object]]:
+def _static(folder: pathlib.Path, design: StudyDesign, secret: bytes, render: Render) -> Rows:
     forms = [layout.public_form(secret, form) for form in design.forms]
     path = folder / "public" / "index.html"
     _write(path, render(mode="static", forms=forms))
@@ -101,23 +111,21 @@ def _static(folder: pathlib.Path, design: StudyDesign, secret: bytes, render) ->
     ]
 
 
-def _questions(
-    out: pathlib.Path, design: StudyDesign, secret: bytes, render, page_url: str | None
-) -> list[tuple[str, object]]:
+def _questions(out: pathlib.Path, design: StudyDesign, secret: bytes, render: Render, page_url: str | None) -> Rows:
     """Mechanical Turk's question XML, one a form."""
     for form in design.forms:
         html = render(mode="mturk", forms=[layout.public_form(secret, form)], service=_QUESTION)
-        _write(out / "questions" / f"form-{form.form + 1:04d}.xml", mturk_questions.html_question(html.decode()))
+        _write(out / "questions" / f"form-{form.number + 1:04d}.xml", mturk_questions.html_question(html.decode()))
         if page_url:
-            question = mturk_questions.external_question(page_url, form.form)
-            _write(out / "external" / f"form-{form.form + 1:04d}.xml", question)
-    written = [("questions", f"{out / 'questions'} (HTMLQuestion, one a form)")]
+            question = mturk_questions.external_question(page_url, form.number)
+            _write(out / "external" / f"form-{form.number + 1:04d}.xml", question)
+    written: Rows = [("questions", f"{out / 'questions'} (HTMLQuestion, one a form)")]
     return written + ([("", f"{out / 'external'} (ExternalQuestion, one a form)")] if page_url else [])
 
 
-def _batch(out: pathlib.Path, mode: str, design: StudyDesign, secret: bytes, render) -> list[tuple[str, object]]:
+def _batch(out: pathlib.Path, mode: str, design: StudyDesign, secret: bytes, render: Render) -> Rows:
     """A batch CSV and its template, in Mechanical Turk's format."""
-    rows = [(form.form, task_text(secret, form)) for form in design.forms]
+    rows = [(form.number, task_text(secret, form)) for form in design.forms]
     _write(out / "batch.csv", csv_bytes(BATCH_COLUMNS, rows))
     html = render(mode=mode, forms=[], service=_TASK)
     _write(out / "template.html", mturk_questions.as_template(html.decode(), BATCH_COLUMNS))

@@ -10,26 +10,30 @@ answer files and your copies of the databases yourself, and score again: earlier
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
 from coltran.errors import UserError
+from coltran.options import option
 from human_eval.answers import comments, join, key as answer_key, ratings
 from human_eval.folder import rater_ids
 from human_eval.server import database
 
 
-def add_options(add) -> None:
-    add("--study", required=True, metavar="FOLDER", help="study folder")
-    add("--rater", required=True, help="the rater's name or worker number as the source spelled it, or the hash")
-    add("--ratings", metavar="FILE", help="the table (both of FOLDER/private)")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """The command's options."""
+
+    study: str = option(metavar="FOLDER", help="study folder")
+    rater: str = option(help="the rater's name or worker number as the source spelled it, or the hash")
+    ratings: str | None = option(None, metavar="FILE", shown="both of FOLDER/private", help="the table")
 
 
-def run(found: argparse.Namespace) -> None:
-    study = pathlib.Path(found.study)
+def run(options: Options) -> None:
+    study = pathlib.Path(options.study)
     both = [study / name for name in (ratings.IN_STUDY, ratings.IN_STUDY_PILOT)]
-    deleted, left, sittings = forget(study, found.rater, [pathlib.Path(found.ratings)] if found.ratings else both)
+    deleted, left, sittings = forget(study, options.rater, [pathlib.Path(options.ratings)] if options.ratings else both)
     print(
         f"{deleted} ratings and {sittings} sittings on the server of that rater deleted, {left} ratings of others "
         "left; delete the answer files and copies of the database, and score again"

@@ -9,14 +9,17 @@ Ingesting a file again changes nothing. Answers of a pilot go to private/pilot_r
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from coltran import cli
 from coltran.errors import UserError
+from coltran.options import option
 from human_eval.answers import comments, files as answer_files, ratings
+from human_eval.answers.files import AUTO
 from human_eval.answers.join import UNKNOWN_TRIAL, rows_of, settle, summarize, summary_path, who_and_where
 from human_eval.answers.key import load
 from human_eval.answers.ratings import Rating
@@ -26,23 +29,32 @@ from human_eval.folder.layout import private_file
 from human_eval.scoring import exclusions
 
 
-def add_options(add) -> None:
-    add("answers", nargs="+", metavar="FILE", help="files of answers, of any of the formats")
-    add("--study", required=True, metavar="FOLDER", help="study folder of coltran-study export")
-    add("--out", metavar="FILE", help="the table, added to (FOLDER/private/ratings.csv, pilot_ratings.csv of a pilot)")
-    formats = ("auto", *answer_files.FORMATS)
-    add("--format", choices=formats, default="auto", help="what the files are (auto: by their content)")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """The command's options."""
+
+    answers: tuple[str, ...] = option(positional=True, metavar="FILE", help="files of answers, of any of the formats")
+    study: str = option(metavar="FOLDER", help="study folder of coltran-study export")
+    out: str | None = option(
+        None,
+        metavar="FILE",
+        shown="FOLDER/private/ratings.csv, pilot_ratings.csv of a pilot",
+        help="the table, added to",
+    )
+    format: str = option(
+        AUTO, choices=(AUTO, *answer_files.FORMATS), shown="auto, by their content", help="what the files are"
+    )
 
 
-def run(found: argparse.Namespace) -> None:
-    load(found.study)  # a wrong folder is said before answers are looked at
-    files = read_files(found.answers, found.format)
+def run(options: Options) -> None:
+    load(options.study)  # a wrong folder is said before answers are looked at
+    files = read_files(options.answers, options.format)
     pilot = any(submission.pilot for _, submissions in files for submission in submissions)
-    default = pathlib.Path(found.study) / (ratings.IN_STUDY_PILOT if pilot else ratings.IN_STUDY)
-    out = pathlib.Path(found.out or default)
-    summary = add_to_table(found.study, files, out)
+    default = pathlib.Path(options.study) / (ratings.IN_STUDY_PILOT if pilot else ratings.IN_STUDY)
+    out = pathlib.Path(options.out or default)
+    summary = add_to_table(options.study, files, out)
     print(describe(summary))
-    rows = [("ratings", out), ("summary", summary_path(out)), ("rules", rules_path(found.study))]
+    rows = [("ratings", out), ("summary", summary_path(out)), ("rules", rules_path(options.study))]
     said = comments.path_beside(out)
     print(cli.table([*rows, ("comments", said)] if said.exists() else rows))
 
@@ -52,12 +64,12 @@ def rules_path(study: str) -> pathlib.Path:
     return pathlib.Path(study) / exclusions.RULES
 
 
-def read_files(files: Sequence[str], kind: str = "auto") -> list[tuple[str, list[Submission]]]:
+def read_files(files: Sequence[str], kind: str = AUTO) -> list[tuple[str, list[Submission]]]:
     """(file, its submissions) of each file; raises UserError for one that cannot be read."""
     return [(file, list(answer_files.read_submissions(file, kind))) for file in sorted(set(files))]
 
 
-def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = "auto") -> dict[str, object]:
+def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = AUTO) -> dict[str, Any]:
     """Adds files of answers to the table `out`, and writes `ingest.json` beside it.
 
     Args:
@@ -74,7 +86,7 @@ def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = "
     return add_to_table(study, read_files(files, kind), out)
 
 
-def add_to_table(study: str, found: Sequence[tuple[str, Sequence[Submission]]], out: pathlib.Path) -> dict[str, object]:
+def add_to_table(study: str, found: Sequence[tuple[str, Sequence[Submission]]], out: pathlib.Path) -> dict[str, Any]:
     """As `ingest`, for files that were read by `read_files`."""
     key, salt = load(study), rater_ids.salt(study)
     before = ratings.read(out) if out.exists() else []
@@ -113,7 +125,7 @@ def _refuse_mixture(out: pathlib.Path, before: Sequence[Rating], rows: Sequence[
             )
 
 
-def describe(summary: Mapping[str, object]) -> str:
+def describe(summary: Mapping[str, Any]) -> str:
     """The summary in lines for people."""
     lines = [
         f"{summary['rows']} ratings of {summary['raters']} raters in {summary['assignments']} sittings; "

@@ -7,36 +7,32 @@ computes them from the rater model. The spreads are assumptions: give those of a
 
 from __future__ import annotations
 
-import argparse
-import math
+import dataclasses
 
 from coltran import cli
-from human_eval.simulation import arguments
-from human_eval.simulation.power import POWER_80_PERCENT, TWO_SIDED_5_PERCENT, expected
+from human_eval.design.arguments import SizeFlags
+from human_eval.simulation.effects import Effects
+from human_eval.simulation.power import expected
 
 
-def add_options(add) -> None:
-    add("--images", type=cli.positive, default=500, help="images (500)")
-    add("--raters", type=cli.positive, default=5, help="ratings of each pair (5)")
-    add("--samples", type=cli.positive, default=3, help="samples of each image (3)")
-    add("--block", type=cli.positive, default=50, help="images a form (50)")
-    arguments.add_effects(add)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(Effects, SizeFlags):
+    """The command's options."""
 
 
-def run(found: argparse.Namespace) -> None:
-    effects = arguments.effects(found)
-    power = expected(effects, images=found.images, raters=found.raters, samples=found.samples, block=found.block)
-    smallest = (TWO_SIDED_5_PERCENT + POWER_80_PERCENT) * math.sqrt(2) * power.image_cluster
+def run(options: Options) -> None:
+    """Prints the expected standard errors, and the smallest difference that a study of this size would find."""
+    power = expected(
+        options, images=options.images, raters=options.raters, samples=options.samples, block=options.block
+    )
+    found = f"a difference of {100 * power.smallest_difference:.1f} points"
     print(
-        f"{power.ratings} ratings by {power.raters} raters with one form each; one sample at {100 * found.rate:.1f}%:"
+        f"{power.ratings} ratings by {power.raters} raters with one form each; one sample at {100 * options.rate:.1f}%:"
     )
     rows = [
         ("+- i.i.d.", f"{100 * power.iid:.2f} points"),
         ("+- image cluster", f"{100 * power.image_cluster:.2f} points"),
         ("+- two-way", f"{100 * power.two_way:.2f} points"),
-        (
-            "found with 80% power",
-            f"a difference of {100 * smallest:.1f} points on other images; less where images are shared",
-        ),
+        ("found with 80% power", f"{found} on other images; less where images are shared"),
     ]
     print(cli.table(rows))

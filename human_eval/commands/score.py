@@ -9,21 +9,23 @@ images and their answers: keep the folder as private as the key. docs/studies.md
 
 from __future__ import annotations
 
-import argparse
 import collections
 import dataclasses
 import hashlib
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from coltran import cli
 from coltran.errors import UserError
+from coltran.options import option
 from human_eval.answers import key as answer_key, ratings
 from human_eval.answers.key import AnswerKey
 from human_eval.answers.ratings import Rating
 from human_eval.folder.spreadsheet import csv_bytes
 from human_eval.scoring import exclusions
+from human_eval.scoring.arguments import ScoreFlags
 from human_eval.scoring.results import (
     TOP_UP_COLUMNS,
     check,
@@ -35,35 +37,51 @@ from human_eval.scoring.results import (
 )
 
 
-def add_options(add) -> None:
-    add("--study", metavar="FOLDER", help="study folder; without it, no top-up list and no images in the report")
-    add("--ratings", metavar="FILE", help="table of ratings (FOLDER/private/ratings.csv)")
-    add("--rules", metavar="FILE", help="exclusion rules, JSON or YAML (FOLDER/private/rules.json)")
-    add("--out", required=True, metavar="FOLDER", help="where the results go")
-    add("--raters", type=cli.positive, help="ratings that each pair should have, for top_up.csv (the design's)")
-    add("--min_ratings", type=cli.positive, default=3, help="of each sample, for an image to enter the oracle (3)")
-    add("--replicates", type=cli.positive, default=10_000, help="of every bootstrap (10000)")
-    add("--seed", type=int, default=0, help="of the bootstraps (0)")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(ScoreFlags):
+    """The command's options."""
+
+    study: str | None = option(
+        None, metavar="FOLDER", help="study folder; without it, no top-up list and no images in the report"
+    )
+    ratings: str | None = option(None, metavar="FILE", shown="FOLDER/private/ratings.csv", help="table of ratings")
+    rules: str | None = option(
+        None, metavar="FILE", shown="FOLDER/private/rules.json", help="exclusion rules, JSON or YAML"
+    )
+    out: str = option(metavar="FOLDER", help="where the results go")
+    raters: int | None = option(
+        None, parse=cli.positive, shown="the design's", help="ratings that each pair should have, for top_up.csv"
+    )
 
 
-def run(found: argparse.Namespace) -> None:
-    if not (found.study or found.ratings):
+def run(options: Options) -> None:
+    if not (options.study or options.ratings):
         raise UserError("give --study FOLDER or --ratings FILE")
-    if found.seed < 0:
-        raise UserError(f"--seed {found.seed}: must not be negative")
-    key = answer_key.load(found.study) if found.study else None
-    table = ratings.read(found.ratings or pathlib.Path(found.study) / ratings.IN_STUDY)
+    if options.seed < 0:
+        raise UserError(f"--seed {options.seed}: must not be negative")
+    key = answer_key.load(options.study) if options.study else None
+    table = ratings.read(options.ratings or pathlib.Path(options.study or "") / ratings.IN_STUDY)
     check(table, key)
-    rules_path = found.rules or (pathlib.Path(found.study) / exclusions.RULES if found.study else None)
-    if rules_path and not found.rules:
-        exclusions.write_defaults(pathlib.Path(rules_path))
-    rules = exclusions.read(rules_path) if rules_path else exclusions.Rules()
+    rules = _rules(options)
     judged = exclusions.apply(table, rules, key.form_sizes if key else seen_form_sizes(table))
-    results = write_all(found, judged, rules, key)
-    print(describe(results, pathlib.Path(found.out)))
+    results = write_all(options, judged, rules, key)
+    print(describe(results, pathlib.Path(options.out)))
 
 
-def write_all(found: argparse.Namespace, judged: Sequence[Rating], rules, key: AnswerKey | None) -> dict[str, object]:
+def _rules(options: Options) -> exclusions.Rules:
+    """The rules of --rules, or those of the study, which are written down where nobody has yet."""
+    if options.rules:
+        return exclusions.read(options.rules)
+    if not options.study:
+        return exclusions.Rules()
+    path = pathlib.Path(options.study) / exclusions.RULES
+    exclusions.write_defaults(path)
+    return exclusions.read(path)
+
+
+def write_all(
+    options: Options, judged: Sequence[Rating], rules: exclusions.Rules, key: AnswerKey | None
+) -> dict[str, Any]:
     """Scores the judged table and writes all files of --out; returns what score.json holds."""
     from human_eval.scoring import report as score_report, tables as score_tables
 
@@ -73,11 +91,10 @@ def write_all(found: argparse.Namespace, judged: Sequence[Rating], rules, key: A
         raise UserError(
             f"no rating counts of {len(judged)}; most frequent reason: {reasons[0][0] if reasons else 'none'}"
         )
-    options = score_tables.Options(seed=found.seed, replicates=found.replicates, min_ratings=found.min_ratings)
     rules_text = json.dumps(dataclasses.asdict(rules), sort_keys=True)
-    results = {
+    results: dict[str, Any] = {
         "study": used[0].study,
-        "options": dataclasses.asdict(options),
+        "options": options.as_dict(),
         "rules": dataclasses.asdict(rules),
         "rules_sha256": hashlib.sha256(rules_text.encode()).hexdigest(),
         "exclusions": exclusion_counts(judged),
@@ -88,23 +105,23 @@ def write_all(found: argparse.Namespace, judged: Sequence[Rating], rules, key: A
     # A pilot's and made-up lists say so in the first column, and top up nothing.
     nature = [word for word, is_it in zip(("simulated", "pilot"), used[0].nature, strict=True) if is_it]
     study = " ".join([used[0].study, *nature])
-    short = [(study, *row) for row in top_up(used, key, found.raters or key.raters)] if key else []
+    short = [(study, *row) for row in top_up(used, key, options.raters or key.raters)] if key else []
     results["top_up"] = {"pairs": len(short), "ratings": sum(row[-1] for row in short)}
-    out = pathlib.Path(found.out)
+    out = pathlib.Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     files = {
         "score.json": json.dumps(finite(results), indent=1, sort_keys=True, allow_nan=False).encode() + b"\n",
         "scores.csv": csv_bytes(*score_rows(results)),
         "ratings_used.csv": ratings.to_csv(judged),
         "top_up.csv": csv_bytes(TOP_UP_COLUMNS, short),
-        "report.html": score_report.report(results, judged, key, found.study),
+        "report.html": score_report.report(results, judged, key, options.study),
     }
     for name, data in files.items():
         ratings.private_file(out / name, data)
     return results
 
 
-def describe(results: Mapping, out: pathlib.Path) -> str:
+def describe(results: Mapping[str, Any], out: pathlib.Path) -> str:
     """The printed summary; its last lines are the fooling rates."""
     excluded = {name: n for name, n in results["exclusions"].items() if name != "counted"}
     lines = ["these answers are made up (coltran-study simulate)"] if results["made_up"] else []
@@ -129,6 +146,6 @@ def describe(results: Mapping, out: pathlib.Path) -> str:
     return "\n".join(lines)
 
 
-def percent(one: Mapping) -> str:
+def percent(one: Mapping[str, Any]) -> str:
     """`42.3% +- 0.8` of a rate with one standard error."""
     return f"{100 * one['rate']:.1f}% +- {100 * one['standard_error']:.1f}"

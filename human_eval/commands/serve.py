@@ -13,19 +13,27 @@ Then `coltran-study ingest --study study study/private/server.sqlite`. docs/stud
 from __future__ import annotations
 
 import argparse
+import collections
+import dataclasses
 import errno
 import pathlib
 import re
 import secrets
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from coltran import cli
 from coltran.errors import UserError
+from coltran.options import option
 from human_eval.folder import layout
-from human_eval.page import arguments
+from human_eval.page.arguments import TextFlags
 from human_eval.page.render import read_texts
 from human_eval.server import access as server_access, log
 from human_eval.server.database import PILOT_DATABASE, STUDY_DATABASE, Database
+
+if TYPE_CHECKING:
+    import flask
 
 ORGANIZER_TOKEN = pathlib.PurePath("private", "organizer_token")
 _PROLIFIC_URL = "https://app.prolific.com/submissions/complete?cc={code}"
@@ -36,51 +44,74 @@ _CONNECTIONS = 2000
 _HEADER_BYTES = 16 << 10
 
 
-def add_options(add) -> None:
-    add("--study", required=True, metavar="FOLDER", help="study folder of coltran-study design")
-    kinds = (server_access.PROLIFIC, server_access.INVITATION, server_access.OPEN)
-    add("--access", choices=kinds, default=server_access.INVITATION, help="who may take part (invitation)")
-    add("--invitations", type=cli.positive, metavar="N", help="write N more invitations, and end")
-    add("--url", metavar="URL", help="the server's address as raters see it (http://HOST:PORT)")
-    add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine alone)")
-    add("--port", type=_port, default=8080, help="port to listen on (8080)")
-    add("--lease", type=_minutes, default=30.0, metavar="MINUTES", help="a silent rater's place is kept so long (30)")
-    add("--forms_per_rater", type=cli.positive, metavar="N", help="forms that a rater may do (all; with prolific 1)")
-    add("--pilot", action="store_true", help="a trial run: a database of its own, whose answers never count")
-    add("--completion_code", default="", metavar="CODE", help="one code for everybody (one for each sitting)")
-    add("--completion_url", default="", metavar="URL", help="where raters go at the end; {code} stands for their code")
-    arguments.add_texts(add)
-    add("--trust_proxy", action="store_true", help="take raters' addresses from X-Forwarded-For, behind one proxy")
-    add("--address_limit", type=cli.positive, default=6000, metavar="N", help="requests a minute of an address (6000)")
-    add("--session_limit", type=cli.positive, default=240, metavar="N", help="answers a minute of a rater (240)")
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 2**16:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got '{text}'")
+    return int(text)
 
 
-def run(found: argparse.Namespace) -> None:
-    study = pathlib.Path(found.study)
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected minutes above 0, got '{text}'")
+    return value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(TextFlags):
+    """The command's options."""
+
+    study: str = option(metavar="FOLDER", help="study folder of coltran-study design")
+    access: str = option(server_access.INVITATION, choices=server_access.KINDS, help="who may take part")
+    invitations: int | None = option(None, parse=cli.positive, metavar="N", help="write N more invitations, and end")
+    url: str | None = option(
+        None, metavar="URL", shown="http://HOST:PORT", help="the server's address as raters see it"
+    )
+    host: str = option("127.0.0.1", help="address to listen on; 127.0.0.1 is this machine alone")
+    port: int = option(8080, parse=_port, help="port to listen on")
+    lease: float = option(30.0, parse=_minutes, metavar="MINUTES", help="how long the place of a silent rater is kept")
+    forms_per_rater: int | None = option(
+        None, parse=cli.positive, metavar="N", shown="all; with prolific 1", help="forms that a rater may do"
+    )
+    pilot: bool = option(False, help="a trial run: a database of its own, whose answers never count")
+    completion_code: str = option("", metavar="CODE", shown="one for each sitting", help="one code for everybody")
+    completion_url: str = option(
+        "", metavar="URL", shown="", help="where raters go at the end; {code} stands for their code"
+    )
+    trust_proxy: bool = option(False, help="take raters' addresses from X-Forwarded-For, behind one proxy")
+    address_limit: int = option(6000, parse=cli.positive, metavar="N", help="requests a minute of an address")
+    session_limit: int = option(240, parse=cli.positive, metavar="N", help="answers a minute of a rater")
+
+
+def run(options: Options) -> None:
+    study = pathlib.Path(options.study)
     design = layout.load_design(study)
-    url = (found.url or f"http://{_in_url(found.host)}:{found.port}").rstrip("/")
+    url = (options.url or f"http://{_in_url(options.host)}:{options.port}").rstrip("/")
     if not re.match(r"https?://[^/\s]", url):
         raise UserError(f"--url {url}: expected an address that begins with https:// or http://")
-    if found.invitations:
-        path = server_access.invite(study, found.invitations, url)
-        print(f"{found.invitations} invitations added to {path}; now run it with --access invitation")
-        if not found.url and found.host in _THIS_MACHINE:
+    if options.invitations:
+        path = server_access.invite(study, options.invitations, url)
+        print(f"{options.invitations} invitations added to {path}; now run it with --access invitation")
+        if not options.url and options.host in _THIS_MACHINE:
             print("warning: their links point to this machine only; give --url with the address that raters see")
         return
-    if found.access == server_access.INVITATION and not server_access.has_invitations(study):
+    if options.access == server_access.INVITATION and not server_access.has_invitations(study):
         raise UserError("no invitations yet: run with --invitations N, or --access open")
-    database = open_database(study, design, pilot=found.pilot)
+    database = open_database(study, design, pilot=options.pilot)
     try:
         problems = log.start(study / log.SERVER_LOG)
         token = organizer_token(study)
-        app = make(found, design, database, token, problems)
-        listener = _listen(app, found.host, found.port)
+        app = make(options, design, database, token, problems)
+        listener = _listen(app, options.host, options.port)
         rows = [
-            ("rater page", f"{url}/{_query(found.access)}"),
+            ("rater page", f"{url}/{_query(options.access)}"),
             ("progress", f"{url}/organizer?token={token}"),
-            ("database", study / (PILOT_DATABASE if found.pilot else STUDY_DATABASE)),
+            ("database", study / (PILOT_DATABASE if options.pilot else STUDY_DATABASE)),
         ]
-        print(f"{'pilot of study' if found.pilot else 'study'} {design.study} is open; Ctrl-C stops it")
+        print(f"{'pilot of study' if options.pilot else 'study'} {design.study} is open; Ctrl-C stops it")
         print(cli.table(rows), flush=True)
         try:
             listener.run()  # ends at Ctrl-C
@@ -96,11 +127,18 @@ def open_database(study: pathlib.Path, design: layout.StudyDesign, *, pilot: boo
     return Database(study / (PILOT_DATABASE if pilot else STUDY_DATABASE), about)
 
 
-def make(found: argparse.Namespace, design, database: Database, token: str, problems, now=time.time):
+def make(
+    options: Options,
+    design: layout.StudyDesign,
+    database: Database,
+    token: str,
+    problems: collections.deque[str],
+    now: Callable[[], float] = time.time,
+) -> flask.Flask:
     """The WSGI application for the command's options.
 
     Args:
-      found: the options.
+      options: of the command.
       design, database: of the study.
       token: of the progress page.
       problems: what it shows of the log.
@@ -110,34 +148,34 @@ def make(found: argparse.Namespace, design, database: Database, token: str, prob
     from human_eval.server.limits import Limit
     from human_eval.server.sittings import Sittings
 
-    study = pathlib.Path(found.study)
-    prolific = found.access == server_access.PROLIFIC
-    most = found.forms_per_rater or (1 if prolific else _MANY_FORMS)
-    lease = 60 * found.lease
+    study = pathlib.Path(options.study)
+    prolific = options.access == server_access.PROLIFIC
+    most = options.forms_per_rater or (1 if prolific else _MANY_FORMS)
+    lease = 60 * options.lease
     app = server_app.make_app(
         server_app.Server(
             study=study,
             design=design,
             secret=layout.load_secret(study / layout.SECRET),
-            texts=read_texts(found.title or design.title, found.consent, found.instructions),
+            texts=read_texts(options.title or design.title, options.consent, options.instructions),
             database=database,
             sittings=Sittings(database, design.forms, lease=lease, most=most, now=now),
-            access=server_access.Access(study=study, kind=found.access, pilot=found.pilot),
+            access=server_access.Access(study=study, kind=options.access, pilot=options.pilot),
             lease=lease,
             organizer_token=token,
-            code=_code(found.completion_code),
-            completion_url=_completion_url(found.completion_url, prolific and bool(found.completion_code)),
-            pilot=found.pilot,
-            by_address=Limit(found.address_limit, now),
-            by_session=Limit(found.session_limit, now),
+            code=_code(options.completion_code),
+            completion_url=_completion_url(options.completion_url, prolific and bool(options.completion_code)),
+            pilot=options.pilot,
+            by_address=Limit(options.address_limit, now),
+            by_session=Limit(options.session_limit, now),
             problems=problems,
             now=now,
         )
     )
-    if found.trust_proxy:
+    if options.trust_proxy:
         from werkzeug.middleware.proxy_fix import ProxyFix
 
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)  # type: ignore[method-assign]  # as Flask documents it
     return app
 
 
@@ -149,7 +187,7 @@ def organizer_token(study: pathlib.Path) -> str:
     return path.read_text().strip()
 
 
-def _listen(app, host: str, port: int):
+def _listen(app: flask.Flask, host: str, port: int) -> Any:
     import waitress
 
     from human_eval.server.app import MAX_BODY
@@ -194,19 +232,3 @@ def _completion_url(text: str, prolific: bool) -> str:
     if text and not re.match(r"https?://[^/\s]", text):
         raise UserError(f"--completion_url {text}: expected an address that begins with https:// or http://")
     return text
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 2**16:
-        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got '{text}'")
-    return int(text)
-
-
-def _minutes(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"expected minutes above 0, got '{text}'")
-    return value

@@ -8,46 +8,51 @@ ratings it lacks, less what places that are still open will bring. Export again,
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import pathlib
 from collections.abc import Sequence
 
 from coltran import cli
 from coltran.errors import UserError
+from coltran.options import option
 from human_eval.answers import ratings
 from human_eval.commands.design import report
-from human_eval.design import cost
+from human_eval.design.arguments import SizeFlags
+from human_eval.design.cost import CostFlags
 from human_eval.design.top_up import plan, read_needs, without_open
 from human_eval.folder import layout
 from human_eval.folder.forms import TEST
 
 
-def add_options(add) -> None:
-    add("list", metavar="FILE", help="pairs that are short of ratings: top_up.csv of `score`")
-    add("--study", required=True, metavar="FOLDER", help="the study to add forms to")
-    add("--ratings", metavar="FILE", help="the table of ratings (FOLDER/private/ratings.csv)")
-    add("--block", type=cli.positive, default=50, help="most rated pairs a form (50, or the design's where it is less)")
-    cost.add_options(add)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(CostFlags):
+    """The command's options."""
+
+    needs: str = option(positional=True, metavar="FILE", help="pairs that are short of ratings: top_up.csv of `score`")
+    study: str = option(metavar="FOLDER", help="the study to add forms to")
+    ratings: str | None = option(None, metavar="FILE", shown="FOLDER/private/ratings.csv", help="the table of ratings")
+    block: int = option(
+        SizeFlags.block, parse=cli.positive, help="most rated pairs a form, and never more than the design's"
+    )
 
 
-def run(found: argparse.Namespace, beam_arguments: Sequence[str] = ()) -> None:
+def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     from human_eval.design import check as design_check, study
     from pipelines.beam import options as beam_options
 
-    options = beam_options.beam_options(beam_arguments)
-    out = pathlib.Path(found.study)
+    beam = beam_options.beam_options(beam_arguments)
+    out = pathlib.Path(options.study)
     before = layout.load_design(out)
-    asked = read_needs(found.list, before)
-    table = pathlib.Path(found.ratings or out / ratings.IN_STUDY)
+    asked = read_needs(options.needs, before)
+    table = pathlib.Path(options.ratings or out / ratings.IN_STUDY)
     needed = without_open(asked, before, ratings.read(table))
     coming = sum(asked.values()) - sum(needed.values())
     if coming:
         print(f"{coming} of {sum(asked.values())} missing ratings are still to come from forms that are not all done")
     if not needed:
-        print(f"{found.list}: no pair is short of ratings; nothing to add")
+        print(f"{options.needs}: no pair is short of ratings; nothing to add")
         return
-    block = min(found.block, before.made_from["block"])
+    block = min(options.block, before.made_from["block"])
     secret = layout.load_secret(out / layout.SECRET)
     new = plan(before, needed, block=block, seeds=[before.made_from["seed"], int.from_bytes(secret)])
     design = dataclasses.replace(before, forms=(*before.forms, *new))
@@ -60,7 +65,7 @@ def run(found: argparse.Namespace, beam_arguments: Sequence[str] = ()) -> None:
     ]:
         if source.fingerprint != fingerprint:
             raise UserError(f"{source.path}: holds other images than when the study was designed; restore the folder")
-    study.write_parts(out, design, new, truth, models, options)
+    study.write_parts(out, design, new, truth, models, beam)
     added = sum(len([t for t in form.trials if t.kind == TEST]) for form in new)
     print(f"{len(new)} forms of one sitting each added: {added} ratings of {len(needed)} pairs")
-    report(found, design, out)
+    report(options, design, out)

@@ -7,7 +7,7 @@ import dataclasses
 
 from coltran.errors import UserError
 from human_eval.design.forms import truth_ahead
-from human_eval.folder.forms import CATCH, PRACTICE, TEST, Form
+from human_eval.folder.forms import CATCH, PRACTICE, TEST, Form, Trial
 from human_eval.folder.layout import StudyDesign
 
 
@@ -44,20 +44,20 @@ class Counts:
 
 def count(design: StudyDesign) -> Counts:
     """Counts a design."""
-    kinds = {kind: collections.defaultdict(list) for kind in (TEST, CATCH, PRACTICE)}
-    ratings: collections.Counter = collections.Counter()
-    numbers: collections.Counter = collections.Counter()
+    kinds: dict[str, dict[int, list[Trial]]] = {kind: collections.defaultdict(list) for kind in (TEST, CATCH, PRACTICE)}
+    ratings: collections.Counter[tuple[str, str, int]] = collections.Counter()
+    numbers: collections.Counter[int] = collections.Counter()
     for form in design.forms:
         for trial in form.trials:
-            numbers[trial.trial] += 1
-            kinds[trial.kind][form.form].append(trial)
+            numbers[trial.id] += 1
+            kinds[trial.kind][form.number].append(trial)
             if trial.kind == TEST:
                 ratings[trial.model, trial.key, trial.sample] += form.raters
     rated = {trial.key for trials in kinds[TEST].values() for trial in trials}
     others = {t.key for kind in (CATCH, PRACTICE) for trials in kinds[kind].values() for t in trials}
 
     def span(kind: str) -> tuple[int, int]:
-        sizes = [len(kinds[kind][form.form]) for form in design.forms]
+        sizes = [len(kinds[kind][form.number]) for form in design.forms]
         return min(sizes), max(sizes)
 
     return Counts(
@@ -66,8 +66,8 @@ def count(design: StudyDesign) -> Counts:
         ratings=sum(ratings.values()),
         ratings_of_a_pair=(min(ratings.values()), max(ratings.values())),
         form_sizes=span(TEST),
-        twice=tuple((form.form, key) for form in design.forms for key in _shown_twice(form)),
-        unbalanced=tuple(form.form for form in design.forms if not _is_balanced(form, design)),
+        twice=tuple((form.number, key) for form in design.forms for key in _shown_twice(form)),
+        unbalanced=tuple(form.number for form in design.forms if not _is_balanced(form, design)),
         truth_first={
             (model, sample): n for (kind, model, sample), n in truth_ahead(design.forms).items() if kind == TEST
         },
@@ -83,7 +83,7 @@ def _shown_twice(form: Form) -> list[str]:
 
 
 def _is_balanced(form: Form, design: StudyDesign) -> bool:
-    if form.form >= design.planned:
+    if form.number >= design.planned:
         return True  # added later for pairs that were short, whichever those are
     shown = collections.Counter((trial.model, trial.sample) for trial in form.trials if trial.kind == TEST)
     variants = len(design.made_from["models"]) * design.made_from["samples"]

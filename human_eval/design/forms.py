@@ -21,6 +21,7 @@ from human_eval.folder.forms import CATCH, PRACTICE, TEST, WRONG_COLORS, Form, T
 
 _LONGEST_RUN = 4  # of trials in a row with the truth at the same place
 _SHUFFLES = 200
+Shown = tuple[str, str, Variant]  # kind, key of the image, colorization
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def plan(
     numbers = iter(rng.permutation(total).tolist())
     order = Order(rng)
     catch_images = iter(pool.catch)
-    forms = []
+    forms: list[Form] = []
     for members, count in zip(cut, per_form, strict=True):
         obvious = [next(catch_images) for _ in range(count)]
         for rotation in range(len(variants)):
@@ -89,32 +90,30 @@ def plan(
 
 
 def make_form(
-    form: int, raters: int, practice: Sequence, rated: Sequence, numbers: Iterator[int], order: Order
+    form: int, raters: int, practice: Sequence[Shown], rated: Sequence[Shown], numbers: Iterator[int], order: Order
 ) -> Form:
     """One form of (kind, key, variant): the practice in an order of its own, then all that is rated.
 
     Args:
       form, raters: of the form.
-      practice, rated: (kind, key, Variant).
+      practice, rated: what they show.
       numbers: fresh trial numbers.
       order: remembers the balance of the forms before.
     """
     trials = [
-        Trial(
-            trial=next(numbers), kind=kind, model=variant.model, key=key, sample=variant.sample, truth_first=truth_first
-        )
+        Trial(id=next(numbers), kind=kind, model=variant.model, key=key, sample=variant.sample, truth_first=truth_first)
         for part in (practice, rated)
         for (kind, key, variant), truth_first in order.arrange(part)
     ]
-    return Form(form=form, raters=raters, trials=tuple(trials))
+    return Form(number=form, raters=raters, trials=tuple(trials))
 
 
-def truth_ahead(planned: Iterable[Form]) -> collections.Counter:
+def truth_ahead(planned: Iterable[Form]) -> collections.Counter[tuple[str, str, int]]:
     """By kind, model and sample: how many more ratings have the truth first than second.
 
     Every second sitting of a form is flipped, so an odd number of them leaves one that is as listed.
     """
-    ahead: collections.Counter = collections.Counter()
+    ahead: collections.Counter[tuple[str, str, int]] = collections.Counter()
     for form in planned:
         for trial in form.trials:
             ahead[trial.kind, trial.model, trial.sample] += form.raters % 2 * (1 if trial.truth_first else -1)
@@ -129,13 +128,13 @@ class Order:
         self._rng = rng
         self._ahead = collections.Counter(ahead or {})
 
-    def arrange(self, pairs: Sequence[tuple[str, str, Variant]]) -> list[tuple[tuple[str, str, Variant], bool]]:
+    def arrange(self, pairs: Sequence[Shown]) -> list[tuple[Shown, bool]]:
         """The pairs in the order of showing, each with whether the truth comes first."""
-        groups: dict[tuple, list] = collections.defaultdict(list)
+        groups: dict[tuple[str, str, int], list[Shown]] = collections.defaultdict(list)
         for place in self._rng.permutation(len(pairs)).tolist():
             kind, _, variant = pairs[place]
             groups[kind, variant.model, variant.sample].append(pairs[place])
-        ordered = []
+        ordered: list[tuple[Shown, bool]] = []
         for group, members in sorted(groups.items()):
             for pair in members:
                 # Whoever is behind comes first; a draw decides a tie. So each group is never off by more than one.

@@ -6,6 +6,7 @@ import collections
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -24,7 +25,7 @@ _WRONG = Variant(model=WRONG_COLORS, sample=0)
 
 
 def write_images(
-    truth: Source, models: Sequence[Source], forms: Sequence[Form], secret: bytes, images: str, luma: str, options
+    truth: Source, models: Sequence[Source], forms: Sequence[Form], secret: bytes, images: str, luma: str, options: Any
 ) -> None:
     """Writes all image files of the forms.
 
@@ -43,7 +44,7 @@ def write_images(
     for form in forms:
         for trial in form.trials:
             trials[trial.key].append(trial)
-    wanted: dict[str, set] = collections.defaultdict(set)
+    wanted: dict[str, set[tuple[str, int]]] = collections.defaultdict(set)
     for key, shown in trials.items():
         for trial in shown:
             wanted[TRUTH].add((key, 0))
@@ -100,7 +101,7 @@ def _write_trials(
             raise UserError(f"'{key}' has no {missing[0].model} {missing[0].sample}; was a folder changed meanwhile?")
         pair = opaque_files.pad_pair(*(found[names[role]] for role in opaque_files.ROLES))
         for role, data in zip(opaque_files.ROLES, pair, strict=True):
-            name = opaque_files.opaque_name(secret, trial.trial, role)
+            name = opaque_files.opaque_name(secret, trial.id, role)
             storage.write_bytes(storage.join(images, name), data, durable=False)
 
 

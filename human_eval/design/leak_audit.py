@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from coltran import storage
 from coltran.errors import UserError
@@ -99,9 +99,9 @@ def _unequal_files(folder: pathlib.Path, design: StudyDesign, secret: bytes) -> 
         known.update(pair)
         missing = [name for name in pair if name not in sizes]
         if missing:
-            yield f"trial {trial.trial}: no file {missing[0]}"
+            yield f"trial {trial.id}: no file {missing[0]}"
         elif sizes[pair[0]] != sizes[pair[1]]:
-            yield f"trial {trial.trial}: its two files differ in length"
+            yield f"trial {trial.id}: its two files differ in length"
         elif not storage.is_gcs(images):  # the writer made both alike; moving all bytes again would say no more
             yield from _telling_chunks(pathlib.Path(images), pair)
     yield from (
@@ -111,7 +111,7 @@ def _unequal_files(folder: pathlib.Path, design: StudyDesign, secret: bytes) -> 
     )
 
 
-def _telling_chunks(images: pathlib.Path, pair: list[str]) -> Iterator[str]:
+def _telling_chunks(images: pathlib.Path, pair: Sequence[str]) -> Iterator[str]:
     headers = set()
     for name in pair:
         data, place = (images / name).read_bytes(), len(_SIGNATURE)

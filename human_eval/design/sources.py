@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -79,7 +80,7 @@ def _records(path: str, model: str, image: str) -> Source:
     names = [records.KEY] if model == TRUTH else [records.KEY, records.SAMPLE]
     found: dict[tuple[str, int], str] = {}
     for values in folder.read(names):
-        name = values[records.KEY], values.get(records.SAMPLE, 0)
+        name = _name(values)
         if name in found:
             raise UserError(f"{path}: has two records of '{name[0]}', sample {name[1]} (crops?); a study needs one")
         found[name] = ""
@@ -93,6 +94,11 @@ def _records(path: str, model: str, image: str) -> Source:
         found=found,
         fingerprint=manifest.fingerprint,
     )
+
+
+def _name(values: Mapping[str, Any]) -> tuple[str, int]:
+    """(key, sample) of a record; a truth's sample is 0."""
+    return values[records.KEY], values.get(records.SAMPLE, 0)
 
 
 def _pngs(path: str, model: str, truths: set[str]) -> Source:
@@ -174,13 +180,15 @@ class ReadPixels(beam.PTransform):
         )
 
 
-def _needed_records(values: Mapping, model: str, pixels: str, needed: set[tuple[str, int]]) -> Iterator[tuple]:
-    name = values[records.KEY], values.get(records.SAMPLE, 0)
+def _needed_records(
+    values: Mapping[str, Any], model: str, pixels: str, needed: set[tuple[str, int]]
+) -> Iterator[tuple]:
+    name = _name(values)
     if name in needed:
         yield name[0], Variant(model=model, sample=name[1]), values[pixels]
 
 
-def _decode_file(entry: tuple[str, int, str], path: str, model: str, side: int) -> tuple:
+def _decode_file(entry: tuple[str, int, str], path: str, model: str, side: int) -> tuple[str, Variant, np.ndarray]:
     key, sample, file = entry
     image = _read_png(path, file)
     if image.shape[:2] != (side, side):

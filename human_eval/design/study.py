@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import pathlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from coltran import storage
 from coltran.errors import UserError
+from coltran.options import deciding
 from coltran.records import partition
 from coltran.records.folder import COMPLETED
 from human_eval.design import forms
+from human_eval.design.arguments import PlanFlags
 from human_eval.design.forms import Pool
 from human_eval.folder import layout
 from human_eval.folder.forms import WRONG_COLORS, Form, Variant
 from human_eval.folder.layout import StudyDesign
 
+if TYPE_CHECKING:
+    from human_eval.design.sources import Source
+
 LUMA = pathlib.PurePath("private", "luma.json")
-_DECISIVE = ("seed", "images", "samples", "raters", "block", "practice", "catch", "image")
 
 
 def choose_secret(out: pathlib.Path, given: str | None) -> bytes:
@@ -42,21 +46,21 @@ def choose_secret(out: pathlib.Path, given: str | None) -> bytes:
     return secret or secrets.token_bytes(32)
 
 
-def plan_study(found: argparse.Namespace, secret: bytes) -> tuple[StudyDesign, object, list]:
+def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, Source, list[Source]]:
     """The design that the command line asks for, with the opened truth and models.
 
     Args:
-      found: the options.
+      options: of the study.
       secret: of the study, without which orders cannot be guessed from trial numbers.
     Raises:
       UserError: folders that cannot be read or do not fit together, or too few images.
     """
     from human_eval.design import check as design_check
 
-    truth, models = open_sources(found.truth, named_folders(found.colorized), found.image)
-    variants = [Variant(model=model.model, sample=sample) for model in models for sample in range(found.samples)]
-    pool = choose_images(truth, models, variants, found)
-    made_from = {name: getattr(found, name) for name in _DECISIVE} | {
+    truth, models = open_sources(options.truth, named_folders(options.colorized), options.image)
+    variants = [Variant(model=model.model, sample=sample) for model in models for sample in range(options.samples)]
+    pool = choose_images(truth, models, variants, options)
+    made_from = deciding(options) | {
         "truth": truth.fingerprint,
         "models": {model.model: model.fingerprint for model in models},
         "secret": hashlib.sha256(secret).hexdigest()[:16],
@@ -64,20 +68,20 @@ def plan_study(found: argparse.Namespace, secret: bytes) -> tuple[StudyDesign, o
     planned = forms.plan(
         pool,
         variants,
-        block=found.block,
-        catch=found.catch,
-        raters=found.raters,
-        seed=[found.seed, int.from_bytes(secret)],
+        block=options.block,
+        catch=options.catch,
+        raters=options.raters,
+        seed=[options.seed, int.from_bytes(secret)],
     )
     design = StudyDesign(
         study=layout.study_id(made_from),
-        title=found.title,
+        title=options.title,
         side=truth.side,
         made_from=made_from,
         sources={
-            "truth": _absolute(found.truth),
+            "truth": _absolute(options.truth),
             "models": {model.model: _absolute(model.path) for model in models},
-            "images": _absolute(found.images_to) if found.images_to else "",
+            "images": _absolute(options.images_to) if options.images_to else "",
         },
         planned=len(planned),
         forms=tuple(planned),
@@ -106,7 +110,7 @@ def named_folders(arguments: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def open_sources(truth: str, models: dict[str, str], image: str) -> tuple:
+def open_sources(truth: str, models: Mapping[str, str], image: str) -> tuple[Source, list[Source]]:
     """The truth and the models as `sources.Source`, of one size; raises UserError for what does not fit."""
     from human_eval.design import sources
 
@@ -120,7 +124,7 @@ def open_sources(truth: str, models: dict[str, str], image: str) -> tuple:
     return photos, opened
 
 
-def choose_images(truth, models: Sequence, variants: Sequence[Variant], found: argparse.Namespace) -> Pool:
+def choose_images(truth: Source, models: Sequence[Source], variants: Sequence[Variant], options: PlanFlags) -> Pool:
     """Images for tests, practice and catch trials, disjoint, by hash of (seed, key).
 
     Practice takes further colorized images where there are any, and obviously wrong colors of other photos elsewhere.
@@ -137,28 +141,28 @@ def choose_images(truth, models: Sequence, variants: Sequence[Variant], found: a
             f"{len(absent)} colorized images have no truth in {truth.path}, first '{absent[0]}'; "
             "give the folder that they were sampled from"
         )
-    order = partition.shuffled(complete, found.seed)
-    if found.images > len(order):
+    order = partition.shuffled(complete, options.seed)
+    if options.images > len(order):
         have_samples = max((sample for model in models for _, sample in model.found), default=0) + 1
-        fewer = f" (the folders have at most {have_samples}: --samples)" if have_samples < found.samples else ""
+        fewer = f" (the folders have at most {have_samples}: --samples)" if have_samples < options.samples else ""
         raise UserError(
-            f"--images {found.images}: only {len(order)} images have a truth and all {len(variants)} samples{fewer}; "
+            f"--images {options.images}: only {len(order)} images have a truth and all {len(variants)} samples{fewer}; "
             "ask for fewer, or sample more images"
         )
-    test, spare = order[: found.images], order[found.images :]
-    others = partition.shuffled(truth.keys - complete, found.seed)
+    test, spare = order[: options.images], order[options.images :]
+    others = partition.shuffled(truth.keys - complete, options.seed)
     practice: list[tuple[str, Variant]] = [
-        (key, variants[place % len(variants)]) for place, key in enumerate(spare[: found.practice])
+        (key, variants[place % len(variants)]) for place, key in enumerate(spare[: options.practice])
     ]
     rest = spare[len(practice) :] + others
-    wanting = found.practice - len(practice)
+    wanting = options.practice - len(practice)
     practice += [(key, Variant(model=WRONG_COLORS, sample=0)) for key in rest[:wanting]]
     catch = rest[wanting:]
-    needed = sum(forms.catch_count(len(block), found.catch) for block in forms.blocks(test, found.block))
-    if len(practice) < found.practice or len(catch) < needed:
+    needed = sum(forms.catch_count(len(block), options.catch) for block in forms.blocks(test, options.block))
+    if len(practice) < options.practice or len(catch) < needed:
         raise UserError(
-            f"{truth.path}: {found.practice} practice and {needed} catch pairs need as many images that are not rated, "
-            f"but only {len(spare) + len(others)} are left; lower --images, --practice or --catch"
+            f"{truth.path}: {options.practice} practice and {needed} catch pairs need as many images that are not "
+            f"rated, but only {len(spare) + len(others)} are left; lower --images, --practice or --catch"
         )
     return Pool(test=test, catch=catch[:needed], practice=practice)
 
@@ -179,7 +183,9 @@ def is_finished(out: pathlib.Path, design: StudyDesign) -> bool:
     return False
 
 
-def write_parts(out: pathlib.Path, design: StudyDesign, new: Sequence[Form], truth, models, options) -> None:
+def write_parts(
+    out: pathlib.Path, design: StudyDesign, new: Sequence[Form], truth: Source, models: Sequence[Source], options: Any
+) -> None:
     """Writes the images of the new forms, then the answer key and the design of all forms.
 
     Args:

@@ -62,10 +62,11 @@ def without_open(needed: Need, design: StudyDesign, table: Sequence[Rating]) -> 
     """
     sittings: dict[int, set[str]] = collections.defaultdict(set)
     for rating in table:
-        sittings[rating.form].add(rating.assignment)
+        if rating.form is not None:
+            sittings[rating.form].add(rating.assignment)
     left = collections.Counter(needed)
     for form in design.forms:
-        still = max(0, form.raters - len(sittings[form.form]))
+        still = max(0, form.raters - len(sittings[form.number]))
         for trial in form.trials:
             if trial.kind == TEST:
                 left[trial.model, trial.key, trial.sample] -= still
@@ -84,7 +85,7 @@ def plan(design: StudyDesign, needed: Need, *, block: int, seeds: Sequence[int])
     left: dict[str, list[tuple[str, int]]] = collections.defaultdict(list)  # by image: what is still to be shown
     for (model, key, sample), missing in sorted(needed.items()):
         left[key] += [(model, sample)] * missing
-    first = max(trial.trial for form in design.forms for trial in form.trials) + 1
+    first = max(trial.id for form in design.forms for trial in form.trials) + 1
     numbers = itertools.count(first)
     order = forms.Order(np.random.default_rng([*seeds, first]), forms.truth_ahead(design.forms))
     old = design.forms[0].trials

@@ -21,14 +21,14 @@ class Trial:
     """One pair of images.
 
     Attributes:
-      trial: opaque number within the study, which says nothing of the image.
+      id: opaque number within the study, which says nothing of the image.
       kind: test, catch or practice.
       model, sample: which colorization; the model `wrong_colors` is an obvious fake made of the truth.
       key: record key of the image.
       truth_first: True where the truth is listed first; a page or server may flip the pair, and logs what it showed.
     """
 
-    trial: int
+    id: int
     kind: str
     model: str
     key: str
@@ -41,12 +41,12 @@ class Form:
     """What one rater does in one sitting, in this order: practice first, then tests with catch trials among them.
 
     Attributes:
-      form: its number, from 0.
+      number: from 0.
       raters: how many sittings it needs.
       trials: in the order of showing.
     """
 
-    form: int
+    number: int
     raters: int
     trials: tuple[Trial, ...]
 

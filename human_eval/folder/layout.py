@@ -17,6 +17,7 @@ import os
 import pathlib
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from coltran.errors import UserError
 from coltran.records.folder import COMPLETED
@@ -32,6 +33,7 @@ IMAGES = pathlib.PurePath("public", "images")
 _VERSION = 1
 _HEAD = ("study", "title", "side", "made_from", "sources", "planned")
 _TRIAL_FIELDS = tuple(field.name for field in dataclasses.fields(Trial))
+_TRIAL_COLUMNS = ("trial", "kind", "model", "key", "sample", "truth_first")  # what the file calls them
 _SAME_TIME = 1_600_000_000  # of every public file, so that no time stamp tells which was written when
 
 
@@ -52,20 +54,20 @@ class StudyDesign:
     study: str
     title: str
     side: int
-    made_from: Mapping[str, object]
-    sources: Mapping[str, object]
+    made_from: Mapping[str, Any]
+    sources: Mapping[str, Any]
     planned: int
     forms: tuple[Form, ...]
 
     def to_json(self) -> bytes:
         """The file's bytes: trials as lists in the order of Trial's fields, since there may be 100,000 of them."""
         head = {name: getattr(self, name) for name in _HEAD}
-        lines = [json.dumps([form.form, form.raters, list(map(_trial_row, form.trials))]) for form in self.forms]
-        text = json.dumps({"version": _VERSION, **head, "trial_fields": _TRIAL_FIELDS}, indent=1, sort_keys=True)
+        lines = [json.dumps([form.number, form.raters, list(map(_trial_row, form.trials))]) for form in self.forms]
+        text = json.dumps({"version": _VERSION, **head, "trial_fields": _TRIAL_COLUMNS}, indent=1, sort_keys=True)
         return (text[:-2] + ',\n "forms": [\n' + ",\n".join(lines) + "\n]}\n").encode()
 
 
-def _trial_row(trial: Trial) -> list:
+def _trial_row(trial: Trial) -> list[object]:
     return [getattr(trial, name) for name in _TRIAL_FIELDS]
 
 
@@ -92,11 +94,13 @@ def read_design(path: pathlib.Path) -> StudyDesign:
     """As `load_design`, for the file itself, whether or not the folder is finished."""
     try:
         found = json.loads(path.read_bytes())
-        if found["version"] != _VERSION or tuple(found["trial_fields"]) != _TRIAL_FIELDS:
+        if found["version"] != _VERSION or tuple(found["trial_fields"]) != _TRIAL_COLUMNS:
             raise UserError(f"{path}: was written by another version of this program; design the study again")
         forms = tuple(
             Form(
-                form=form, raters=raters, trials=tuple(Trial(**dict(zip(_TRIAL_FIELDS, t, strict=True))) for t in rows)
+                number=form,
+                raters=raters,
+                trials=tuple(Trial(**dict(zip(_TRIAL_FIELDS, t, strict=True))) for t in rows),
             )
             for form, raters, rows in found["forms"]
         )
@@ -123,18 +127,18 @@ def load_secret(path: pathlib.Path) -> bytes:
     return path.read_bytes()
 
 
-def listed_pair(secret: bytes, trial: Trial) -> list[str]:
+def listed_pair(secret: bytes, trial: Trial) -> tuple[str, str]:
     """The two file names of a trial, in the order of the design."""
-    names = [opaque_name(secret, trial.trial, role) for role in ROLES]
-    return names if trial.truth_first else names[::-1]
+    truth, colorized = (opaque_name(secret, trial.id, role) for role in ROLES)
+    return (truth, colorized) if trial.truth_first else (colorized, truth)
 
 
-def image_pairs(secret: bytes, forms: Sequence[Form]) -> Iterator[tuple[Trial, list[str]]]:
+def image_pairs(secret: bytes, forms: Sequence[Form]) -> Iterator[tuple[Trial, tuple[str, str]]]:
     """Every trial with its two file names, in the order of the design."""
     return ((trial, listed_pair(secret, trial)) for form in forms for trial in form.trials)
 
 
-def public_form(secret: bytes, form: Form, *, flipped: bool = False) -> dict[str, object]:
+def public_form(secret: bytes, form: Form, *, flipped: bool = False) -> dict[str, Any]:
     """What a page gets to know of a form.
 
     Args:
@@ -147,17 +151,17 @@ def public_form(secret: bytes, form: Form, *, flipped: bool = False) -> dict[str
     trials = []
     for trial in form.trials:
         pair = listed_pair(secret, trial)
-        shown = {"trial": trial.trial, "images": pair[::-1] if flipped else pair}
+        shown: dict[str, Any] = {"trial": trial.id, "images": list(pair[::-1] if flipped else pair)}
         if trial.kind == PRACTICE:
-            shown |= {"practice": True, "fake": opaque_name(secret, trial.trial, "colorized")}
+            shown |= {"practice": True, "fake": opaque_name(secret, trial.id, "colorized")}
         trials.append(shown)
-    return {"form": form.form, "trials": trials}
+    return {"form": form.number, "trials": trials}
 
 
 def key_csv(secret: bytes, forms: Sequence[Form]) -> bytes:
     """The private answer key: one row an image file, by file name."""
     rows = [
-        (opaque_name(secret, t.trial, role), role, form.form, t.trial, t.key, t.sample, t.model, t.kind)
+        (opaque_name(secret, t.id, role), role, form.number, t.id, t.key, t.sample, t.model, t.kind)
         for form in forms
         for t in form.trials
         for role in ROLES

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 
-def add_texts(add) -> None:
-    """Options for what raters read, which `serve` has too."""
-    add("--title", help="the page's title (the design's)")
-    add("--consent", metavar="FILE", help="your consent text, .txt or .html (a short one of ours)")
-    add("--instructions", metavar="FILE", help="your instructions, .txt or .html (ours)")
+from coltran.options import option
+
+_HEADING = "texts"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextFlags:
+    """What raters read before they begin, in place of the texts that the program brings."""
+
+    title: str | None = option(None, group=_HEADING, shown="the design's", help="the page's title")
+    consent: str | None = option(
+        None, group=_HEADING, metavar="FILE", shown="a short one of ours", help="your consent text, .txt or .html"
+    )
+    instructions: str | None = option(
+        None, group=_HEADING, metavar="FILE", shown="ours", help="your instructions, .txt or .html"
+    )

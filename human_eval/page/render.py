@@ -99,8 +99,10 @@ def own_text() -> bytes:
 
 
 def _fragment(path: str | None, default: str) -> str:
-    file = pathlib.Path(path) if path else importlib.resources.files("human_eval.page") / default
-    if path and (not file.is_file() or file.suffix not in (".txt", ".html")):
+    if path is None:
+        return _paragraphs((importlib.resources.files("human_eval.page") / default).read_text("utf-8"))
+    file = pathlib.Path(path)
+    if not file.is_file() or file.suffix not in (".txt", ".html"):
         raise UserError(f"{path}: expected a .txt or .html file with the text that raters read")
     data = file.read_bytes()
     if len(data) > _MAX_TEXT:
@@ -109,7 +111,10 @@ def _fragment(path: str | None, default: str) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{path}: is no text in UTF-8") from None
-    if path and file.suffix == ".html":
-        return text
+    return text if file.suffix == ".html" else _paragraphs(text)
+
+
+def _paragraphs(text: str) -> str:
+    """Plain text as HTML; blank lines part its paragraphs."""
     paragraphs = [part for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
     return "\n".join(f"<p>{html.escape(part.strip())}</p>" for part in paragraphs)

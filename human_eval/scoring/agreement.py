@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from human_eval.scoring.standard_errors import REPLICATES, Estimate, cluster_weights
+from human_eval.scoring.arguments import REPLICATES
+from human_eval.scoring.standard_errors import Estimate, cluster_weights
 
 
 def krippendorff_alpha(counts_UV: np.ndarray) -> float:

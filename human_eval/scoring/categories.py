@@ -12,6 +12,8 @@ from collections import Counter
 
 import numpy as np
 
+from human_eval.scoring import binomial
+
 ALL_ABOVE_PERCENT = 60
 RANGE_PERCENT = 80
 NAMES = ("all_above", "wide_range", "never_fooled")
@@ -31,9 +33,9 @@ def categories(fooled_IK: np.ndarray, n_IK: np.ndarray) -> Categories:
     common = math.lcm(*set(n_IK.ravel().tolist()))
     scaled = fooled_IK.astype(np.int64) * (common // n_IK)
     return Categories(
-        all_above=(100 * fooled_IK > ALL_ABOVE_PERCENT * n_IK).all(1),
-        wide_range=100 * (scaled.max(1) - scaled.min(1)) >= RANGE_PERCENT * common,
-        never_fooled=(fooled_IK == 0).all(1),
+        all_above=np.all(100 * fooled_IK > ALL_ABOVE_PERCENT * n_IK, axis=1),
+        wide_range=np.asarray(100 * (scaled.max(1) - scaled.min(1)) >= RANGE_PERCENT * common),
+        never_fooled=np.all(fooled_IK == 0, axis=1),
     )
 
 
@@ -51,14 +53,9 @@ def expected_shares(n_IK: np.ndarray, rate: float) -> dict[str, float]:
     return dict(zip(NAMES, (totals / len(n_IK)).tolist(), strict=True))
 
 
-def binomial(n: int, rate: float) -> list[float]:
-    """P(k of n) for k = 0 to n."""
-    return [math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(n + 1)]
-
-
 def _chances(ns: tuple[int, ...], rate: float) -> tuple[float, float, float]:
     common = math.lcm(*ns)
-    chance = [{k * (common // n): p for k, p in enumerate(binomial(n, rate))} for n in ns]
+    chance = [{k * (common // n): p for k, p in enumerate(binomial.probabilities(n, rate).tolist())} for n in ns]
 
     def all_within(low: int, high: int, *, without_low: bool) -> float:
         """P(every scaled count in [low, high) or (low, high))."""

@@ -7,7 +7,8 @@ import itertools
 
 import numpy as np
 
-from human_eval.scoring.standard_errors import REPLICATES, Estimate, bootstrap_mean
+from human_eval.scoring.arguments import REPLICATES
+from human_eval.scoring.standard_errors import Estimate, bootstrap_mean
 
 _EXACT_UP_TO = 13  # images: 8192 sign patterns, fewer than a drawn test uses
 

@@ -113,7 +113,7 @@ def broken_rule(sitting: Iterable[Rating], rules: Rules, form_sizes: Mapping[int
     """
     judged = [row for row in sitting if row.kind in ("test", "catch") and row.chosen]
     test, catch = ([row for row in judged if row.kind == kind] for kind in ("test", "catch"))
-    wanted = sum(form_sizes.get(form, 0) for form in {row.form for row in test})
+    wanted = sum(form_sizes.get(form, 0) for form in {row.form for row in test if row.form is not None})
     if len({row.trial for row in test}) < rules.min_answered * wanted or not test:
         return f"incomplete: {len(test)} of {wanted} trials answered"
     found = sum(not row.fooled for row in catch)

@@ -6,17 +6,18 @@ import collections
 import io
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from human_eval.answers.ratings import Rating
-from human_eval.scoring import categories, paper_numbers
+from human_eval.scoring import binomial, paper_numbers
 
 _DPI = 110
 _SIZE = (7.0, 3.2)
 
 
-def rates_plot(results: Mapping) -> bytes:
+def rates_plot(results: Mapping[str, Any]) -> bytes:
     """Fooling rate of every sample and oracle, with the headline's 95% interval and the wider two-way one."""
     figure, axes = _figure((7.0, 1.2 + 0.3 * sum(len(m["samples"]) + 3 for m in results["models"].values())))
     names, place = [], 0
@@ -42,7 +43,7 @@ def rates_plot(results: Mapping) -> bytes:
                     axes.plot(noise, place, "|", color="tab:red", markersize=16, markeredgewidth=2)
                 place += 1
     axes.axvline(50, color="0.3", linestyle="--", linewidth=1)
-    seeds = [rate for rate, _ in paper_numbers.COLTRAN["samples"]]
+    seeds = [rate for rate, _ in paper_numbers.COLTRAN_SAMPLES]
     axes.axvspan(min(seeds), max(seeds), color="tab:green", alpha=0.2, linewidth=0)
     axes.set(yticks=range(place), yticklabels=names, xlabel="fooling rate, %", ylim=(place - 0.5, -0.5))
     return _png(figure)
@@ -61,7 +62,7 @@ def images_plot(used: Sequence[Rating]) -> bytes:
     chance = np.zeros(len(found))
     for size, times in collections.Counter(n.tolist()).items():
         inside = np.digitize(np.arange(size + 1) / size, edges[1:-1])
-        np.add.at(chance, inside, times * np.array(categories.binomial(size, rate)))
+        np.add.at(chance, inside, times * binomial.probabilities(size, rate))
     figure, (left, right) = _figure(_SIZE, columns=2)
     width = 100 * edges[1]
     left.bar(100 * edges[:-1] + width / 2, found, 0.8 * width, color="tab:blue", label="found")
@@ -93,14 +94,14 @@ def sittings_plot(judged: Sequence[Rating]) -> bytes:
     return _png(figure)
 
 
-def _figure(size: tuple[float, float], columns: int = 1):
+def _figure(size: tuple[float, float], columns: int = 1) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")  # pyplot would keep it, and count on a display
     return figure, figure.subplots(1, columns)
 
 
-def _png(figure) -> bytes:
+def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
     return buffer.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from coltran.errors import UserError
 from human_eval.answers.key import AnswerKey
@@ -21,7 +22,7 @@ def check(table: Sequence[Rating], key: AnswerKey | None) -> None:
             raise UserError(f"{name}: is of another study; give the study whose answers were ingested")
         if not rating.counts:
             continue
-        pair = key.pairs.get(rating.trial) if key else None
+        pair = key.pairs.get(rating.trial) if key and rating.trial is not None else None
         shown = (rating.model, rating.key, rating.sample, rating.form)
         if key and (pair is None or shown != (pair.model, pair.key, pair.sample, pair.form)):
             raise UserError(f"{name}: is not what the answer key says; ingest the answers again")
@@ -31,9 +32,9 @@ def check(table: Sequence[Rating], key: AnswerKey | None) -> None:
 
 def seen_form_sizes(table: Sequence[Rating]) -> dict[int, int]:
     """How many test trials of each form were ever answered: its size, where no answer key is at hand."""
-    trials: dict[int, set] = collections.defaultdict(set)
+    trials: dict[int, set[int | None]] = collections.defaultdict(set)
     for rating in table:
-        if rating.kind == "test":
+        if rating.kind == "test" and rating.form is not None:
             trials[rating.form].add(rating.trial)
     return {form: len(found) for form, found in trials.items()}
 
@@ -44,7 +45,7 @@ def exclusion_counts(judged: Sequence[Rating]) -> dict[str, int]:
     return {"counted": sum(rating.counts for rating in judged), **dict(sorted(found.items()))}
 
 
-def top_up(used: Sequence[Rating], key: AnswerKey, raters: int) -> Iterator[tuple]:
+def top_up(used: Sequence[Rating], key: AnswerKey, raters: int) -> Iterator[tuple[Any, ...]]:
     """Rows of top_up.csv: test pairs with fewer than `raters` ratings that count, in whichever trials.
 
     A pair that forms were added for stands in several trials; the first one names it.
@@ -58,7 +59,7 @@ def top_up(used: Sequence[Rating], key: AnswerKey, raters: int) -> Iterator[tupl
             yield trial, pair.form, *what, have[what], raters - have[what]
 
 
-def score_rows(results: Mapping) -> tuple[list[str], list[list[object]]]:
+def score_rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[object]]]:
     """Columns and rows of scores.csv: one row a sample, all samples together, and the oracles."""
     names = sorted(next(iter(results["models"].values()))["overall"]["standard_errors"])
     columns = [

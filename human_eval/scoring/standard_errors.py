@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-REPLICATES = 10_000
-CONFIDENCE = 0.95
+from human_eval.scoring.arguments import REPLICATES
+from human_eval.scoring.binomial import CONFIDENCE, wilson
+
 _CHUNK = 4_000_000  # weights held at once
 
 
@@ -46,19 +47,6 @@ class Estimate:
     standard_error: float
     low: float
     high: float
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95% Wilson score interval of a proportion; (0, 1) without trials."""
-    from scipy.special import ndtri
-
-    if not trials:
-        return 0.0, 1.0
-    z = float(ndtri(0.5 + CONFIDENCE / 2))
-    share, room = successes / trials, z * z / trials
-    middle = (share + room / 2) / (1 + room)
-    half = z / (1 + room) * math.sqrt(share * (1 - share) / trials + room / trials / 4)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def all_estimates(ratings: Ratings, *, seed: int, replicates: int = REPLICATES) -> dict[str, Estimate]:

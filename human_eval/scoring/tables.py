@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from human_eval.answers.ratings import PLACES, Rating
 from human_eval.scoring import agreement, categories, differences, oracle, standard_errors
-from human_eval.scoring.standard_errors import REPLICATES, Estimate, wilson
+from human_eval.scoring.arguments import ScoreFlags
+from human_eval.scoring.binomial import wilson
+from human_eval.scoring.standard_errors import Estimate
 
 HEADLINE = "image_cluster"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to score.
-
-    Attributes:
-      seed: of all bootstraps and permutations.
-      replicates: of each.
-      min_ratings: oracle and categories take only images with as many ratings of each sample.
-    """
-
-    seed: int = 0
-    replicates: int = REPLICATES
-    min_ratings: int = 3
-
-
-def score(used: Sequence[Rating], options: Options) -> dict[str, object]:
+def score(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
     """The numbers of score.json.
 
     Args:
@@ -53,7 +39,7 @@ def score(used: Sequence[Rating], options: Options) -> dict[str, object]:
     }
 
 
-def rates(used: Sequence[Rating], options: Options) -> dict[str, object]:
+def rates(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
     """Fooling rate of a set of ratings, with every standard error by name."""
     arrays = standard_errors.Ratings(
         fooled=np.array([bool(rating.fooled) for rating in used]),
@@ -96,13 +82,13 @@ def pair_counts(used: Sequence[Rating]) -> dict[tuple[str, int], tuple[int, int]
     """(fooled, ratings) by (key, sample), of one model's ratings."""
     found: dict[tuple[str, int], list[int]] = collections.defaultdict(lambda: [0, 0])
     for rating in used:
-        found[rating.key, rating.sample][0] += bool(rating.fooled)
-        found[rating.key, rating.sample][1] += 1
+        found[rating.key, rating.known_sample][0] += bool(rating.fooled)
+        found[rating.key, rating.known_sample][1] += 1
     return {pair: (fooled, n) for pair, (fooled, n) in found.items()}
 
 
-def _model(used: Sequence[Rating], options: Options) -> dict[str, object]:
-    samples = sorted({rating.sample for rating in used})
+def _model(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
+    samples = sorted({rating.known_sample for rating in used})
     keys, fooled_IK, n_IK = _complete(pair_counts(used), samples, options.min_ratings)
     by_pair = pair_counts(used).values()
     units = np.array([(fooled, n - fooled) for fooled, n in by_pair])
@@ -129,7 +115,7 @@ def _model(used: Sequence[Rating], options: Options) -> dict[str, object]:
     return result
 
 
-def _oracle(fooled_IK: np.ndarray, n_IK: np.ndarray, rate: float, options: Options) -> dict[str, object]:
+def _oracle(fooled_IK: np.ndarray, n_IK: np.ndarray, rate: float, options: ScoreFlags) -> dict[str, object]:
     ways = {"naive": oracle.naive(fooled_IK, n_IK)}
     for hold_out, name in ((1, "leave_one_rater_out"), (2, "leave_two_raters_out")):
         # With many samples the ways to hold out are too many to count; the naive one and its noise stay.
@@ -143,7 +129,7 @@ def _oracle(fooled_IK: np.ndarray, n_IK: np.ndarray, rate: float, options: Optio
     return result
 
 
-def _differences(by_model: Mapping[str, Sequence[Rating]], options: Options):
+def _differences(by_model: Mapping[str, Sequence[Rating]], options: ScoreFlags) -> Iterator[dict[str, object]]:
     groups: dict[str, dict[str, float]] = {}
     families: list[list[str]] = [[]]
     for model, used in sorted(by_model.items()):
@@ -168,7 +154,9 @@ def _differences(by_model: Mapping[str, Sequence[Rating]], options: Options):
                 }
 
 
-def _complete(counts: Mapping, samples: Sequence[int], least: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _complete(
+    counts: Mapping[tuple[str, int], tuple[int, int]], samples: Sequence[int], least: int
+) -> tuple[list[str], np.ndarray, np.ndarray]:
     """(keys, fooled [I, K], ratings [I, K]) of the images with at least so many ratings of each sample."""
     keys = sorted(
         key for key in {key for key, _ in counts} if all(counts.get((key, s), (0, 0))[1] >= least for s in samples)
@@ -177,11 +165,11 @@ def _complete(counts: Mapping, samples: Sequence[int], least: int) -> tuple[list
     return keys, table[..., 0], table[..., 1]
 
 
-def _bootstrap(by_image: np.ndarray, options: Options) -> Estimate:
+def _bootstrap(by_image: np.ndarray, options: ScoreFlags) -> Estimate:
     return standard_errors.bootstrap_mean(by_image, _rng(options, 2), options.replicates)
 
 
-def _rng(options: Options, purpose: int) -> np.random.Generator:
+def _rng(options: ScoreFlags, purpose: int) -> np.random.Generator:
     return np.random.default_rng([options.seed, 100 + purpose])
 
 

@@ -9,7 +9,7 @@ import io
 import pathlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from coltran.errors import UserError
 from human_eval.folder import rater_ids
@@ -17,7 +17,7 @@ from human_eval.folder.layout import private_file
 from human_eval.folder.spreadsheet import csv_bytes
 from human_eval.server import database
 
-PROLIFIC, INVITATION, OPEN = "prolific", "invitation", "open"
+KINDS = PROLIFIC, INVITATION, OPEN = "prolific", "invitation", "open"
 INVITATIONS = pathlib.PurePath("private", "invitations.csv")
 _COLUMNS = ("number", "token", "link")
 _PROLIFIC_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -116,7 +116,7 @@ def has_invitations(study: pathlib.Path) -> bool:
     return path.exists() and bool(_rows(path))
 
 
-def _read_invitations(path: pathlib.Path):
+def _read_invitations(path: pathlib.Path) -> Iterator[tuple[str, int]]:
     for row in _rows(path):
         # As a number: a spreadsheet saves 0007 as 7, and nobody must become somebody else by that.
         yield row["token"], int(row["number"])

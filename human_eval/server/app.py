@@ -13,6 +13,7 @@ import hmac
 import logging
 import pathlib
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote
 
 import flask
@@ -63,7 +64,7 @@ class Server:
     pilot: bool
     by_address: Limit
     by_session: Limit
-    problems: collections.deque
+    problems: collections.deque[str]
     now: Callable[[], float]
 
 
@@ -72,7 +73,7 @@ def make_app(server: Server) -> flask.Flask:
     app = flask.Flask(__name__, static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     log = logging.getLogger(server_log.NAME)
-    forms = {form.form: form for form in server.design.forms}
+    forms = {form.number: form for form in server.design.forms}
     folder = str(server.design.sources.get("images") or server.study / IMAGES)
     images = frozenset(name for _, pair in image_pairs(server.secret, server.design.forms) for name in pair)
 
@@ -82,12 +83,12 @@ def make_app(server: Server) -> flask.Flask:
         return {trial["trial"]: trial["images"] for trial in shown["trials"]}
 
     @app.before_request
-    def limit_address():
+    def limit_address() -> flask.Response | None:
         wait = server.by_address.take(flask.request.remote_addr or "")
         return _too_often(wait) if wait else None
 
     @app.get("/")
-    def rater_page():
+    def rater_page() -> flask.Response:
         purpose = flask.request.headers.get("Sec-Purpose", "")
         if flask.request.method == "HEAD" or "prefetch" in purpose:
             return flask.Response(status=204)  # a look at the link is no visit: it must not take a place
@@ -96,72 +97,72 @@ def make_app(server: Server) -> flask.Flask:
         visit = server.sittings.enter(name, another=query.get("another", ""))
         if visit.sitting is None:
             return _html(pages.visit(visit, query))
-        log.info("sitting %s: form %d handed out", visit.sitting.sitting, visit.sitting.form + 1)
+        log.info("sitting %s: form %d handed out", visit.sitting.id, visit.sitting.form + 1)
         return _html(_page(server, visit.sitting), ours=True)
 
     @app.get("/images/<name>")
-    def image(name: str):
+    def image(name: str) -> flask.Response:
         if name not in images:
             flask.abort(404)
         return flask.Response(storage.read_bytes(storage.join(folder, name)), mimetype="image/png")
 
     @app.get("/favicon.ico")
-    def icon():
+    def icon() -> flask.Response:
         return flask.Response(status=204)  # browsers ask for it by themselves
 
     @app.post("/api/answer")
-    def answer():
+    def answer() -> dict[str, int]:
         body = _body()
         sitting, turn = _session(server, body)
         found = bodies.read_answer(body)
 
         def check(known: Sitting) -> str:
-            mine = {trial.trial for trial in trials_of(forms[known.form], known)}
+            mine = {trial.id for trial in trials_of(forms[known.form], known)}
             pairs = handed_out(known.form, known.flipped)
             return bodies.check_pair(found, {trial: pairs[trial] for trial in mine})
 
         return {"saved": server.sittings.save(sitting, turn, found.trial, check)}
 
     @app.post("/api/finish")
-    def finish():
+    def finish() -> dict[str, str | None]:
         body = _body()
         sitting, turn = _session(server, body)
         code = server.code or tokens.completion_code(server.secret, sitting)
         redirect = server.completion_url.replace("{code}", quote(code, safe="")) or None
         done = server.sittings.finish(sitting, turn, bodies.read_end(body), code, redirect)
-        log.info("sitting %s: form %d finished", done.sitting, done.form + 1)
+        log.info("sitting %s: form %d finished", done.id, done.form + 1)
         return {"code": done.code, "redirect": done.redirect}
 
     @app.get("/organizer")
-    def organizer():
+    def organizer() -> flask.Response:
         given = flask.request.args.get("token", "").encode("utf-8", "replace")
         if not hmac.compare_digest(given, server.organizer_token.encode()):
             log.warning("progress page: wrong token")
             return _html(pages.message("Not for you", "The token is wrong; the server printed it."), status=403)
-        found = progress.counts(server.database, server.design.forms, lease=server.lease, now=server.now())
+        found = progress.measure(server.database, server.design.forms, lease=server.lease, now=server.now())
         return _html(progress.render(server.design.title, found, list(server.problems)[::-1], pilot=server.pilot))
 
     @app.errorhandler(StrangerError)
-    def stranger(error: StrangerError):
+    def stranger(error: StrangerError) -> flask.Response:
         return _html(pages.message("Sorry", str(error)), status=403)
 
     @app.errorhandler(RefusedError)
-    def refused(error: RefusedError):
+    def refused(error: RefusedError) -> tuple[dict[str, str], int]:
         log.warning("%s: refused with %d: %s", flask.request.url_rule, error.status, error)
         return {"error": str(error)}, error.status
 
     @app.errorhandler(HTTPException)
-    def wrong(error: HTTPException):
+    def wrong(error: HTTPException) -> flask.Response:
         return _failed(error.code or 500, error.name)
 
     @app.errorhandler(Exception)
-    def mistake(error: Exception):
+    def mistake(error: Exception) -> flask.Response:
         # Also a full disk: nothing was saved, and the page may ask again.
         log.error("%s: failed", flask.request.url_rule, exc_info=error)
         return _failed(503, "This did not work and nothing was saved. Please try again.")
 
     @app.after_request
-    def headers(response: flask.Response):
+    def headers(response: flask.Response) -> flask.Response:
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
@@ -173,9 +174,9 @@ def make_app(server: Server) -> flask.Flask:
 
 
 def _page(server: Server, sitting: Sitting) -> bytes:
-    form = next(form for form in server.design.forms if form.form == sitting.form)
+    form = next(form for form in server.design.forms if form.number == sitting.form)
     shown = public_form(server.secret, form, flipped=sitting.flipped)
-    kept = {trial.trial for trial in trials_of(form, sitting)}
+    kept = {trial.id for trial in trials_of(form, sitting)}
     shown["trials"] = [trial for trial in shown["trials"] if trial["trial"] in kept]
     return render(
         server.texts,
@@ -185,12 +186,12 @@ def _page(server: Server, sitting: Sitting) -> bytes:
         forms=[shown],
         images="images/",
         pilot=server.pilot,
-        session=tokens.session_token(server.secret, sitting.sitting, sitting.turn),
+        session=tokens.session_token(server.secret, sitting.id, sitting.turn),
         answered=list(sitting.answered),
     )
 
 
-def _session(server: Server, body: dict) -> tuple[str, int]:
+def _session(server: Server, body: dict[str, Any]) -> tuple[str, int]:
     """(sitting, turn) of a request that may go on."""
     sitting, turn = tokens.read_session(server.secret, bodies.session_of(body))
     wait = server.by_session.take(sitting)
@@ -199,7 +200,7 @@ def _session(server: Server, body: dict) -> tuple[str, int]:
     return sitting, turn
 
 
-def _body() -> dict:
+def _body() -> dict[str, Any]:
     if flask.request.mimetype != "application/json":
         raise RefusedError(415, "expected the content type application/json")
     return bodies.read_object(flask.request.get_data())

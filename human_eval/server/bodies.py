@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
 
 from coltran.errors import UserError
 from human_eval.folder.strict_json import parse_json
@@ -31,7 +32,7 @@ class AnswerBody:
     text: str  # the whole answer as JSON, always the same for the same answer
 
 
-def read_object(data: bytes) -> dict:
+def read_object(data: bytes) -> dict[str, Any]:
     """The JSON object of a body; raises RefusedError for anything else."""
     try:
         found = parse_json(data.decode(), "the request")
@@ -42,7 +43,7 @@ def read_object(data: bytes) -> dict:
     return found
 
 
-def session_of(body: Mapping) -> str:
+def session_of(body: Mapping[str, object]) -> str:
     """The session token of a body; raises RefusedError where there is none."""
     session = body.get("session")
     if not isinstance(session, str) or not session.isascii():
@@ -50,14 +51,14 @@ def session_of(body: Mapping) -> str:
     return session
 
 
-def read_answer(body: Mapping) -> AnswerBody:
+def read_answer(body: Mapping[str, object]) -> AnswerBody:
     """An answer; raises RefusedError for what the page never sends."""
     trial, shown, fake = (body.get(name) for name in ("trial", "shown", "fake"))
     if not _is_whole(trial, _MAX_TRIAL):
         raise RefusedError(400, "trial: expected a whole number")
     if not isinstance(shown, list) or len(shown) != 2 or not all(_is_name(name) for name in shown):
         raise RefusedError(400, "shown: expected two file names")
-    if fake not in shown:
+    if not _is_name(fake) or fake not in shown:
         raise RefusedError(400, "fake: expected one of the two files shown")
     restarts, interrupted = body.get("restarts", 0), body.get("interrupted", False)
     if not _is_whole(restarts, _MAX_RESTARTS) or not isinstance(interrupted, bool):
@@ -77,7 +78,7 @@ def read_answer(body: Mapping) -> AnswerBody:
     return AnswerBody(
         session=session_of(body),
         trial=trial,
-        shown=tuple(shown),
+        shown=(shown[0], shown[1]),
         fake=fake,
         text=json.dumps(answer, separators=(",", ":")),
     )
@@ -100,7 +101,7 @@ def check_pair(answer: AnswerBody, handed_out: Mapping[int, Sequence[str]]) -> s
     return answer.text
 
 
-def read_end(body: Mapping) -> dict[str, object]:
+def read_end(body: Mapping[str, object]) -> dict[str, object]:
     """What the page says at the end beside the answers; raises RefusedError without a consent."""
     end: dict[str, object] = {name: _text(body.get(name))[:most] for name, most in _TEXTS.items()}
     if not end["consent"]:
@@ -118,20 +119,22 @@ def _exposure(found: object) -> dict[str, float | None]:
 
 
 def _milliseconds(name: str, value: object) -> float | None:
-    if value is not None and not (_is_number(value) and 0 <= value < _MAX_MS):
+    if value is None:
+        return None
+    if not _is_number(value) or not 0 <= value < _MAX_MS:
         raise RefusedError(400, f"{name}: expected a number from 0 up")
     return value
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_whole(value: object, below: int) -> bool:
+def _is_whole(value: object, below: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below
 
 
-def _is_name(value: object) -> bool:
+def _is_name(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and len(value) <= 64 and value.isascii()
 
 

@@ -8,6 +8,7 @@ import logging.handlers
 import os
 import pathlib
 import time
+from typing import Any
 
 SERVER_LOG = pathlib.PurePath("private", "server.log")
 NAME = "coltran-study.serve"
@@ -15,9 +16,9 @@ _PROBLEMS = 30
 _BYTES, _FILES = 10 << 20, 2  # whoever sends rubbish must not fill the disk
 
 
-def start(path: pathlib.Path) -> collections.deque:
+def start(path: pathlib.Path) -> collections.deque[str]:
     """Sends the log to a file; returns its newest warnings and errors, which go on changing."""
-    problems: collections.deque = collections.deque(maxlen=_PROBLEMS)
+    problems: collections.deque[str] = collections.deque(maxlen=_PROBLEMS)
     to_file = _PrivateFile(path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
     to_file.setFormatter(_utc("%(asctime)s %(levelname)s %(message)s"))
     to_page = _Newest(problems)
@@ -32,14 +33,14 @@ def start(path: pathlib.Path) -> collections.deque:
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
-    def _open(self):
+    def _open(self) -> Any:
         return open(
             self.baseFilename, self.mode, encoding=self.encoding, opener=lambda path, flags: os.open(path, flags, 0o600)
         )
 
 
 class _Newest(logging.Handler):
-    def __init__(self, problems: collections.deque) -> None:
+    def __init__(self, problems: collections.deque[str]) -> None:
         super().__init__(logging.WARNING)
         self._problems = problems
         self.setFormatter(_utc("%(asctime)s %(message)s"))

@@ -3,57 +3,109 @@
 from __future__ import annotations
 
 import collections
-import html
+import dataclasses
 import json
+import sqlite3
 from collections.abc import Sequence
 
 from human_eval.folder.forms import TEST, Form
 from human_eval.server.database import ABANDONED, FINISHED, RUNNING, Database
-from human_eval.server.pages import page, progress_rows
+from human_eval.server.pages import fill
 
 _COMMENTS = 20
-_COLUMNS = ("form*", "sittings needed", "finished", "running", "expired", "free", "abandoned")
+_EXPIRED = "expired"
 
 
-def counts(database: Database, forms: Sequence[Form], *, lease: float, now: float) -> dict[str, object]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Places:
+    """How many places are in which state; an abandoned sitting holds no place."""
+
+    needed: int
+    finished: int
+    running: int
+    expired: int
+    free: int
+    abandoned: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Progress:
     """The numbers of the progress page.
 
-    Returns:
-      `forms` (rows of form from 1, needed, finished, running, expired, free, abandoned), `total` (their sums),
-      `ratings` (the fewest and most of a pair, by finished sittings), `answers` saved, `times` (when the finished
-      sittings started and ended, by the end), and the newest `comments`.
+    Attributes:
+      forms: by form, counted from 1, its places.
+      total: of all forms.
+      fewest_ratings, most_ratings: of a pair, by finished sittings.
+      answers: that are saved.
+      times: when each finished sitting started and ended, by the end.
+      comments: the newest ones first.
+    """
+
+    forms: tuple[tuple[int, Places], ...]
+    total: Places
+    fewest_ratings: int
+    most_ratings: int
+    answers: int
+    times: tuple[tuple[float, float], ...]
+    comments: tuple[str, ...]
+
+
+def measure(database: Database, forms: Sequence[Form], *, lease: float, now: float) -> Progress:
+    """How far the study is.
+
+    Args:
+      database: of the server.
+      forms: of the design.
+      lease: seconds without a sign of life after which a running sitting has expired.
+      now: seconds since 1970.
     """
     with database.transaction() as connection:
         sittings = connection.execute("SELECT form, state, seen, started, finished, page FROM sittings").fetchall()
         [answers] = connection.execute("SELECT count(*) FROM answers").fetchone()
-    found: dict[int, collections.Counter] = collections.defaultdict(collections.Counter)
-    for row in sittings:
-        state = "expired" if row["state"] == RUNNING and row["seen"] < now - lease else row["state"]
-        found[row["form"]][state] += 1
-    rows = []
-    ratings: collections.Counter = collections.Counter()
+    by_form = _states(sittings, oldest=now - lease)
+    rows = [(form.number + 1, _places(form, by_form[form.number])) for form in forms]
+    ratings: collections.Counter[tuple[str, str, int]] = collections.Counter()
     for form in forms:
-        has = found[form.form]
-        held = [has[state] for state in (FINISHED, RUNNING, "expired")]
-        rows.append((form.form + 1, form.raters, *held, form.raters - sum(held), has[ABANDONED]))
         for trial in form.trials:
             if trial.kind == TEST:
-                ratings[trial.model, trial.key, trial.sample] += has[FINISHED]
+                ratings[trial.model, trial.key, trial.sample] += by_form[form.number][FINISHED]
     done = sorted((row for row in sittings if row["state"] == FINISHED), key=lambda row: row["finished"])
     comments = [json.loads(row["page"])["comment"] for row in done]
-    return {
-        "forms": rows,
-        "total": [sum(column) for column in list(zip(*rows, strict=True))[1:]],
-        "ratings": (min(ratings.values(), default=0), max(ratings.values(), default=0)),
-        "answers": answers,
-        "times": [(row["started"], row["finished"]) for row in done],
-        "comments": [text for text in comments if text.strip()][-_COMMENTS:][::-1],
-    }
+    names = [field.name for field in dataclasses.fields(Places)]
+    return Progress(
+        forms=tuple(rows),
+        total=Places(**{name: sum(getattr(places, name) for _, places in rows) for name in names}),
+        fewest_ratings=min(ratings.values(), default=0),
+        most_ratings=max(ratings.values(), default=0),
+        answers=answers,
+        times=tuple((row["started"], row["finished"]) for row in done),
+        comments=tuple([text for text in comments if text.strip()][-_COMMENTS:][::-1]),
+    )
 
 
-def time_left(found: dict[str, object]) -> str:
+def _states(sittings: Sequence[sqlite3.Row], *, oldest: float) -> dict[int, collections.Counter[str]]:
+    """How many sittings are in which state, by form; a running one that was last seen before `oldest` has expired."""
+    found: dict[int, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for row in sittings:
+        found[row["form"]][_EXPIRED if row["state"] == RUNNING and row["seen"] < oldest else row["state"]] += 1
+    return found
+
+
+def _places(form: Form, states: collections.Counter[str]) -> Places:
+    held = states[FINISHED] + states[RUNNING] + states[_EXPIRED]
+    return Places(
+        needed=form.raters,
+        finished=states[FINISHED],
+        running=states[RUNNING],
+        expired=states[_EXPIRED],
+        free=form.raters - held,
+        abandoned=states[ABANDONED],
+    )
+
+
+def time_left(progress: Progress) -> str:
     """In words, at the pace so far."""
-    needed, done, times = found["total"][0], found["total"][1], found["times"]
+    needed, done, times = progress.total.needed, progress.total.finished, progress.times
     if done >= needed:
         return "none: the study is complete"
     if len(times) < 2:
@@ -63,21 +115,20 @@ def time_left(found: dict[str, object]) -> str:
     return f"about {hours:.1f} hours at the pace so far; a sitting takes {minutes:.1f} minutes on average"
 
 
-def render(title: str, found: dict[str, object], problems: Sequence[str], *, pilot: bool) -> bytes:
-    """The progress page."""
-    needed, finished, running, expired, free, abandoned = found["total"]
-    fewest, most = found["ratings"]
-    lines = [
-        f"{finished} of {needed} sittings are finished, {running} are running, {expired} have expired (their places go "
-        f"to the next raters who come), {free} places are free; {abandoned} sittings were abandoned",
-        f"each pair has {fewest} to {most} ratings of finished sittings; {found['answers']} answers are saved",
-        f"time left: {time_left(found)}",
-    ]
-    body = "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
-    if pilot:
-        body = "<p><strong>This is a pilot; its answers never count.</strong></p>" + body
-    for name, texts in (("Recent errors", problems), ("Newest comments", found["comments"])):
-        entries = "".join(f"<li>{html.escape(text)}</li>" for text in texts) or "<li>none</li>"
-        body += f"<h2>{name}</h2><ul>{entries}</ul>"
-    body += "<h2>Forms</h2><p>* counted from 1, as in file names and ?form=; tables of ratings count from 0</p>"
-    return page(f"Progress: {title}", body + progress_rows(_COLUMNS, found["forms"]))
+def render(title: str, progress: Progress, problems: Sequence[str], *, pilot: bool) -> bytes:
+    """The progress page.
+
+    Args:
+      title: of the study.
+      progress: its numbers.
+      problems: recent errors, the newest first.
+      pilot: whether the server runs a pilot.
+    """
+    return fill(
+        "progress.html",
+        title=f"Progress: {title}",
+        progress=progress,
+        time_left=time_left(progress),
+        problems=problems,
+        pilot=pilot,
+    )

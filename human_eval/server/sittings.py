@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 
-from human_eval.folder.forms import PRACTICE, Form
+from human_eval.folder.forms import PRACTICE, Form, Trial
 from human_eval.server.database import ABANDONED, FINISHED, RUNNING, Database
 
 NOTHING_LEFT, ALL_TAKEN, COMPLETE = "nothing left", "all taken", "complete"
@@ -33,7 +33,7 @@ class Sitting:
     """One rater with one form, as the database has it.
 
     Attributes:
-      sitting: its name, random.
+      id: its name, random.
       form, slot: which place; odd slots see every pair the other way round.
       practice: whether the form's practice belongs to it.
       turn: how often its page was handed out; only the newest page may save answers.
@@ -42,7 +42,7 @@ class Sitting:
       answered: trials that are saved.
     """
 
-    sitting: str
+    id: str
     form: int
     slot: int
     practice: bool
@@ -89,7 +89,7 @@ class Sittings:
           now: the clock, in seconds since 1970.
         """
         self._database = database
-        self._forms = {form.form: form for form in forms}
+        self._forms = {form.number: form for form in forms}
         self._lease = lease
         self._most = most
         self._now = now
@@ -109,7 +109,7 @@ class Sittings:
             for sitting in mine:
                 if sitting.state == RUNNING:
                     change = "UPDATE sittings SET turn = turn + 1, seen = ? WHERE sitting = ?"
-                    connection.execute(change, [self._now(), sitting.sitting])
+                    connection.execute(change, [self._now(), sitting.id])
                     return Visit(sitting=dataclasses.replace(sitting, turn=sitting.turn + 1))
             finished = [sitting for sitting in mine if sitting.state == FINISHED]
             place, why = self._place(connection, mine) if len(finished) < self._most else (None, NOTHING_LEFT)
@@ -182,27 +182,29 @@ class Sittings:
         for row in connection.execute("SELECT form, slot, state, seen FROM sittings WHERE state != ?", [ABANDONED]):
             taken[row["form"]][row["slot"]] = row["seen"] if row["state"] == RUNNING else None
         finished = {form: sum(seen is None for seen in slots.values()) for form, slots in taken.items()}
-        unfinished = [form for form in self._forms.values() if finished.get(form.form, 0) < form.raters]
+        unfinished = [form for form in self._forms.values() if finished.get(form.number, 0) < form.raters]
         if not unfinished:
             return None, COMPLETE
         met = frozenset().union(*(self._forms[old.form].keys for old in mine if old.form in self._forms))
         begun = {old.form for old in mine}
-        suitable = [form for form in unfinished if form.form not in begun and met.isdisjoint(form.keys)]
+        suitable = [form for form in unfinished if form.number not in begun and met.isdisjoint(form.keys)]
         oldest = self._now() - self._lease
         best = None
         for form in suitable:
-            slots = taken[form.form]
+            slots = taken[form.number]
             # Free ones before those that somebody left, and of those the one that was left first.
             open_slots = [(0.0, slot) for slot in range(form.raters) if slot not in slots]
             open_slots += [(seen, slot) for slot, seen in slots.items() if seen is not None and seen < oldest]
             held = form.raters - len(open_slots)
             if open_slots and (best is None or held < best[0]):
-                best = held, (form.form, min(open_slots)[1])
+                best = held, (form.number, min(open_slots)[1])
         if best:
             return best[1], ""
         return None, ALL_TAKEN if suitable else NOTHING_LEFT
 
-    def _seat(self, connection: sqlite3.Connection, rater: str, form: int, slot: int, mine) -> Sitting:
+    def _seat(
+        self, connection: sqlite3.Connection, rater: str, form: int, slot: int, mine: Sequence[Sitting]
+    ) -> Sitting:
         leave = "UPDATE sittings SET state = ? WHERE form = ? AND slot = ? AND state = ?"
         connection.execute(leave, [ABANDONED, form, slot, RUNNING])
         practiced = any(_practiced(self._forms[old.form], old) for old in mine if old.form in self._forms)
@@ -215,13 +217,13 @@ class Sittings:
         return _known(connection, name)
 
 
-def trials_of(form: Form, sitting: Sitting) -> list:
+def trials_of(form: Form, sitting: Sitting) -> list[Trial]:
     """The form's trials that belong to a sitting: without the practice, where the rater has had one before."""
     return [trial for trial in form.trials if sitting.practice or trial.kind != PRACTICE]
 
 
 def _practiced(form: Form, sitting: Sitting) -> bool:
-    practice = {trial.trial for trial in form.trials if trial.kind == PRACTICE}
+    practice = {trial.id for trial in form.trials if trial.kind == PRACTICE}
     return not sitting.practice or practice <= set(sitting.answered)
 
 
@@ -239,7 +241,7 @@ def _of_rater(connection: sqlite3.Connection, rater: str) -> list[sqlite3.Row]:
 def _sitting(connection: sqlite3.Connection, row: sqlite3.Row) -> Sitting:
     trials = connection.execute("SELECT trial FROM answers WHERE sitting = ? ORDER BY trial", [row["sitting"]])
     return Sitting(
-        sitting=row["sitting"],
+        id=row["sitting"],
         form=row["form"],
         slot=row["slot"],
         practice=bool(row["practice"]),

@@ -9,10 +9,12 @@ import io
 import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 from xml.sax.saxutils import escape
 
 from human_eval.answers import join, ratings
 from human_eval.answers.key import AnswerKey
+from human_eval.answers.ratings import Rating
 from human_eval.answers.submissions import from_result
 from human_eval.server import database as server_database
 
@@ -24,7 +26,7 @@ _BEFORE = (
 _PACIFIC = datetime.timezone(datetime.timedelta(hours=-7))
 
 
-def write_all(out: pathlib.Path, results: Sequence[Mapping], study: str) -> None:
+def write_all(out: pathlib.Path, results: Sequence[Mapping[str, Any]], study: str) -> None:
     """Writes static/*.json, mturk.csv, turkle.csv, mturk_api.json and server.sqlite.
 
     Args:
@@ -42,27 +44,27 @@ def write_all(out: pathlib.Path, results: Sequence[Mapping], study: str) -> None
     write_database(out / "server.sqlite", results, study)
 
 
-def write_table(path: pathlib.Path, results: Iterable[Mapping], key: AnswerKey, salt: bytes) -> None:
+def write_table(path: pathlib.Path, results: Iterable[Mapping[str, Any]], key: AnswerKey, salt: bytes) -> None:
     """Writes the table of ratings that ingesting the results would give."""
-    rows = []
+    rows: list[Rating] = []
     for result in results:
         submission = from_result(result, source="table", where=str(path))
         rows += join.rows_of(submission, key, salt)
     ratings.write(path, join.settle(rows))
 
 
-def static_file(result: Mapping) -> str:
+def static_file(result: Mapping[str, Any]) -> str:
     """The file that the static page lets a rater save; it has no assignment."""
     return json.dumps({name: value for name, value in result.items() if name != "assignment"}, indent=1)
 
 
-def mturk_csv(results: Sequence[Mapping]) -> bytes:
+def mturk_csv(results: Sequence[Mapping[str, Any]]) -> bytes:
     """The requester site's CSV: a column a trial, sorted as text; Pacific time; rows without Approve and Reject."""
     longest = max(len(result["trials"]) for result in results)
     trials = [f"trial{place + 1}" for place in range(longest)]
     answers = sorted(f"Answer.{name}" for name in ("form", "simulated", *trials))
     header = [*_BEFORE, "SubmitTime", *answers, "Approve", "Reject"]
-    rows = []
+    rows: list[list[str]] = []
     for result in results:
         fields = {f"Answer.trial{place + 1}": json.dumps(trial) for place, trial in enumerate(result["trials"])}
         fields["Answer.form"] = str(result["form"])
@@ -73,10 +75,10 @@ def mturk_csv(results: Sequence[Mapping]) -> bytes:
     return _csv(header, rows, csv.QUOTE_ALL)
 
 
-def turkle_csv(results: Sequence[Mapping]) -> bytes:
+def turkle_csv(results: Sequence[Mapping[str, Any]]) -> bytes:
     """A Turkle server's CSV: the page's whole result in one column, in UTC."""
     header = [*_BEFORE, "SubmitTime", "Turkle.Username", "Input.form", "Answer.result"]
-    rows = []
+    rows: list[list[str]] = []
     for result in results:
         time = _finished(result).strftime("%a %b %d %H:%M:%S UTC %Y")
         before = _columns(result, time, worker=result["rater"])
@@ -84,7 +86,7 @@ def turkle_csv(results: Sequence[Mapping]) -> bytes:
     return _csv(header, rows, csv.QUOTE_ALL)
 
 
-def mturk_api(results: Sequence[Mapping]) -> str:
+def mturk_api(results: Sequence[Mapping[str, Any]]) -> str:
     """ListAssignmentsForHIT's JSON, every second answer as crowd-form writes it (`taskAnswers`)."""
     assignments = []
     for number, result in enumerate(results):
@@ -107,7 +109,7 @@ def mturk_api(results: Sequence[Mapping]) -> str:
     return json.dumps({"NumResults": len(assignments), "Assignments": assignments}, indent=1)
 
 
-def write_database(path: pathlib.Path, results: Sequence[Mapping], study: str) -> None:
+def write_database(path: pathlib.Path, results: Sequence[Mapping[str, Any]], study: str) -> None:
     """The study server's database, with every sitting finished."""
     database = server_database.Database(path, {"study": study, "pilot": "0", "simulated": "1"})
     places: collections.Counter = collections.Counter()
@@ -126,11 +128,11 @@ def write_database(path: pathlib.Path, results: Sequence[Mapping], study: str) -
     database.close()
 
 
-def _finished(result: Mapping) -> datetime.datetime:
+def _finished(result: Mapping[str, Any]) -> datetime.datetime:
     return datetime.datetime.fromisoformat(result["finished"])
 
 
-def _columns(result: Mapping, time: str, *, worker: str) -> dict[str, str]:
+def _columns(result: Mapping[str, Any], time: str, *, worker: str) -> dict[str, str]:
     values = (
         f"H{result['form']}",
         "T1",
@@ -144,7 +146,7 @@ def _columns(result: Mapping, time: str, *, worker: str) -> dict[str, str]:
     return dict(zip(_BEFORE, (*values, "Submitted", time), strict=True))
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[str]], quoting: int) -> bytes:
+def _csv(header: Sequence[str], rows: Iterable[Sequence[str]], quoting: Literal[0, 1]) -> bytes:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n", quoting=quoting)
     writer.writerow(header)

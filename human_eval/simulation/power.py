@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 
-TWO_SIDED_5_PERCENT, POWER_80_PERCENT = 1.959964, 0.841621
+from human_eval.design.arguments import SizeFlags
+from human_eval.simulation.effects import Effects
+
+_LEVEL, _POWER = 0.05, 0.8  # of a two-sided test for a difference
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,12 +29,21 @@ class Power:
     raters: int
     ratings: int
 
+    @property
+    def smallest_difference(self) -> float:
+        """The difference between two rates of other images that a two-sided test at 5% finds with 80% power."""
+        from scipy.special import ndtri
 
-def expected(effects, *, images: int, raters: int, samples: int = 3, block: int = 50) -> Power:
+        return float(ndtri(1 - _LEVEL / 2) + ndtri(_POWER)) * math.sqrt(2) * self.image_cluster
+
+
+def expected(
+    effects: Effects, *, images: int, raters: int, samples: int = SizeFlags.samples, block: int = SizeFlags.block
+) -> Power:
     """Expected standard errors.
 
     Args:
-      effects: a `rater_model.Effects`.
+      effects: of the raters.
       images, raters, samples, block: of the design: images, ratings a pair, samples an image, images a form.
     """
     from human_eval.simulation.rater_model import variances

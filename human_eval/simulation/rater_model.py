@@ -10,29 +10,9 @@ import dataclasses
 import numpy as np
 
 from coltran.errors import UserError
+from human_eval.simulation.effects import Effects
 
 _NODES = 48  # of Gauss-Hermite quadrature; exact to far below what 10,000 ratings could tell
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Effects:
-    """Known effects.
-
-    Attributes:
-      rate: fooling rate over all images, samples, raters and orders; 0 and 1 are raters who are always right or wrong.
-      image_sd: standard deviation over images, in logits.
-      sample_sd: over the samples of an image.
-      rater_sd: over raters.
-      first_bias: logits in favor of calling the first image fake.
-      lapse: share of answers given by coin.
-    """
-
-    rate: float = 0.42
-    image_sd: float = 1.0
-    sample_sd: float = 0.6
-    rater_sd: float = 0.6
-    first_bias: float = 0.0
-    lapse: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +62,8 @@ def draw(
 
 def intercept(effects: Effects) -> float:
     """The logit at which all effects together give `effects.rate`; raises UserError where none does."""
+    from scipy.optimize import brentq
+
     low, high = effects.lapse / 2, 1 - effects.lapse / 2
     if effects.rate in (low, high):
         return -np.inf if effects.rate == low else np.inf
@@ -89,12 +71,13 @@ def intercept(effects: Effects) -> float:
         raise UserError(f"--rate {effects.rate}: with a share of {effects.lapse} lapses it lies from {low} to {high}")
     total = np.sqrt(effects.image_sd**2 + effects.sample_sd**2 + effects.rater_sd**2)
     points, weights = _normal_nodes(total)
-    below, above = -60.0, 60.0
-    for _ in range(60):  # halving 120 logits down to the precision of a float
-        middle = (below + above) / 2
-        too_low = weights @ _mean_chance(middle + points, effects) < effects.rate
-        below, above = (middle, above) if too_low else (below, middle)
-    return middle
+    # Beyond it, even the most extreme rater is always right or always wrong: expit(-750) is 0.
+    reach = float(points.max()) + abs(effects.first_bias) + 750
+
+    def excess(logit: float) -> float:
+        return float(weights @ _mean_chance(logit + points, effects)) - effects.rate
+
+    return float(brentq(excess, -reach, reach, xtol=1e-12, maxiter=10_000))
 
 
 def variances(effects: Effects) -> Variances:

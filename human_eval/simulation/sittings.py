@@ -2,56 +2,73 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
+from coltran import cli
+from coltran.options import option
 from human_eval.answers.key import AnswerKey, Pair
+from human_eval.design.arguments import SizeFlags
 from human_eval.folder import rater_ids
+from human_eval.simulation.effects import Effects
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SEED_OF_SALT = b"a made-up study has no secrets"
 _START = 1_780_300_000  # seconds; a form every 10 minutes from here on
 _FORM_SECONDS = 600
 
 
-def made_up_key(found: argparse.Namespace) -> AnswerKey:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MadeUpFlags(SizeFlags):
+    """What a study without images is made up from."""
+
+    raters: int = option(SizeFlags.raters, parse=cli.positive, help="raters a form, each with one form")
+    seed: int = option(help="seed of all draws")
+
+
+def made_up_key(options: MadeUpFlags) -> AnswerKey:
     """The answer key of a study without images."""
     from human_eval.design import forms
     from human_eval.folder import opaque_files
     from human_eval.folder.forms import Variant
 
-    pool = forms.Pool(test=[f"image-{number:05d}" for number in range(found.images)], catch=(), practice=())
-    variants = [Variant(model="simulated", sample=sample) for sample in range(found.samples)]
-    planned = forms.plan(pool, variants, block=found.block, catch=0, raters=found.raters, seed=found.seed)
-    pairs, listed = {}, {}
+    pool = forms.Pool(test=[f"image-{number:05d}" for number in range(options.images)], catch=(), practice=())
+    variants = [Variant(model="simulated", sample=sample) for sample in range(options.samples)]
+    planned = forms.plan(pool, variants, block=options.block, catch=0, raters=options.raters, seed=options.seed)
+    pairs: dict[int, Pair] = {}
+    listed: dict[int, list[tuple[int, str, str]]] = {}
     for form in planned:
         for trial in form.trials:
-            files = [opaque_files.opaque_name(SEED_OF_SALT, trial.trial, role) for role in opaque_files.ROLES]
-            pairs[trial.trial] = Pair(
-                trial=trial.trial,
-                form=form.form,
+            truth, colorized = (opaque_files.opaque_name(SEED_OF_SALT, trial.id, role) for role in opaque_files.ROLES)
+            pairs[trial.id] = Pair(
+                trial=trial.id,
+                form=form.number,
                 kind="test",
                 model=trial.model,
                 key=trial.key,
                 sample=trial.sample,
-                truth=files[0],
-                colorized=files[1],
+                truth=truth,
+                colorized=colorized,
             )
-            order = files if trial.truth_first else files[::-1]
-            listed.setdefault(form.form, []).append((trial.trial, *order))
+            order = (truth, colorized) if trial.truth_first else (colorized, truth)
+            listed.setdefault(form.number, []).append((trial.id, *order))
     return AnswerKey(
-        study=f"simulated-{found.seed}",
+        study=f"simulated-{options.seed}",
         pairs=pairs,
         listed={form: tuple(trials) for form, trials in listed.items()},
-        form_sizes={form.form: len(form.trials) for form in planned},
+        form_sizes={form.number: len(form.trials) for form in planned},
     )
 
 
-def simulate(key: AnswerKey, effects, *, raters: int, seed: int) -> list[dict[str, object]]:
+def simulate(key: AnswerKey, effects: Effects, *, raters: int, seed: int) -> list[dict[str, Any]]:
     """What the page would save of each sitting, plus an `assignment`.
 
     Args:
       key: of the study; every form is answered.
-      effects: a `rater_model.Effects`. Catch trials are answered right except by lapse.
+      effects: of the raters. Catch trials are answered right except by lapse.
       raters: for each form; every one takes one form.
       seed: of all draws.
     """
@@ -66,10 +83,11 @@ def simulate(key: AnswerKey, effects, *, raters: int, seed: int) -> list[dict[st
         name = rater_name(rater)
         for trial, *files in forms[rater % len(forms)][1]:
             rows.append((rater, key.pairs[trial], files[::-1] if rater_ids.is_flipped(name, trial) else files))
-    numbers = {name: {} for name in ("image", "pair")}
-    image = np.array([numbers["image"].setdefault(pair.key, len(numbers["image"])) for _, pair, _ in rows])
+    images: dict[str, int] = {}  # numbers from 0, in the order of showing
+    variants: dict[tuple[str, str, int], int] = {}
+    image = np.array([images.setdefault(pair.key, len(images)) for _, pair, _ in rows])
     shown_pair = np.array(
-        [numbers["pair"].setdefault((pair.model, pair.key, pair.sample), len(numbers["pair"])) for _, pair, _ in rows]
+        [variants.setdefault((pair.model, pair.key, pair.sample), len(variants)) for _, pair, _ in rows]
     )
     truth_first = np.array([shown[0] == pair.truth for _, pair, shown in rows])
     who = np.array([rater for rater, *_ in rows])
@@ -77,17 +95,17 @@ def simulate(key: AnswerKey, effects, *, raters: int, seed: int) -> list[dict[st
     obvious = np.array([pair.kind != "test" for _, pair, _ in rows])
     fooled = np.where(obvious, rng.random(len(rows)) < effects.lapse / 2, fooled)
     measured = _measured(len(rows), rng)
-    sittings: list[dict[str, object]] = []
+    sittings: list[dict[str, Any]] = []
     for place, (rater, pair, shown) in enumerate(rows):
         if rater == len(sittings):
             sittings.append(_sitting(rater, forms[rater % len(forms)][0]))
-        trial = {
+        answer = {
             "trial": pair.trial,
             "shown": list(shown),
             "fake": pair.truth if fooled[place] else pair.colorized,
             **measured(place),
         }
-        sittings[-1]["trials"].append(trial)
+        sittings[-1]["trials"].append(answer)
     return sittings
 
 
@@ -96,17 +114,19 @@ def rater_name(number: int) -> str:
     return f"simulated-rater-{number + 1:04d}"
 
 
-def _listed_forms(key: AnswerKey) -> list[tuple[int, Sequence[tuple]]]:
+def _listed_forms(key: AnswerKey) -> list[tuple[int, Sequence[tuple[int, str, str]]]]:
     if key.listed:
         return sorted(key.listed.items())
-    forms: dict[int, list[tuple]] = {}
+    forms: dict[int, list[tuple[int, str, str]]] = {}
     for trial, pair in sorted(key.pairs.items()):
         # By name, which says nothing of what is real.
-        forms.setdefault(pair.form, []).append((trial, *sorted((pair.truth, pair.colorized))))
+        forms.setdefault(pair.form, []).append(
+            (trial, min(pair.truth, pair.colorized), max(pair.truth, pair.colorized))
+        )
     return sorted(forms.items())
 
 
-def _measured(n: int, rng):
+def _measured(n: int, rng: np.random.Generator) -> Callable[[int], dict[str, object]]:
     """A function of the row that gives its measured times, about as browsers report them."""
     response = rng.lognormal(6.9, 0.35, n).round(1)
     exposure = rng.normal(1000, 4, (n, 2)).round(1)
@@ -118,7 +138,7 @@ def _measured(n: int, rng):
     }
 
 
-def _sitting(rater: int, form: int) -> dict[str, object]:
+def _sitting(rater: int, form: int) -> dict[str, Any]:
     import datetime
 
     finished = datetime.datetime.fromtimestamp(_START + _FORM_SECONDS * rater, datetime.UTC)

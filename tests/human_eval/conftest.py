@@ -46,7 +46,7 @@ def make_study(
     for form in planned:
         for trial in form.trials:
             for role, data in files.items():
-                name = opaque_files.opaque_name(secret, trial.trial, role)
+                name = opaque_files.opaque_name(secret, trial.id, role)
                 (folder / "public" / "images" / name).write_bytes(data)
     (folder / COMPLETED).touch()
     return folder

@@ -287,7 +287,7 @@ def test_practice_and_catch_trials_are_of_other_images(designed):
         ({"--colorized": "a<b=COLORIZED"}, "expected FOLDER or NAME=FOLDER"),
         ({"--out": "STUDY"}, "holds another finished study"),
         ({"--out": "TRUTH"}, "is not empty and is no study"),
-        ({"--seed": "one"}, "--seed: invalid int value"),
+        ({"--seed": "one"}, "--seed: expected a whole number, got 'one'"),
         ({"--seed": "-1"}, "--seed -1: must not be negative"),
         ({"--secret": "/nowhere"}, "/nowhere: no such file"),
         ({"--secret": "KEY", "--out": "STUDY"}, "has a secret of its own"),

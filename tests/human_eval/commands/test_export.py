@@ -37,11 +37,11 @@ def roles(folder) -> dict[str, dict[str, str]]:
 
 def check_forms(forms, folder, design):
     key = roles(folder)
-    assert [form["form"] for form in forms] == [form.form for form in design.forms]
+    assert [form["form"] for form in forms] == [form.number for form in design.forms]
     for shown, form in zip(forms, design.forms, strict=True):
         for pair, trial in zip(shown["trials"], form.trials, strict=True):
             assert {key[name]["role"] for name in pair["images"]} == {"truth", "colorized"}
-            assert {key[name]["trial"] for name in pair["images"]} == {str(pair["trial"])} == {str(trial.trial)}
+            assert {key[name]["trial"] for name in pair["images"]} == {str(pair["trial"])} == {str(trial.id)}
             # Test and catch trials look alike; practice alone says which one is fake.
             assert set(pair) == {"trial", "images"} | ({"practice", "fake"} if trial.kind == "practice" else set())
             assert pair.get("fake") in (None, next(n for n in pair["images"] if key[n]["role"] == "colorized"))

@@ -36,7 +36,7 @@ def test_every_pair_once_no_image_twice_balanced_orders(images, samples, models,
     planned = plan(images, shown, block=block, seed=seed)
     tests = [(form, trial) for form in planned for trial in form.trials if trial.kind == TEST]
     assert len({(t.model, t.key, t.sample) for _, t in tests}) == len(tests) == images * len(shown)
-    numbers = [trial.trial for form in planned for trial in form.trials]
+    numbers = [trial.id for form in planned for trial in form.trials]
     assert sorted(numbers) == list(range(len(numbers)))
     truth_first = collections.Counter()
     for form in planned:
@@ -59,8 +59,8 @@ def test_blocks_share_neither_rated_nor_catch_images():
     planned = plan(40, variants("a", 3), block=10, seed=1)
     assert len(planned) == 12
     for form in planned:
-        alike = [other.form for other in planned if form.keys & other.keys]
-        assert alike == [3 * (form.form // 3) + rotation for rotation in range(3)]
+        alike = [other.number for other in planned if form.keys & other.keys]
+        assert alike == [3 * (form.number // 3) + rotation for rotation in range(3)]
 
 
 def test_one_seed_one_plan():

@@ -7,7 +7,7 @@ import pytest
 
 from human_eval.design import forms
 from human_eval.folder.forms import Variant
-from human_eval.scoring import standard_errors as se
+from human_eval.scoring import binomial, standard_errors as se
 from human_eval.simulation import power, rater_model
 
 
@@ -22,11 +22,11 @@ def made_up(seed: int = 0, images: int = 200, per_image: int = 5, raters: int = 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 5), (3, 5), (5, 5), (1057, 2500)])
 def test_wilsons_ends_are_the_rates_that_the_score_test_just_accepts(successes, trials):
     share = successes / trials
-    low, high = se.wilson(successes, trials)
+    low, high = binomial.wilson(successes, trials)
     assert 0 <= low <= share <= high <= 1
     for end in {low, high} - {share}:
         assert abs(share - end) == pytest.approx(1.959964 * math.sqrt(end * (1 - end) / trials), rel=1e-5)
-    assert se.wilson(0, 0) == (0, 1)
+    assert binomial.wilson(0, 0) == (0, 1)
 
 
 def test_against_closed_forms():
@@ -96,7 +96,7 @@ def simulated(effects: rater_model.Effects, seed: int, images: int = 300, raters
     variants = [Variant(model="m", sample=sample) for sample in range(3)]
     planned = forms.plan(pool, variants, block=30, catch=0, raters=raters, seed=seed)
     rows = [
-        (int(t.key), t.sample, form.form * raters + r, t.truth_first)
+        (int(t.key), t.sample, form.number * raters + r, t.truth_first)
         for form in planned
         for t in form.trials
         for r in range(raters)

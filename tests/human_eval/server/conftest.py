@@ -10,6 +10,7 @@ import types
 import numpy as np
 import pytest
 
+from coltran.options import add_flags, from_arguments
 from human_eval.commands import serve
 from human_eval.design import forms
 from human_eval.folder import layout, opaque_files
@@ -53,7 +54,7 @@ def write_study(folder: pathlib.Path, design: layout.StudyDesign) -> pathlib.Pat
     for form in design.forms:
         for trial in form.trials:
             for role, data in files.items():
-                name = opaque_files.opaque_name(SECRET, trial.trial, role)
+                name = opaque_files.opaque_name(SECRET, trial.id, role)
                 (folder / layout.IMAGES / name).write_bytes(data)
     (folder / layout.COMPLETED).touch()
     return folder
@@ -65,8 +66,8 @@ class Rig:
     def __init__(self, folder: pathlib.Path, design: layout.StudyDesign, *options: str) -> None:
         self.folder, self.design, self.time = folder, design, 1_700_000_000.0
         parser = argparse.ArgumentParser()
-        serve.add_options(parser.add_argument)
-        self.options = parser.parse_args([f"--study={folder}", *options])
+        add_flags(parser, serve.Options)
+        self.options = from_arguments(serve.Options, parser.parse_args([f"--study={folder}", *options]))
         self.problems = log.start(folder / log.SERVER_LOG)
         self.token = serve.organizer_token(folder)
         self.open()
@@ -178,9 +179,7 @@ def listed():
         pairs: dict[int, list[str]] = collections.defaultdict(list)
         for form in design.forms:
             for trial in form.trials:
-                pairs[trial.trial] = [
-                    opaque_files.opaque_name(SECRET, trial.trial, role) for role in opaque_files.ROLES
-                ]
+                pairs[trial.id] = [opaque_files.opaque_name(SECRET, trial.id, role) for role in opaque_files.ROLES]
         return pairs
 
     return files

@@ -13,7 +13,7 @@ def test_a_form_from_the_door_to_the_code(rig, listed):
     page = rig.enter("ann")
     assert page.about["mode"] == "server"
     assert (page.about["study"], page.about["answered"], page.about["pilot"]) == (rig.design.study, [], False)
-    assert [t.trial for t in rig.design.forms[page.form].trials] == [t["trial"] for t in page.trials]
+    assert [t.id for t in rig.design.forms[page.form].trials] == [t["trial"] for t in page.trials]
     for place in range(len(page.trials)):
         assert page.answer(place).get_json() == {"saved": place + 1}
     done = page.finish(comment="nice")

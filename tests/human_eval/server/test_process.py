@@ -321,7 +321,7 @@ def test_sixty_raters_at_once_and_two_kills(new_process, kit, listed, tmp_path, 
         if sitting in done:
             counts[trial] += 1
             first[trial] += answer["shown"][0] == pairs[trial][0]
-    trials = {trial.trial: trial for form in design.forms for trial in form.trials}
+    trials = {trial.id: trial for form in design.forms for trial in form.trials}
     assert counts == dict.fromkeys(trials, 5)
     # Three places of five show the design's order.
     assert first == {trial: 3 if known.truth_first else 2 for trial, known in trials.items()}

@@ -126,9 +126,9 @@ def test_balance_of_orders_for_any_number_of_raters(new_rig, listed, raters):
     for form in rig.design.forms:
         for trial in form.trials:
             # The listed order has the odd one; the design lists the truth first in half of a variant's pairs.
-            assert first[trial.trial] == (raters + (trial.truth_first if raters % 2 else 0)) // 2
+            assert first[trial.id] == (raters + (trial.truth_first if raters % 2 else 0)) // 2
     tests = [t for form in rig.design.forms for t in form.trials if t.kind == TEST]
-    assert abs(2 * sum(first[t.trial] for t in tests) - raters * len(tests)) <= 3  # at most one for each of 3 variants
+    assert abs(2 * sum(first[t.id] for t in tests) - raters * len(tests)) <= 3  # at most one for each of 3 variants
 
 
 def check(rig) -> None:
@@ -136,7 +136,7 @@ def check(rig) -> None:
     rows = rig.rows("SELECT form, slot, rater, state FROM sittings")
     held = collections.Counter((form, slot) for form, slot, _, state in rows if state != "abandoned")
     assert set(held.values()) <= {1}
-    needed = {form.form: form.raters for form in rig.design.forms}
+    needed = {form.number: form.raters for form in rig.design.forms}
     assert all(0 <= slot < needed[form] for form, slot in held)
     met = collections.defaultdict(list)
     for form, _, rater, _ in rows:
@@ -181,7 +181,7 @@ def test_whatever_raters_do_every_form_ends_with_its_number_of_sittings(new_rig,
         number += 1
     check(rig)
     finished = rig.rows("SELECT form, count(*) FROM sittings WHERE state = 'finished' GROUP BY form")
-    assert finished == [(form.form, 3) for form in rig.design.forms]
+    assert finished == [(form.number, 3) for form in rig.design.forms]
 
 
 def test_a_second_server_on_one_database_is_refused(rig):
@@ -235,7 +235,7 @@ def test_forms_that_were_added_later_are_handed_out(rig, kit):
     rig.enter("ann").do_all()
     rig.database.close()
     longer = kit.make_design()
-    extra = sittings.Form(form=6, raters=1, trials=longer.forms[0].trials[:1])
+    extra = sittings.Form(number=6, raters=1, trials=longer.forms[0].trials[:1])
     rig.design = type(longer)(**{**vars(longer), "forms": (*longer.forms, extra)})
     rig.open()
     assert rig.rows("SELECT count(*) FROM sittings") == [(1,)]

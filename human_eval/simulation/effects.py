@@ -1,0 +1,60 @@
+"""Known effects of simulated raters, which are also the flags that `simulate` and `power` share."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+
+from coltran import cli
+from coltran.options import option
+
+_HEADING = "raters' effects"
+
+
+def number(text: str) -> float:
+    """argparse type: a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a number, got '{text}'")
+    return value
+
+
+def deviation(text: str) -> float:
+    """argparse type: a standard deviation from 0 to 10 logits."""
+    value = number(text)
+    if not 0 <= value <= 10:
+        raise argparse.ArgumentTypeError(f"expected logits from 0 to 10, got '{text}'")
+    return value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Effects:
+    """Known effects.
+
+    Attributes:
+      rate: fooling rate over all images, samples, raters and orders; 0 and 1 are raters who are always right or wrong.
+      image_sd: standard deviation over images, in logits.
+      sample_sd: over the samples of an image.
+      rater_sd: over raters.
+      first_bias: logits in favor of calling the first image fake.
+      lapse: share of answers given by coin.
+    """
+
+    rate: float = option(
+        0.42, parse=cli.fraction, group=_HEADING, help="fooling rate; the paper's samples have 0.405 to 0.423"
+    )
+    image_sd: float = option(1.0, parse=deviation, group=_HEADING, help="spread of images, logits")
+    sample_sd: float = option(0.6, parse=deviation, group=_HEADING, help="spread of an image's samples, logits")
+    rater_sd: float = option(0.6, parse=deviation, group=_HEADING, help="spread of raters, logits")
+    first_bias: float = option(
+        0.0, parse=number, group=_HEADING, help="logits in favor of calling the first image fake"
+    )
+    lapse: float = option(0.0, parse=cli.fraction, group=_HEADING, help="share of answers given by coin")
+
+    def as_dict(self) -> dict[str, float]:
+        """The effects by name, without what a command's options add to them."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(Effects)}
