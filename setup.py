@@ -40,7 +40,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
-    package_data={"": ["*.txt", "*.html", "*.css", "*.js"]},  # of any room
+    package_data={"": ["*.txt", "*.html", "*.css", "*.js"], "coltran": ["model/*", "model/*/*"]},  # "": of any room
     install_requires=[
         "flax>=0.12,<0.13",
         "google-cloud-storage>=3",

@@ -25,7 +25,7 @@ import time
 
 from alone import alone
 
-STAGES = ("colorizer", "color_upsampler", "spatial_upsampler")
+from coltran.records.stages import STAGES
 
 
 def random_batch(stage: str, config, batch: int):

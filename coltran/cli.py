@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=description, **kwargs)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # two overloads
-        """As argparse does; an unknown flag gets the nearest good one."""
+        """Parses as argparse does. The error for an unknown flag names the nearest good one."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             flag = unknown[0].partition("=")[0]
@@ -71,7 +71,7 @@ def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "t
 
 
 def quiet_libraries() -> None:
-    """Keeps start-up chatter of TensorFlow and gRPC off the terminal; a value that the user set is kept."""
+    """Keeps start-up messages of TensorFlow and gRPC off the terminal, unless the user has set the variables."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -103,16 +103,16 @@ def fraction(text: str) -> float:
 
 
 def nearest(name: str, good: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """` Did you mean 'X'?` for a misspelt name, or an empty string where nothing is near."""
+    """Says ` Did you mean 'X'?` for a misspelled name; the text is empty where no good name is near."""
     found = difflib.get_close_matches(name, list(good), n=1, cutoff=cutoff)
     return f" Did you mean '{found[0]}'?" if found else ""
 
 
 def progress_bar(total: int | None, what: str, unit: str, initial: int = 0, delay: float = 0) -> Any:
-    """A tqdm bar on stderr: live on a terminal, one line every 10 seconds in a log file.
+    """Makes a tqdm bar on stderr: live on a terminal, one line every 10 seconds in a log file.
 
     Args:
-      total: None where nobody knows it yet.
+      total: how much there is to do; None where that is not known yet.
       what, unit: words before and after the numbers.
       initial: how much was done before.
       delay: seconds to wait before showing anything, for what is mostly over at once.
@@ -148,6 +148,6 @@ class _Lines:
 
 
 def table(rows: Sequence[tuple[str, object]]) -> str:
-    """Aligned `name  value` lines for the summary that a command ends with."""
+    """Aligns `name  value` lines for the summary that a command ends with."""
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)

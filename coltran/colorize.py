@@ -10,6 +10,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ from coltran.photos.inputs import CONTACT_SHEET, PhotoFile
 from coltran.photos.recolor import GrayInputs
 from coltran.records.folder import REJECTS
 from coltran.sampling import certainty as certainties
+from coltran.weights import built_in
 
 if TYPE_CHECKING:
     from coltran.sampling.pipeline import ColorizationPipeline
@@ -98,10 +100,15 @@ def _load_model(options: Options) -> ColorizationPipeline:
     from coltran.sampling.programs import images_at_once
     from coltran.sampling.sampler import SamplerOptions
 
+    networks: dict[str, str | Path | None] = {
+        "colorizer": options.colorizer,
+        "color_upsampler": options.color_upsampler,
+        "spatial_upsampler": options.spatial_upsampler,
+    }
+    if options.colorizer is None:
+        networks = {stage: built_in.folder(stage) for stage in ("colorizer", "color_upsampler")}
     return ColorizationPipeline.load(
-        colorizer=options.colorizer,
-        color_upsampler=options.color_upsampler,
-        spatial_upsampler=options.spatial_upsampler,
+        **networks,
         batch_size=options.batch_size or images_at_once(BATCH_SIZE),
         weights=options.weights,
         options=SamplerOptions(mode=options.mode, temperature=options.temperature, top_k=options.top_k),
@@ -228,6 +235,8 @@ def report(summary: Summary, options: Options) -> Iterator[str]:
     photos_read = f"{summary.read} photo{'s' if summary.read > 1 else ''}"
     yield f"{photos_read}: {colorized}, {len(summary.rejects)} rejected"
     rows = [("folder", options.out)]
+    if options.colorizer is None:
+        rows.append(("model", built_in.DESCRIPTION))
     if summary.sheet:
         rows.append(("contact sheet", summary.sheet))
     if summary.rejects:

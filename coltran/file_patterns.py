@@ -11,12 +11,12 @@ IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".ti
 
 
 def is_pattern(source: str) -> bool:
-    """True where a path is a pattern, and no file or folder has that very name."""
+    """Whether a path is a pattern, and no file or folder has that name."""
     return any(sign in source for sign in "*?[") and not storage.is_folder(source) and not storage.exists(source)
 
 
 def list_matching(source: str) -> tuple[str, list[tuple[str, int]]]:
-    """The folder, and the files below it that a folder or pattern means.
+    """Lists the files below a folder, or those that match a pattern.
 
     Args:
       source: a folder (searched recursively), or a pattern; `**/` is any folders, `*` and `?` stay within one.

@@ -147,16 +147,17 @@ def _export(options: Options) -> list[tuple[str, object]]:
     import yaml
 
     from coltran.release import config as release_config, names as release_names, variables as release_variables
+    from coltran.training.options import TrainOptions
     from coltran.weights import checkpoint, parameters
 
     loaded = checkpoint.load(options.source)
     stage, config = loaded.stage, loaded.config
     model = release_config.release_model_config(stage, config)
-    learning_rate = float(loaded.training.get("learning_rate", 3e-4))
+    learning_rate = float(loaded.training.get("learning_rate", TrainOptions.learning_rate))
     program = {
         "model": model,
         "optimizer": {"type": "rmsprop", "learning_rate": learning_rate},
-        "polyak_decay": float(loaded.training.get("ema_decay", 0.999)),
+        "polyak_decay": float(loaded.training.get("ema_decay", TrainOptions.ema_decay)),
     }
     raw = release_names.to_release(stage, config, loaded.weights)
     prefix = release_variables.write(

@@ -60,7 +60,7 @@ def option(
     name: str | None = None,
     group: str | None = None,
 ) -> Any:
-    """A dataclass field that is a flag, too.
+    """Declares a dataclass field that is a flag, too.
 
     Args:
       default: of the field; without one the flag must be given.
@@ -122,7 +122,7 @@ def _group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGro
 
 
 def from_arguments(options: type[_Options], found: argparse.Namespace, **others: Any) -> _Options:
-    """The `options` that a parser with their flags has found; lists become tuples.
+    """Makes the `options` that a parser with their flags has found. Lists become tuples.
 
     Args:
       options: the dataclass whose flags the parser has.
@@ -133,7 +133,7 @@ def from_arguments(options: type[_Options], found: argparse.Namespace, **others:
 
 
 def given(options: type[Any], found: argparse.Namespace) -> dict[str, Any]:
-    """{name: value} of those flags of the dataclass `options` that stand in the command line (see `unset`)."""
+    """Finds {name: value} of those flags of the dataclass `options` that stand in the command line (see `unset`)."""
     return {name: value for name, value in _given(options, found).items() if value is not None}
 
 
@@ -143,12 +143,12 @@ def _given(options: type[Any], found: argparse.Namespace) -> dict[str, Any]:
 
 
 def flags_of(options: type[Any]) -> list[dataclasses.Field[Any]]:
-    """The fields of the dataclass `options` that are flags."""
+    """Lists the fields of the dataclass `options` that are flags."""
     return [field for field in dataclasses.fields(options) if _METADATA in field.metadata]
 
 
 def deciding(options: Any) -> dict[str, Any]:
-    """{name: value} of the options that decide on what is written: all but those declared with `decides=False`."""
+    """Finds {name: value} of the options that decide on what is written: all except those with `decides=False`."""
     return {
         field.name: getattr(options, field.name)
         for field in dataclasses.fields(options)

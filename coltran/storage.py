@@ -32,7 +32,7 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def is_gcs(path: str) -> bool:
-    """True for a gs:// path."""
+    """Whether a path is a gs:// path."""
     return path.startswith(GCS_PREFIX)
 
 
@@ -68,12 +68,12 @@ def check_access(path: str) -> None:
 
 
 def exists(path: str) -> bool:
-    """True if `path` is a file (or object)."""
+    """Whether `path` is a file (or object)."""
     return _blob(path).exists() if is_gcs(path) else os.path.isfile(path)
 
 
 def is_folder(path: str) -> bool:
-    """True if `path` is a folder; on Cloud Storage, if any object lies below it."""
+    """Whether `path` is a folder. On Cloud Storage it is one if any object lies below it."""
     if not is_gcs(path):
         return os.path.isdir(path)
     bucket, prefix = _split(path.rstrip("/") + "/")
@@ -81,7 +81,7 @@ def is_folder(path: str) -> bool:
 
 
 def size(path: str) -> int:
-    """Bytes of a file (or object) that exists."""
+    """The number of bytes of a file (or object) that exists."""
     if is_gcs(path):
         blob = _blob(path)
         blob.reload()
@@ -90,7 +90,7 @@ def size(path: str) -> int:
 
 
 def list_files(folder: str) -> list[tuple[str, int]]:
-    """All files below `folder`, recursively, as (path relative to it with '/', size in bytes), sorted by path.
+    """Lists all files below `folder` as (path relative to it with '/', size in bytes), sorted by path.
 
     Temporary files of a write in progress are left out.
     """
@@ -99,13 +99,13 @@ def list_files(folder: str) -> list[tuple[str, int]]:
 
 
 def read_bytes(path: str) -> bytes:
-    """The whole file. A missing or unreadable one is a UserError that names it."""
+    """Reads the whole file. A missing or unreadable one is a UserError that names it."""
     with open_read(path) as file:
         return file.read()
 
 
 def read_range(path: str, offset: int, length: int) -> bytes:
-    """Up to `length` bytes from `offset` on, fewer at the file's end; on Cloud Storage one request for just these."""
+    """Reads up to `length` bytes from `offset` on, fewer at the file's end. On Cloud Storage that is one request."""
     if not is_gcs(path):
         with open_read(path) as file:
             file.seek(offset)
@@ -124,7 +124,7 @@ def read_range(path: str, offset: int, length: int) -> bytes:
 
 @contextlib.contextmanager
 def open_read(path: str) -> Iterator[BinaryIO]:
-    """A seekable binary reader. A missing or unreadable file is a UserError that names it."""
+    """Opens a binary reader that can seek. A missing or unreadable file is a UserError that names it."""
     if is_gcs(path):
         from google.api_core import exceptions
 
@@ -145,13 +145,13 @@ def open_read(path: str) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: str, data: bytes, *, durable: bool = True) -> None:
-    """Writes the whole file; nobody ever sees a part of it under its name. One that may be lost need not be durable."""
+    """Writes the whole file. Nobody ever sees a part of it under its name. `durable=False`: a crash may lose it."""
     with open_write(path, durable=durable) as file:
         file.write(data)
 
 
 def create(path: str, data: bytes) -> bool:
-    """Writes a small file only where there is none yet; False where there is. Of two who try at once, one succeeds."""
+    """Writes a small file unless it exists, and says whether it was written. Of two who try at once, one succeeds."""
     if is_gcs(path):
         from google.api_core import exceptions
 
@@ -172,7 +172,7 @@ def create(path: str, data: bytes) -> bool:
 
 
 def remove(path: str) -> None:
-    """Removes a file; a missing one is fine."""
+    """Removes a file. A missing file is no error."""
     if is_gcs(path):
         from google.api_core import exceptions
 
@@ -185,7 +185,7 @@ def remove(path: str) -> None:
 
 @contextlib.contextmanager
 def open_write(path: str, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """A binary writer whose file appears under `path` only when the block ends without an exception.
+    """Opens a binary writer. The file appears under `path` only when the block ends without an exception.
 
     A durable file outlives a power failure from then on; others are spared the wait for the disk.
     """
@@ -222,14 +222,14 @@ def open_write(path: str, *, durable: bool = True) -> Iterator[BinaryIO]:
 
 
 def start_writing_out(file: BinaryIO) -> None:
-    """Lets the disk begin with what was written so far, without waiting: the fsync at the end finds little to do."""
+    """Starts to write out what is buffered, without waiting for it, so that the fsync at the end has little to do."""
     if hasattr(os, "posix_fadvise"):
         file.flush()
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def remove_folder(folder: str) -> None:
-    """Removes a folder and all that is in it; a missing folder is fine."""
+    """Removes a folder and all that is in it. A missing folder is no error."""
     if is_gcs(folder):
         for name, _ in _list_gcs(folder):
             _blob(join(folder, name)).delete()

@@ -36,7 +36,7 @@ def parse(argv: Sequence[str]) -> Options:
 
 
 def run(options: Options) -> int:
-    """Trains, evaluates or draws; returns the exit status. Raises UserError."""
+    """Trains, evaluates or draws, and returns the exit status. Raises UserError."""
     if options.plot:
         return _plot(options)
     return _evaluate(options) if options.evaluate else _train(options)

@@ -44,7 +44,7 @@ _TOP_UP = "--top_up"  # was an option of `design`
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The flags of all commands; only those of `command` in full."""
+    """Makes the parser of all commands; only `command` gets its flags."""
     parser = cli.Parser(PROG, __doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=PROG)
     for name, text in _COMMANDS.items():
@@ -85,7 +85,7 @@ def _refuse_top_up(argv: Sequence[str]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of coltran-study; returns the exit status."""
+    """Runs coltran-study and returns the exit status."""
     return cli.run_command(PROG, lambda: _command(argv))
 
 

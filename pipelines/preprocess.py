@@ -19,7 +19,7 @@ from coltran import cli, storage
 from coltran.options import deciding
 from coltran.records import schema
 from pipelines.truth import selection
-from pipelines.truth.arguments import PROG, Inspection, Options, parse, parser
+from pipelines.truth.arguments import PROG, SHARD_BYTES, Inspection, Options, parse, parser
 from pipelines.truth.selection import Selection
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pipelines.sources.image_ref import ImageRef
     from pipelines.sources.index import Index
 
-_SHARD_BYTES = 150_000_000
 _MIN_SHARDS = 8  # enough for small folders to be spread over the workers
 
 
@@ -77,7 +76,7 @@ def _plan_job(options: Options, chosen: Selection) -> ShardJob:
         math.prod(feature.shape(options.sizes)) * (2 if feature.dtype == "uint16" else 1)
         for feature in schema.TRUTH.select(options.features)
     )
-    by_size = math.ceil(record_bytes * options.crops * len(chosen.images) / _SHARD_BYTES)
+    by_size = math.ceil(record_bytes * options.crops * len(chosen.images) / SHARD_BYTES)
     wanted = options.num_shards or max(by_size, min(_MIN_SHARDS, math.ceil(len(chosen.images) / 32)))
     num_shards = min(wanted, len(chosen.images))
     kept = deciding(options) | {"num_shards": num_shards, "crop": "random" if options.random_crop else "center"}

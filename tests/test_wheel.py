@@ -7,9 +7,11 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.test_rooms import MODULES, PACKAGES, ROOT
+from tests.test_rooms import COMMANDS, MODULES, PACKAGES, ROOT
 
 # Prints where each module comes from.
 IMPORT_ALL = """
@@ -51,3 +53,29 @@ def test_every_module_can_be_imported_from_the_wheel(wheel, tmp_path):
     places = json.loads(done.stdout.splitlines()[-1])
     elsewhere = {name: place for name, place in places.items() if not place.startswith(f"{wheel}/")}
     assert not elsewhere
+
+
+@pytest.mark.slow  # three samples of a photo, with the compiler: half a minute
+def test_a_photo_is_colored_by_the_wheel_alone(wheel, tmp_path):
+    """With the model that ships in it, in another folder, without any flag but the photo and where to."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)).save(tmp_path / "photo.png")
+    environment = {"PYTHONPATH": str(wheel), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "coltran.colorize", "photo.png", "--samples=3", "--out=colored"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "built in" in done.stdout
+    samples = [np.asarray(Image.open(tmp_path / "colored" / f"photo_sample{index}.png")) for index in range(3)]
+    assert {image.shape for image in samples} == {(60, 90, 3)}
+    assert all((image.max(axis=-1) > image.min(axis=-1)).mean() > 0.2 for image in samples)  # there is color
+    assert (samples[0] != samples[1]).any()
+
+
+@pytest.mark.slow  # seven programs
+@pytest.mark.parametrize(("command", "module"), sorted(COMMANDS.items()))
+def test_every_command_of_the_wheel_explains_itself(wheel, tmp_path, command, module):
+    environment = {"PYTHONPATH": str(wheel), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"usage: {command}" in done.stdout

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def to_srgb(image: Image.Image) -> Image.Image | None:
-    """A Pillow image in sRGB.
+    """Converts a Pillow image to sRGB by its embedded color profile.
 
     Args:
       image: of any mode.

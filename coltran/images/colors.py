@@ -16,7 +16,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def rgb_to_gray(rgb: np.ndarray) -> np.ndarray:
-    """Luma of an image, truncated, as tf.image.rgb_to_grayscale gives it on int32 images.
+    """Computes the luma of an image, truncated, as tf.image.rgb_to_grayscale does for int32 images.
 
     Args:
       rgb: uint8 [..., 3] in 0..255.
@@ -35,7 +35,7 @@ def rgb_to_gray(rgb: np.ndarray) -> np.ndarray:
 
 
 def rgb_to_coarse(rgb: np.ndarray) -> np.ndarray:
-    """The coarse color of each pixel: the top 3 bits of each channel as one symbol (paper, section 3).
+    """Finds the coarse color of each pixel: the top 3 bits of each channel as one symbol (paper, section 3).
 
     Args:
       rgb: uint8 [..., 3] in 0..255.
@@ -48,7 +48,7 @@ def rgb_to_coarse(rgb: np.ndarray) -> np.ndarray:
 
 
 def coarse_to_rgb(coarse: np.ndarray) -> np.ndarray:
-    """The bottom of each coarse color's bin, which is what the color upsampler is trained on.
+    """Turns coarse colors into the bottoms of their bins, which the color upsampler is trained on.
 
     Args:
       coarse: integers [...] in 0..511.
@@ -70,5 +70,5 @@ def _expect_rgb(array: np.ndarray) -> None:
 
 
 def luma(rgb: np.ndarray) -> np.ndarray:
-    """Float32 [...] in 0..255 of uint8 [..., 3]: the Y of JPEG's YCbCr, not rounded."""
+    """Computes the Y of JPEG's YCbCr, not rounded: uint8 [..., 3] to float32 [...] in 0..255."""
     return rgb.astype(np.float32) @ _LUMA

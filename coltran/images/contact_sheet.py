@@ -22,7 +22,7 @@ def contact_sheet(
     min_side: int = 128,
     captions: Sequence[str] | None = None,
 ) -> bytes:
-    """PNG bytes of rows of images under column titles.
+    """Draws rows of images under column titles, and returns a PNG file's bytes.
 
     Args:
       cells: rows of uint8 [h, w, 3] images of any sizes; a row is as high as its highest, and all columns are as wide
@@ -54,7 +54,7 @@ def contact_sheet(
 
 
 def thumbnail(image: np.ndarray, side: int, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """A cell of the sheet with a longer side of `side`: uint8 [H, W, 3] to uint8 [h, w, 3], at least a pixel each way.
+    """Makes a cell of the sheet whose longer side is `side`: uint8 [H, W, 3] to uint8 [h, w, 3], at least 1x1.
 
     Args:
       image: any size, also smaller.

@@ -25,7 +25,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF
 
 
 class ImageRejected(Exception):
-    """An input that is no usable image. `reason` is a stable word for counting, the message is for people."""
+    """An input is no usable image. `reason` is a stable word for counting; the message is for people."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class Photo:
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE, profiles: bool = True) -> Photo:
-    """Decodes an image of one of FORMATS, by its content, whatever its name; the first frame of an animation.
+    """Decodes an image of one of FORMATS, known by its content. Of an animation it decodes the first frame.
 
     Args:
       data: the file's bytes.

@@ -12,7 +12,7 @@ _JPEG_QUALITY = 95
 
 
 def encode(rgb: np.ndarray, format: str) -> bytes:
-    """An image file of one of FORMATS: uint8 [H, W, 3] to bytes. JPEGs have full color resolution."""
+    """Encodes uint8 [H, W, 3] as an image file of one of FORMATS. JPEGs have full color resolution."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -12,7 +12,7 @@ from coltran.errors import UserError
 
 
 def center_crop(image: np.ndarray) -> np.ndarray:
-    """The largest centered square, offset floor((side - crop) / 2): a view [side, side, ...] of [H, W, ...]."""
+    """Cuts the largest centered square, offset floor((side - crop) / 2): a view [side, side, ...] of [H, W, ...]."""
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -20,7 +20,7 @@ def center_crop(image: np.ndarray) -> np.ndarray:
 
 
 def random_crop(image: np.ndarray, *, seed: int, key: str, index: int) -> np.ndarray:
-    """A largest square at a place that a hash of (seed, key, index) picks, the same on every machine.
+    """Cuts a largest square at a place that a hash of (seed, key, index) picks, the same on every machine.
 
     Args:
       image: [H, W, ...].
@@ -37,7 +37,7 @@ def random_crop(image: np.ndarray, *, seed: int, key: str, index: int) -> np.nda
 
 
 def area_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Mean over each output pixel's exact rectangle of the source, fractional edges weighted.
+    """Resizes by area: the mean over each output pixel's exact rectangle of the source, fractional edges weighted.
 
     Computed in float32 and rounded half to even, as tf.image.resize(method="area") followed by tf.round.
 
@@ -94,7 +94,7 @@ def _block_mean(channels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def repeat_pixels(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Area upsampling by whole factors: [..., h, w, C] to [..., height, width, C], each pixel repeated."""
+    """Enlarges by whole factors, [..., h, w, C] to [..., height, width, C], by repeating each pixel."""
     h, w = image.shape[-3:-1]
     if height % h or width % w:
         raise UserError(f"cannot repeat {h}x{w} pixels to {height}x{width}: not a whole multiple")

@@ -143,7 +143,7 @@ def config_class(stage: str) -> type[ColorizerConfig] | type[UpsamplerConfig]:
 
 
 def replace_fields(config: Any, changes: Mapping[str, Any]) -> Any:
-    """`config` with some fields changed. Raises UserError that lists the good names for an unknown one."""
+    """Changes some fields of a config. An unknown field is a UserError that lists the good names."""
     names = [field.name for field in dataclasses.fields(config)]
     for name in changes:
         refuse_unknown(f"field of {type(config).__name__}", name, names)
@@ -151,7 +151,7 @@ def replace_fields(config: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def parse_value(config: Any, name: str, text: str) -> Any:
-    """The command line's `text` as the type that field `name` of `config` has now.
+    """Converts the command line's `text` to the type that the field `name` of `config` has now.
 
     Raises UserError for an unknown field, or text that is not of its type. Tuples are written with commas.
     """
@@ -172,13 +172,13 @@ def parse_value(config: Any, name: str, text: str) -> Any:
 
 
 def to_json(stage: str, config: NetworkConfig) -> dict[str, Any]:
-    """A JSON-ready dict that `from_json` turns back into (stage, config)."""
+    """Makes a JSON-ready dict that `from_json` turns back into (stage, config)."""
     fields = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()}
     return {"stage": stage, **fields}
 
 
 def from_json(data: Mapping[str, Any]) -> tuple[str, NetworkConfig]:
-    """(stage, config) from `to_json`'s dict. Raises UserError for unknown, missing or contradictory fields."""
+    """Makes (stage, config) from `to_json`'s dict. Raises UserError for unknown, missing or contradictory fields."""
     if "stage" not in data:
         raise UserError(f"a config needs a 'stage', one of {', '.join(STAGES)}; got {sorted(data)}")
     stage = data["stage"]
@@ -193,7 +193,7 @@ def from_json(data: Mapping[str, Any]) -> tuple[str, NetworkConfig]:
 
 
 def first_difference(have: NetworkConfig, want: NetworkConfig) -> str | None:
-    """'hidden_size is 32, asked for 64' for the first field that differs, None where the configs are equal."""
+    """Says which field differs first, such as 'hidden_size is 32, asked for 64'. None: the configs are equal."""
     if type(have) is not type(want):
         return f"it is a {type(have).__name__}, asked for a {type(want).__name__}"
     for field in dataclasses.fields(have):

@@ -71,17 +71,17 @@ class PositionEmbedding(nnx.Module):
 
 
 def precise(x: jax.Array) -> jax.Array:
-    """`x` as float32, or float64 where it is that: statistics, logits and losses are never of fewer bits."""
+    """Converts `x` to float32; float64 stays. Statistics, logits and losses never have fewer bits."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def look_up(table: jax.Array, index: jax.Array) -> jax.Array:
-    """Rows of a table [in, out] by their index, int32 [...] -> [..., out]; indices must lie in 0..in-1."""
+    """Looks up rows of a table [in, out]: index int32 [...] -> [..., out]. Indices must lie in 0..in-1."""
     return jnp.take(table, index, axis=0, mode="clip")
 
 
 def map_slices(function: Callable[..., jax.Array], *arrays: jax.Array, axis: int) -> jax.Array:
-    """`function` of large images, which leaves `axis` (1 or 2) alone; on a CPU in slices along that axis.
+    """Applies a `function` that leaves `axis` (1 or 2) alone to large images; on a CPU in slices along that axis.
 
     A slice of 2 MB stays in the processor's cache at every step of `function`; the activations of 256x256 pixels go
     through memory.
@@ -103,7 +103,7 @@ def map_slices(function: Callable[..., jax.Array], *arrays: jax.Array, axis: int
 
 
 def normalize(x: jax.Array) -> jax.Array:
-    """x [..., D] with mean 0 and variance 1 over the last axis, at least float32 (epsilon 1e-3 inside the root)."""
+    """Normalizes x [..., D] to mean 0 and variance 1 over the last axis, in float32 at least (epsilon 1e-3)."""
     x = precise(x)
     centered = x - x.mean(axis=-1, keepdims=True)
     variance = jnp.square(centered).mean(axis=-1, keepdims=True)

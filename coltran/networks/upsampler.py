@@ -56,7 +56,7 @@ class Upsampler(nnx.Module):
         return self._predict(self._features(levels_BHW, channel_B, gray_BHW))
 
     def argmax(self, levels_BHW3: jax.Array, gray_BHW: jax.Array) -> jax.Array:
-        """The most likely image, uint8 [B,H,W,3]; one channel at a time, so that memory stays that of one."""
+        """Computes the most likely image, uint8 [B,H,W,3], channel by channel, which saves memory."""
 
         def one_channel(args: tuple[jax.Array, jax.Array]) -> jax.Array:
             levels_BHW, channel = args

@@ -18,13 +18,17 @@ BATCH_SIZE = 16  # on a GPU or TPU; on a CPU one photo would wait for fifteen ot
 DESCRIPTION = """\
 Colorize photos: files of any size and format in, the same photos in color out.
 
+    coltran-colorize photo.jpg --samples 3 --out colored
+
+writes colored/photo_sample0.png to photo_sample2.png at the photo's own size: color from the networks, light and dark
+from the photo; and colored/contact_sheet.png, which shows the photo beside its samples. The networks are a small model
+that ships with this package. For the paper's size, and other ones, give checkpoints:
+
     coltran-colorize photo.jpg --samples 3 --out colored --colorizer runs/colorizer \\
         --color_upsampler runs/color_upsampler --spatial_upsampler runs/spatial_upsampler
 
-writes colored/photo_sample0.png to photo_sample2.png at the photo's own size: color from the networks, light and dark
-from the photo; and colored/contact_sheet.png, which shows the photo beside its samples. Inputs may be several: files,
-folders (searched recursively; results lie as the photos do), patterns ('scans/**/*.tif'), local or gs://. A color photo
-is treated as if it were gray, so that the result can be compared with it.
+Inputs may be several: files, folders (searched recursively; results lie as the photos do), patterns ('scans/**/*.tif'),
+local or gs://. A color photo is treated as if it were gray, so that the result can be compared with it.
 
     coltran-colorize faces/ --out colored --colorizer runs/colorizer --color_upsampler runs/color_upsampler
 
@@ -47,7 +51,12 @@ class Options(SamplingFlags):
         positional=True, metavar="PHOTOS", help="files, folders or patterns; local or gs://"
     )
     out: str = option(metavar="FOLDER", help="where the results go; local or gs://")
-    colorizer: str = option(metavar="FOLDER", help="checkpoint of stage colorizer")
+    colorizer: str | None = option(
+        None,
+        shown="the built-in model's",
+        metavar="FOLDER",
+        help="checkpoint of stage colorizer; the upsamplers of another one must be given, too",
+    )
     samples: int = option(1, parse=cli.positive, metavar="K", help="colorizations per photo, numbered from 0")
     seed: int = option(0, help="another seed, other colors")
     batch_size: int | None = option(
@@ -69,6 +78,8 @@ class Options(SamplingFlags):
 
     def __post_init__(self) -> None:
         refuse_equal_samples(self.mode, self.samples)
+        if self.colorizer is None and (self.color_upsampler or self.spatial_upsampler):
+            raise UserError("--color_upsampler and --spatial_upsampler go with --colorizer: give it too")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"--seed {self.seed}: expected 0 to 2^32 - 1")
         if self.sheet < 0:

@@ -22,9 +22,9 @@ class PhotoFile:
     """One photo to color.
 
     Attributes:
-      path: to open it, local or gs://.
-      name: of its results below the output folder, with '/', without ending: results are `<name>_sample0.png` and so
-        on. No two photos of a command have the same, not even where capitals do not count.
+      path: where the photo lies, local or gs://.
+      name: what its results are called below the output folder, with '/' and without suffix: `<name>_sample0.png` and
+        so on. No two photos of a command have the same name, even where capital letters do not count.
     """
 
     path: str
@@ -32,16 +32,16 @@ class PhotoFile:
 
 
 def find_photos(inputs: tuple[str, ...], out: str) -> list[PhotoFile]:
-    """The photos of all inputs, each once, in the order given, those of a folder or pattern by name.
+    """Finds the photos of all inputs, each once, in the order given; those of a folder or pattern by name.
 
-    A file is taken whatever its name; of folders (searched recursively) and patterns, the files with an image's suffix
-    are, but no results of an earlier run that lie in `out`.
+    A single file is taken whatever its name is. Of folders (searched recursively) and patterns, the files with an
+    image's suffix are taken, except results of an earlier run that lie in `out`.
 
     Args:
       inputs: files, folders and patterns, local or gs://.
       out: output folder.
     Raises:
-      UserError: an input that is not there, or holds or matches no image.
+      UserError: an input is not there, or holds or matches no image.
     """
     found: dict[str, tuple[str, str]] = {}  # by absolute path, so that no photo is taken twice
     for source in inputs:

@@ -32,7 +32,7 @@ class GrayInputs:
     box: tuple[int, int, int, int]
 
     def crop(self, image: np.ndarray) -> np.ndarray:
-        """The photo's part of an image [h, w, ...] that covers all of the inputs, at any resolution; a view.
+        """Cuts the photo's part from an image [h, w, ...] that covers all of the inputs, at any resolution; a view.
 
         Where the edge of the photo cuts a pixel, that pixel belongs to it.
         """
@@ -44,7 +44,7 @@ class GrayInputs:
 
 
 def gray_inputs(rgb: np.ndarray, size: tuple[int, int], size_hi: tuple[int, int] | None, fit: str) -> GrayInputs:
-    """The networks' gray images of a photo, made as coltran-preprocess makes those of training.
+    """Makes the networks' gray images of a photo, as coltran-preprocess makes those of training.
 
     Area resize and rounding to the high resolution, area resize of that to the low one, then grayscale of each.
 
@@ -77,7 +77,7 @@ def _fit(rgb: np.ndarray, size: tuple[int, int], fit: str) -> tuple[np.ndarray, 
 
 
 def recolor(photo_rgb: np.ndarray, color_rgb: np.ndarray) -> np.ndarray:
-    """The photo's luma with another image's color.
+    """Combines the photo's luma with another image's color.
 
     The color is carried over in YCbCr rather than in Lab, because luma, a weighted sum of the stored values, is what
     the networks were given and trained against. Cb and Cr being linear in RGB, YCbCr's way back comes down to adding

@@ -75,7 +75,11 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: bytes, path: str) -> Manifest:
-        """Raises UserError if `data`, read from `path`, is no manifest of this schema version."""
+        """Reads a manifest from `data`, the content of `path`.
+
+        Raises:
+          UserError: `data` is no manifest of this schema version.
+        """
         try:
             fields = json.loads(data)
             version = fields["schema_version"]
@@ -100,7 +104,7 @@ class Manifest:
 
 
 def shard_name(split: str, index: int, count: int) -> str:
-    """Such as train.tfrecord-00003-of-00064."""
+    """The name of a shard's file, such as train.tfrecord-00003-of-00064."""
     return f"{split}.tfrecord-{index:05d}-of-{count:05d}"
 
 
@@ -127,14 +131,14 @@ class RecordFolder:
         return sum(shard.records for shard in self.manifest.shards)
 
     def shard_path(self, shard: Shard) -> str:
-        """Where one of its shards lies."""
+        """The path of one of its shards."""
         return storage.join(self.path, shard.name)
 
     def read_shard(self, shard: Shard, names: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Decoded records of one shard, in file order; see `schema.decode`.
+        """Yields the decoded records of one shard, in file order; see `schema.decode`.
 
         Raises:
-          UserError: a damaged record, or another number of records than the manifest says.
+          UserError: a record is damaged, or their number is not the manifest's.
         """
         count = 0
         with storage.open_read(self.shard_path(shard)) as file:
@@ -148,7 +152,7 @@ class RecordFolder:
             )
 
     def read(self, names: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Decoded records of all shards, in order."""
+        """Yields the decoded records of all shards, in order."""
         for shard in self.manifest.shards:
             yield from self.read_shard(shard, names)
 
@@ -161,7 +165,7 @@ def open_folder(path: str, *, schema: records.Schema | None = None, needs: Seque
       schema: which kind it has to be; either by default.
       needs: features that the caller will read.
     Raises:
-      UserError: no folder, not finished, of another schema or version, without a feature, or with an unknown one.
+      UserError: there is no finished folder, its schema or version is another one, or it lacks a needed feature.
     """
     storage.check_access(path)
     if not storage.exists(storage.join(path, COMPLETED)):

@@ -26,24 +26,24 @@ DATA_START = _HEADER.size  # of the data within a record
 
 
 def masked_crc32c(data: bytes) -> int:
-    """TFRecord's checksum: the crc32c rotated by 15 bits plus a constant, as an unsigned 32-bit integer."""
+    """Computes TFRecord's checksum: the crc32c rotated by 15 bits plus a constant, as an unsigned 32-bit integer."""
     crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def frame(data: bytes) -> bytes:
-    """One record as it stands in a TFRecord file."""
+    """Wraps a record's data with length and checksums, as it stands in a TFRecord file."""
     length = struct.pack("<Q", len(data))
     return b"".join((length, _FOOTER.pack(masked_crc32c(length)), data, _FOOTER.pack(masked_crc32c(data))))
 
 
 def is_header(start: bytes) -> bool:
-    """True where `start`, the first bytes of a file, begins with a TFRecord's length and its checksum."""
+    """Whether `start`, the first bytes of a file, begins with a TFRecord's length and its checksum."""
     return len(start) >= _HEADER.size and masked_crc32c(start[:8]) == _HEADER.unpack_from(start)[1]
 
 
 def read_frames(file: BinaryIO, name: str) -> Iterator[bytes]:
-    """Yields the records of an open TFRecord file; a cut or damaged one is a UserError with its offset."""
+    """Yields the records of an open TFRecord file. A cut or damaged one is a UserError with its offset."""
     offset = 0
     while header := file.read(_HEADER.size):
         data = _read_frame(file, header, f"{name}: record at byte {offset}")
@@ -52,7 +52,7 @@ def read_frames(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def read_layout(file: BinaryIO, name: str) -> Iterator[tuple[int, int]]:
-    """(offset, length of the data) of every record, by its headers alone; the file may be moved between two of them."""
+    """Yields (offset, length of the data) of every record, from headers alone. The caller may seek in between."""
     offset = 0
     file.seek(0)
     while header := file.read(_HEADER.size):
@@ -63,7 +63,7 @@ def read_layout(file: BinaryIO, name: str) -> Iterator[tuple[int, int]]:
 
 
 def unframe(framed: bytes, where: str) -> bytes:
-    """The data of one whole record as `frame` made it, checked; `where` is for the message of a damaged one."""
+    """Checks one whole record as `frame` made it, and returns its data. The message of a damaged one says `where`."""
     return _read_frame(io.BytesIO(framed[_HEADER.size :]), framed[: _HEADER.size], where)
 
 
@@ -88,7 +88,7 @@ def _length(header: bytes, where: str) -> int:
 
 
 def encode_example(values: Mapping[str, bytes | int | float]) -> bytes:
-    """A tf.train.Example with one value a feature: bytes, int64 or float. Equal values give equal bytes."""
+    """Encodes a tf.train.Example with one value a feature: bytes, int64 or float. Equal values give equal bytes."""
     example = _example_class()()
     for name, value in values.items():
         feature = example.features.feature[name]
@@ -102,7 +102,7 @@ def encode_example(values: Mapping[str, bytes | int | float]) -> bytes:
 
 
 def decode_example(data: bytes) -> dict[str, list[bytes] | list[int] | list[float]]:
-    """All features of a tf.train.Example as lists. Raises ValueError if `data` is none."""
+    """Decodes all features of a tf.train.Example as lists. Raises ValueError where `data` is no such message."""
     from google.protobuf.message import DecodeError
 
     try:
@@ -117,7 +117,7 @@ def decode_example(data: bytes) -> dict[str, list[bytes] | list[int] | list[floa
 
 
 def varint(value: int) -> bytes:
-    """A whole number, at least 0, as protocol buffers write it: 7 bits a byte, the lowest first."""
+    """Encodes a whole number, at least 0, as protocol buffers do: 7 bits a byte, the lowest first."""
     groups = []
     while value >= 0x80:
         groups.append(value & 0x7F | 0x80)

@@ -15,25 +15,25 @@ PARTS = ("condition", "truth")
 
 
 def rank(seed: int, key: str) -> bytes:
-    """A pseudo-random sort key, the same everywhere: sha256 of seed and key."""
+    """Makes a pseudo-random sort key, the same on every machine: the sha256 of seed and key."""
     return hashlib.sha256(f"{seed}|{key}".encode("utf-8", "surrogatepass")).digest()
 
 
 def shuffled(keys: Iterable[str], seed: int) -> list[str]:
-    """The keys in the order of their hashes, ties (equal keys) kept side by side."""
+    """Sorts the keys by their hashes. Equal keys stay side by side."""
     return sorted(keys, key=lambda key: (rank(seed, key), key))
 
 
 def choose(keys: Iterable[str], *, seed: int, part: str | None = None, num: int | None = None) -> set[str]:
-    """The keys of a part, or `num` of them.
+    """Chooses the keys of a part, or `num` of them.
 
     Args:
-      keys: of the whole set; duplicates (crops, samples) count once.
-      seed: another seed, another partition.
+      keys: the keys of the whole set; duplicates (crops, samples) count once.
+      seed: another seed gives another partition.
       part: `condition` for the first half by hash, `truth` for the second (larger by one for odd counts), None for all.
       num: how many, the first by hash; None for all.
     Raises:
-      UserError: fewer keys than `num`.
+      UserError: there are fewer keys than `num`.
     """
     order = shuffled(set(keys), seed)
     half = len(order) // 2

@@ -23,7 +23,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def encode(array: np.ndarray, encoding: str = RAW) -> bytes:
-    """The bytes of an array.
+    """Encodes an array as bytes.
 
     Args:
       array: of any dtype and shape for `raw`; uint8 [H, W] or [H, W, 3] for `png` and `webp`.

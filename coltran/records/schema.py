@@ -1,11 +1,13 @@
-"""The records: names, dtypes, shapes, value ranges, version, encoding and decoding. No other file spells a name out.
+"""What a record holds: names, dtypes, shapes, value ranges and version; how it is encoded and decoded.
+
+No other file spells out the name of a feature.
 
 A record is a tf.train.Example in a TFRecord file. Arrays are stored as their raw bytes in C order, little endian, so
 that any reader gets them back with one reshape; those of the high resolution may be packed, never with loss. H x W is
 the high resolution (256x256 in the paper), h x w the low one (64x64).
 
     from coltran.records import schema
-    data = schema.encode(schema.TRUTH, {schema.KEY: "train/n01440764/n01440764_10026", ...})
+    data = schema.encode(schema.TRUTH, {schema.KEY: "train/n01440764/n01440764_10026", ...}, sizes)
     values = schema.decode(schema.TRUTH, data, sizes, [schema.GRAY_LO, schema.COARSE_LO])
 """
 
@@ -37,7 +39,7 @@ LOG_LIKELIHOOD = "log_likelihood"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Pixels a side: `lo` of the low resolution, `hi` of the high one, or None where a folder has none."""
+    """Pixels a side: `lo` of the low resolution, and `hi` of the high one, which is None where a folder has none."""
 
     lo: int
     hi: int | None = None
@@ -50,7 +52,7 @@ class Feature:
     Attributes:
       name: its name in the tf.train.Example.
       kind: `text`, `integer`, `real`, or `pixels` (an array of raw bytes).
-      dtype: of the decoded value; for `pixels` also of the stored bytes.
+      dtype: the dtype of the decoded value; for `pixels` also of the stored bytes.
       resolution: `hi` or `lo` for pixels, else None.
       channels: 3 for an RGB image, 0 for a plane [h, w] without a channel axis.
       low, high: range of values, both included.
@@ -67,7 +69,7 @@ class Feature:
     high: float | None = None
 
     def shape(self, sizes: Sizes) -> tuple[int, ...]:
-        """Shape of the decoded array; () for what is no array."""
+        """The shape of the decoded array, or () where the value is no array."""
         if self.resolution is None:
             return ()
         side = getattr(sizes, self.resolution)
@@ -78,14 +80,14 @@ class Feature:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Schema:
-    """A kind of record: its features, of which `required` ones stand in every folder."""
+    """A kind of record. It has features, of which every folder must have the `required` ones."""
 
     name: str
     features: Mapping[str, Feature]
     required: frozenset[str]
 
     def select(self, names: Iterable[str]) -> list[Feature]:
-        """The features of these names; an unknown one is a UserError with the list of good ones."""
+        """Finds the features by name. An unknown name is a UserError with the list of good ones."""
         unknown = [name for name in names if name not in self.features]
         if unknown:
             raise UserError(f"unknown {self.name} feature '{unknown[0]}'; known: {', '.join(self.features)}")
@@ -185,7 +187,7 @@ SCHEMAS = {schema.name: schema for schema in (TRUTH, COLORIZED)}
 
 
 def encode(schema: Schema, values: Mapping[str, object], sizes: Sizes, encoding: str = pixel_codec.RAW) -> bytes:
-    """A record's bytes.
+    """Encodes the values of a record as bytes.
 
     Args:
       schema: TRUTH or COLORIZED.
@@ -193,7 +195,7 @@ def encode(schema: Schema, values: Mapping[str, object], sizes: Sizes, encoding:
       sizes: resolution of the folder.
       encoding: of the high resolution's pixels, one of `pixel_codec.ENCODINGS`.
     Raises:
-      ValueError: a missing or unknown feature, or a value of another type, shape or range, by name.
+      ValueError: a feature is missing or unknown, or its value has another type, shape or range; it is named.
     """
     missing = schema.required - values.keys()
     if missing:
@@ -208,7 +210,7 @@ def encode(schema: Schema, values: Mapping[str, object], sizes: Sizes, encoding:
 
 
 def decode(schema: Schema, data: bytes, sizes: Sizes, names: Iterable[str] | None = None) -> dict[str, Any]:
-    """The features of a record: str, int, float, or a read-only array.
+    """Decodes the features of a record to str, int, float or read-only arrays [...].
 
     Args:
       schema: TRUTH or COLORIZED.
@@ -216,7 +218,7 @@ def decode(schema: Schema, data: bytes, sizes: Sizes, names: Iterable[str] | Non
       sizes: resolution of the folder.
       names: which features to decode; all by default.
     Raises:
-      UserError: not such a record, or a feature that is missing or of another size, by name and key.
+      UserError: `data` is no such record, or lacks a feature or has one of another size; it is named with the key.
     """
     try:
         example = framing.decode_example(data)

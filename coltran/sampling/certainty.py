@@ -18,7 +18,7 @@ _DPI = 120
 
 
 def certainty_map(max_probability_HW: np.ndarray, *, aspect: float | None = None, title: str | None = None) -> bytes:
-    """PNG bytes of a map with a color bar that always reaches from 0 to 1, so that maps can be compared.
+    """Draws a map as a PNG file. Its color bar always reaches from 0 to 1, so that maps can be compared.
 
     Args:
       max_probability_HW: float [H, W] in 0..1, such as one of `pipeline.Result.max_probability`.
@@ -61,7 +61,7 @@ def certainty_array(max_probability: np.ndarray) -> bytes:
 
 
 def certainty_colors(max_probability_HW: np.ndarray) -> np.ndarray:
-    """The map alone, in the same colors: float [H, W] in 0..1 to uint8 [H, W, 3]. Raises as `certainty_map`."""
+    """Draws the map alone, in the same colors: float [H, W] in 0..1 to uint8 [H, W, 3]. Raises as `certainty_map`."""
     import matplotlib
 
     _check(max_probability_HW)

@@ -125,7 +125,7 @@ class ColorizationPipeline:
         weights: str = "ema",
         options: sampler.SamplerOptions | None = None,
     ) -> "ColorizationPipeline":
-        """The pipeline of three checkpoint folders (or training work folders, of which the newest step is taken).
+        """Loads the pipeline from checkpoint folders, or from training work folders, which give their newest step.
 
         `weights` is `ema` (what the paper samples from) or `raw`.
 
@@ -147,12 +147,12 @@ class ColorizationPipeline:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(h, w) of the low resolution; None for an upsampler alone that takes coarse colors of any size."""
+        """(h, w) of the low resolution. It is None for an upsampler alone that takes coarse colors of any size."""
         return self._size
 
     @property
     def size_hi(self) -> tuple[int, int] | None:
-        """(H, W) of the high resolution; None without a spatial upsampler."""
+        """(H, W) of the high resolution. It is None without a spatial upsampler."""
         return self._size_hi
 
     def colorize(
@@ -165,9 +165,9 @@ class ColorizationPipeline:
         seed: int,
         coarse_lo: np.ndarray | None = None,
     ) -> Result:
-        """One sample for each of N gray images; give an image n times, with n sample indices, for n samples.
+        """Draws one sample for each of N gray images. For n samples, give an image n times, with n sample indices.
 
-        Rows that follow each other with equal gray pixels are encoded once, so give many batches at a time.
+        Equal gray images that follow each other are encoded once, so give many batches at a time.
 
         Args:
           gray_lo: uint8 [N,h,w], N at least 1.
@@ -184,12 +184,7 @@ class ColorizationPipeline:
         with self._lock:
             clock, coarse, rgb_hi = StageClock(), None, None
             if coarse_lo is None:
-                if self._colorizer_size is None:
-                    raise UserError("coarse_lo is needed: the pipeline has no colorizer")
-                gray = resized(gray_lo if gray_hi is None else gray_hi, gray_lo, self._colorizer_size)
-                coarse = self._sample_all(gray, np.asarray(sample_keys(seed, keys, sample_indices)))
-                symbols = np.asarray(coarse.symbols_BHW).astype(np.uint16)
-                coarse_lo = resized_coarse(symbols, self._size or self._colorizer_size)
+                coarse, coarse_lo = self._draw(gray_lo, gray_hi, sample_keys(seed, keys, sample_indices))
                 clock.stop("colorizer")
             rgb_lo = self.upsample_color(coarse_lo, gray_lo)
             clock.stop("color_upsampler")
@@ -206,8 +201,19 @@ class ColorizationPipeline:
             seconds=clock.seconds,
         )
 
+    def _draw(
+        self, gray_lo: np.ndarray, gray_hi: np.ndarray | None, keys_N2: jax.Array
+    ) -> tuple[sampler.CoarseSamples, np.ndarray]:
+        """The colorizer's samples, and their coarse colors at the low resolution, uint16 [N,h,w]."""
+        if self._colorizer_size is None:
+            raise UserError("coarse_lo is needed: the pipeline has no colorizer")
+        gray = resized(gray_lo if gray_hi is None else gray_hi, gray_lo, self._colorizer_size)
+        coarse = self._sample_all(gray, np.asarray(keys_N2))
+        symbols = np.asarray(coarse.symbols_BHW).astype(np.uint16)
+        return coarse, resized_coarse(symbols, self._size or self._colorizer_size)
+
     def upsample_color(self, coarse_lo: np.ndarray, gray_lo: np.ndarray) -> np.ndarray:
-        """uint16 [N,h,w] coarse colors and uint8 [N,h,w] gray -> uint8 [N,h,w,3]."""
+        """Runs the color upsampler: uint16 [N,h,w] coarse colors and uint8 [N,h,w] gray -> uint8 [N,h,w,3]."""
         rgb = colors.coarse_to_rgb(coarse_lo)
         if self._recolor is None:
             return rgb
@@ -215,7 +221,7 @@ class ColorizationPipeline:
         return self._recolor(levels, gray_lo.astype(np.int32))
 
     def upsample_space(self, rgb_lo: np.ndarray, gray_hi: np.ndarray) -> np.ndarray:
-        """uint8 [N,h,w,3] and uint8 [N,H,W] gray -> uint8 [N,H,W,3]; one image and channel at a time.
+        """Runs the spatial upsampler: uint8 [N,h,w,3] and uint8 [N,H,W] gray -> uint8 [N,H,W,3], image by image.
 
         rgb_lo is the color upsampler's image, or that of the coarse colors for a network that is for color too.
         """
@@ -228,7 +234,7 @@ class ColorizationPipeline:
         return self._enlarge(enlarged, gray_hi.astype(np.int32))
 
     def encode(self, gray_NHW: np.ndarray) -> Context:
-        """The context of at most `batch_size` gray images, int32 [N,h,w]; filled up to `batch_size` with its last."""
+        """Encodes at most `batch_size` gray images, int32 [N,h,w]; the last context is repeated up to `batch_size`."""
         if self._encode is None:
             raise UserError("the pipeline has no colorizer")
         size = images_at_once(self.batch_size)
@@ -268,7 +274,7 @@ class ColorizationPipeline:
 
 
 class StageClock:
-    """Seconds by stage: each `stop` counts what passed since the one before."""
+    """Counts seconds by stage: each `stop` counts what passed since the one before."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

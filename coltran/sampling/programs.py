@@ -32,14 +32,14 @@ class Program:
         return self._call(self._parameters, *args)
 
     def prepare(self, *args: Any) -> Any:
-        """Compiles for arrays, or shapes, like `args` without running; returns the shapes of the result."""
+        """Compiles for arrays, or shapes, like `args` without running. Returns the shapes of the result."""
         lowered = self._call.lower(self._parameters, *args)
         lowered.compile()
         return lowered.out_info
 
 
 def images_at_once(batch_size: int) -> int:
-    """How many images a program without a loop over pixels takes: `batch_size`, but on a CPU one.
+    """How many images a program without a loop over pixels takes: `batch_size`, or one on a CPU.
 
     What one image needs stays in the processor's cache; so it is faster, and no padding is ever computed.
     """

@@ -14,15 +14,17 @@ from coltran.errors import UserError
 
 
 def stable_hash(text: str) -> int:
-    """The first 4 bytes of sha256, big endian: the same on every machine and in every process, 0..2**32-1."""
+    """Hashes a text to 0..2**32-1, the same on every machine: the first 4 bytes of its sha256, big endian."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
 def sample_keys(seed: int, record_keys: Sequence[str], sample_indices: Sequence[int]) -> jax.Array:
-    """fold_in(fold_in(PRNGKey(seed), stable_hash(record key)), sample index) of each sample: uint32 [B,2].
+    """Makes the random key of each sample, uint32 [B,2].
+
+    It is fold_in(fold_in(PRNGKey(seed), stable_hash(record key)), sample index).
 
     Raises:
-      UserError: lists of different lengths, or a sample index below 0.
+      UserError: the lists have different lengths, or a sample index is below 0.
     """
     if len(record_keys) != len(sample_indices):
         raise UserError(f"got {len(record_keys)} record keys but {len(sample_indices)} sample indices")
@@ -39,5 +41,5 @@ def _fold(key: jax.Array, hashes_B: jax.Array, indices_B: jax.Array) -> jax.Arra
 
 
 def pixel_keys(keys_B2: jax.Array, pixel: jax.Array) -> jax.Array:
-    """The keys of one pixel (its index in raster order) of every sample: uint32 [B,2]."""
+    """Makes the keys of one pixel, by its index in raster order, of every sample: uint32 [B,2]."""
     return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys_B2, pixel.astype(jnp.uint32))

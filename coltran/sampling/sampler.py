@@ -57,7 +57,7 @@ _PixelInput = tuple[jax.Array, jax.Array, list[Modulation]]
 
 
 def sample(network: Colorizer, gray_BHW: jax.Array, keys_B2: jax.Array, options: SamplerOptions) -> CoarseSamples:
-    """One sample per gray image (int32 [B,H,W]); keys from `random_keys.sample_keys`. Traceable by jit."""
+    """Draws one sample per gray image (int32 [B,H,W]), with keys from `random_keys.sample_keys`. jit can trace it."""
     return sample_from_context(network, network.encode(gray_BHW), keys_B2, options)
 
 
@@ -66,13 +66,7 @@ def sample_from_context(
 ) -> CoarseSamples:
     """Samples as `sample` does, but from images that are encoded already, so that samples can share one encoding.
 
-    Args:
-      network: the colorizer.
-      context: of the images, [B,H,W,D].
-      keys_B2: uint32 [B,2], from `random_keys.sample_keys`.
-      options: how symbols are chosen.
-    Raises:
-      UserError: `top_k` is larger than the number of symbols.
+    The context is [B,H,W,D], the keys uint32 [B,2]. Raises UserError where `top_k` is above the number of symbols.
     """
     if options.top_k is not None and options.top_k > network.config.num_symbols:
         raise UserError(f"top_k must be at most {network.config.num_symbols}, got {options.top_k}")

@@ -9,14 +9,14 @@ from coltran.networks.upsampler import Upsampler
 
 
 def resized(largest: np.ndarray, fallback: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`fallback` where it has `size` already, else the `largest` gray images resized by area: uint8 [N,*size]."""
+    """Makes gray images, uint8 [N,*size]: `fallback` where it has that size, else `largest` resized by area."""
     if fallback.shape[1:] == size:
         return fallback
     return np.stack([geometry.area_resize(image, *size) for image in largest])
 
 
 def resized_coarse(coarse_NHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Coarse colors resized by area, channel by channel, each to its nearest level: uint16 [N,*size]."""
+    """Resizes coarse colors by area, channel by channel, each to its nearest level: uint16 [N,*size]."""
     if coarse_NHW.shape[1:] == size:
         return coarse_NHW
     rgb = np.stack([geometry.area_resize(image, *size) for image in colors.coarse_to_rgb(coarse_NHW)])

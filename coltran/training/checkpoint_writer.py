@@ -12,12 +12,15 @@ from coltran.weights import checkpoint
 
 
 def score(validation: Mapping[str, float]) -> float:
-    """By which checkpoints are compared: the decoder's bits, or an upsampler's; infinite where none were measured."""
+    """The number by which checkpoints are compared: the validation bits of the decoder, or of an upsampler.
+
+    It is infinite where no bits were measured.
+    """
     return next(iter(validation.values()), math.inf)
 
 
 def best_score(folder: Path) -> float:
-    """That of the checkpoint that `best` links to; infinite where there is none."""
+    """The score of the best checkpoint in `folder`, or infinity where there is no best one yet."""
     try:
         return score(checkpoint.read_metadata(folder / checkpoint.BEST).get("validation", {}))
     except UserError:
@@ -25,9 +28,9 @@ def best_score(folder: Path) -> float:
 
 
 class CheckpointWriter:
-    """Writes one checkpoint at a time; keeps the newest `keep` and the one with the fewest validation bits.
+    """Writes one checkpoint at a time. It keeps the newest `keep` and the one with the fewest validation bits.
 
-    A failure is raised by the next call. Use it in a `with`: the end waits for what is being written.
+    A failure is raised by the next call. Use the writer in a `with`: its end waits for the last checkpoint.
     """
 
     def __init__(self, folder: Path, *, keep: int):
@@ -44,12 +47,15 @@ class CheckpointWriter:
             self.wait()
 
     def save(self, *, validation: Mapping[str, float], **parts: Any) -> None:
-        """Begins to write a checkpoint; `parts` as for `checkpoint.save`, arrays that nobody changes any more."""
+        """Begins to write a checkpoint.
+
+        `parts` are the arguments of `checkpoint.save`; nobody may change their arrays any more.
+        """
         self.wait()
         self._pending = self._thread.submit(self._save, validation, parts)
 
     def wait(self) -> None:
-        """Returns when the last checkpoint lies on the disk. Raises UserError where it could not be written."""
+        """Waits until the last checkpoint lies on the disk. Raises UserError where it could not be written."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()

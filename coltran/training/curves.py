@@ -18,7 +18,7 @@ Curve = list[tuple[int, float]]
 
 
 def read(workdir: str | Path, name: str) -> Curve:
-    """(step, value) of one number of a run, such as `train/loss`, in the order of steps.
+    """Reads (step, value) of one number of a run, such as `train/loss`, in the order of steps.
 
     Raises UserError where the folder has no metrics.
     """
@@ -29,7 +29,7 @@ def read(workdir: str | Path, name: str) -> Curve:
 
 
 def validation(workdir: str | Path, weights: str = "ema") -> Curve:
-    """Validation bits of a run, of the decoder or of an upsampler, with the moving average or the `raw` weights."""
+    """Reads a run's validation bits, of the decoder or an upsampler, with the moving average or the `raw` weights."""
     tag = "validation" if weights == "ema" else "validation_raw"
     return next((curve for name in _VALIDATION if (curve := read(workdir, f"{tag}/{name}"))), [])
 

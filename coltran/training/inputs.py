@@ -25,7 +25,7 @@ _CLOUD_READERS = 16  # threads
 
 
 def network_side(path: str, stage: str) -> int:
-    """Pixels a side of what a network of `stage` sees of a record folder."""
+    """How many pixels a side the images have that a network of `stage` is trained on."""
     refuse_unknown("stage", stage, STAGES)
     return _side(record_folder.open_folder(path, schema=schema.TRUTH, needs=()), stage)
 
@@ -41,12 +41,12 @@ def _side(folder: RecordFolder, stage: str) -> int:
 class Examples:
     """The examples of one stage in a record folder, read in any order.
 
-    With `config`, those of that very network: the one upsampler for color and space starts from coarse colors.
+    `config` is needed for the one upsampler for color and space, which reads other features than its stage does.
 
     Attributes:
       stage: colorizer, color_upsampler or spatial_upsampler.
-      side: pixels a side of what the network sees.
-      fingerprint: of the record folder, for refusing to resume on other data.
+      side: pixels a side of the images that the network sees.
+      fingerprint: the record folder's, so that training can refuse to go on with other data.
     """
 
     def __init__(self, path: str, stage: str, config: NetworkConfig | None = None):
@@ -79,7 +79,7 @@ class Examples:
             self._readers.shutdown()
 
     def check_size(self, config: NetworkConfig) -> None:
-        """Raise UserError unless a network of `config` takes these pixels."""
+        """Raises UserError unless a network of `config` takes images of this size."""
         if (config.height, config.width) != (self.side, self.side):
             raise UserError(
                 f"the network takes {config.height}x{config.width} pixels, {self.path} holds {self.side}x{self.side}"
@@ -92,7 +92,7 @@ class Examples:
         return schema.decode(schema.TRUTH, data, self._folder.sizes, self._features)
 
     def batch(self, indices: np.ndarray) -> Batch:
-        """The network's inputs for the examples at `indices`, stacked.
+        """Reads the examples at `indices` (int64 [B]) and stacks the network's inputs.
 
         Colorizer: gray uint8 [B,h,w] and symbols uint16 [B,h,w]. Color upsampler: gray, levels uint8 [B,h,w,3] in 0..7
         and target uint8 [B,h,w,3]. Spatial upsampler: the same at H x W, levels in 0..255 (or 0..7).
@@ -117,18 +117,18 @@ def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def batch_indices(count: int, batch_size: int, seed: int, step: int) -> np.ndarray:
-    """Which of `count` examples make the batch of `step` (from 0): int64 [batch_size]."""
+    """Chooses the examples, of `count`, that make the batch of `step` (from 0): int64 [batch_size]."""
     positions = np.arange(step * batch_size, (step + 1) * batch_size)
     return np.array([_permutation(count, seed, int(p) // count)[int(p) % count] for p in positions])
 
 
 def flips(batch_size: int, seed: int, step: int) -> np.ndarray:
-    """Which examples of the batch of `step` are mirrored where flipping is on: bool [batch_size]."""
+    """Chooses the examples of the batch of `step` that are mirrored where flipping is on: bool [batch_size]."""
     return np.random.default_rng([seed, step, 1]).random(batch_size) < 0.5
 
 
 def mirrored(batch: Batch, flip_B: np.ndarray) -> Batch:
-    """A batch in which the images of `flip_B` (bool [B]) have left and right exchanged."""
+    """Exchanges left and right in those images of a batch that `flip_B` (bool [B]) marks."""
     return {
         name: np.where(flip_B.reshape(-1, *(1,) * (array.ndim - 1)), array[:, :, ::-1], array)
         for name, array in batch.items()
@@ -145,10 +145,10 @@ def training_batches(
     rows: np.ndarray | None = None,
     flip: bool = False,
 ) -> Generator[Batch, None, None]:
-    """The batches of steps first_step..steps-1; the next ones are read while the caller computes.
+    """Yields the batches of steps first_step..steps-1. The next ones are read while the caller computes.
 
-    With `rows` (int64), only these rows of each batch are read: a process's share. Since every process takes other
-    rows of the same global batch, they read every example once per epoch together, however many they are.
+    With `rows` (int64 [rows]), only these rows of each batch are read: one process's share. Since every process takes
+    other rows of the same global batch, all processes together read every example once per epoch.
     """
     share = np.arange(batch_size) if rows is None else rows
 
@@ -171,9 +171,9 @@ def training_batches(
 def evaluation_batches(
     examples: Examples, batch_size: int, rows: np.ndarray | None = None
 ) -> Iterator[tuple[Batch, np.ndarray]]:
-    """All examples once, in order, with a mask float32 [B]: 0 marks the padding of the last batch.
+    """Yields all examples once, in order, with a mask, float32 [B], in which 0 marks the padding of the last batch.
 
-    With `rows`, only these rows of each batch are read; the mask is the whole batch's.
+    With `rows` (int64 [rows]), only these rows of each batch are read; the mask is that of the whole batch.
     """
     share = np.arange(batch_size) if rows is None else rows
     for start in range(0, len(examples), batch_size):
@@ -183,10 +183,10 @@ def evaluation_batches(
 
 
 def coarse_entropy(examples: Examples, seed: int, limit: int = 20_000) -> tuple[float, int]:
-    """Entropy in bits of the histogram of all coarse colors, and how many examples it was counted on.
+    """Measures the entropy, in bits, of the histogram of coarse colors, and returns how many examples it counted.
 
-    It is what a model would pay per pixel that knew only how often each color occurs. Beyond `limit` examples, a
-    random `limit` of them.
+    A model that knew only how often each color occurs would pay that many bits per pixel. Of a larger folder, a
+    random `limit` of the examples is counted.
     """
     chosen = _permutation(len(examples), seed, 0)[:limit]
     counts = np.zeros(colors.NUM_COARSE_COLORS, np.int64)

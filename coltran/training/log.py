@@ -19,7 +19,7 @@ METRICS = "metrics.jsonl"
 
 
 class TrainingLog:
-    """The log of one work folder. Steps after `step` are forgotten: they are about to be run, and logged, again."""
+    """The log of one work folder. Lines of steps after `step` are removed, because those steps are run again."""
 
     def __init__(self, workdir: Path, step: int):
         self._workdir = workdir
@@ -30,14 +30,14 @@ class TrainingLog:
         self._events = EventFile(str(workdir / "tensorboard"))
 
     def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Numbers of one step; those that are not finite are left out, since JSON has none such."""
+        """Logs numbers of one step. JSON has no infinity and no NaN, so such numbers are left out."""
         finite = {name: value for name, value in scalars.items() if math.isfinite(value)}
         self._events.write(step, finite)
         with open(self._workdir / METRICS, "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **finite}) + "\n")
 
     def picture(self, step: int, png: bytes) -> None:
-        """The samples of one step."""
+        """Logs the picture of samples of one step."""
         storage.write_bytes(str(self._workdir / "samples" / f"samples_{step:08d}.png"), png)
         self._events.write_picture(step, "samples", png)
 
@@ -46,7 +46,7 @@ class TrainingLog:
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a metrics.jsonl."""
+    """Reads the lines of a metrics.jsonl."""
     for text in path.read_text(encoding="utf-8").splitlines():
         with contextlib.suppress(ValueError):  # the last line of a killed run may be cut
             yield json.loads(text)

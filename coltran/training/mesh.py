@@ -59,7 +59,7 @@ class Hosts:
             raise UserError(f"--process must be from 0 to {self.processes - 1}, got {self.process}")
 
     def join(self) -> None:
-        """Waits until all processes are there; must come before any other use of JAX. Raises UserError."""
+        """Waits until all processes are there. It must come before any other use of JAX. Raises UserError."""
         if not self.detect and self.coordinator is None:
             return
         if self.process and self.coordinator:
@@ -73,7 +73,7 @@ class Hosts:
 
 
 def _wait_for(coordinator: str) -> None:
-    """Returns when somebody listens there: JAX would end the program with a stack trace where nobody does."""
+    """Waits until somebody listens there. Where nobody does, JAX would end the program with a stack trace."""
     host, _, port = coordinator.rpartition(":")
     deadline = time.monotonic() + CONNECT_SECONDS
     while True:
@@ -96,7 +96,7 @@ def is_primary() -> bool:
 
 @contextlib.contextmanager
 def leaving_together(prog: str) -> Iterator[None]:
-    """With several processes, an error in one ends that process at once, so that the others learn of it.
+    """Ends this process at once on an error, where there are several, so that the others learn of it.
 
     Python's own way out would wait for processes that wait for this one.
     """
@@ -139,14 +139,14 @@ class Placement:
         return self.mesh.shape[FSDP] > 1
 
     def describe(self) -> str:
-        """`8 devices (TPU v4) in 2 processes, parameters over 4`, for people."""
+        """Describes the mesh for people: `8 devices (TPU v4) in 2 processes, parameters over 4`."""
         count, processes = self.mesh.size, jax.process_count()
         text = f"{count} device{'s' * (count > 1)} ({jax.devices()[0].device_kind})"
         text += f" in {processes} processes" if processes > 1 else ""
         return text + (f", parameters over {self.mesh.shape[FSDP]}" if self.sharded else "")
 
     def check_batch(self, batch_size: int, accumulate: int) -> None:
-        """Raise UserError unless a batch can be split into `accumulate` parts, and each over all devices."""
+        """Raises UserError unless a batch can be split into `accumulate` parts, and each part over all devices."""
         if batch_size % (accumulate * self.mesh.size):
             parts = f"{accumulate} parts for " if accumulate > 1 else ""
             raise UserError(
@@ -155,12 +155,15 @@ class Placement:
             )
 
     def round_up(self, batch_size: int, accumulate: int = 1) -> int:
-        """The smallest batch of at least `batch_size` that can be split."""
+        """Finds the smallest batch of at least `batch_size` that can be split evenly."""
         parts = accumulate * self.mesh.size
         return -(-batch_size // parts) * parts
 
     def of(self, shape: tuple[int, ...]) -> NamedSharding:
-        """Of one parameter: along its largest axis that can be split evenly, whole where there is none."""
+        """Chooses how one parameter is split: along the largest of its axes that can be split evenly.
+
+        A parameter without such an axis is not split: every device has a copy.
+        """
         size = self.mesh.shape[FSDP]
         axes = [axis for axis, length in enumerate(shape) if length % size == 0]
         if size == 1 or not axes:
@@ -171,7 +174,7 @@ class Placement:
         )
 
     def put(self, tree: Any) -> Any:
-        """Arrays that every process has, laid out by `of`."""
+        """Lays out arrays that every process has, each as `of` says."""
 
         def one(array: Any) -> jax.Array:
             array = np.asarray(array)
@@ -180,15 +183,15 @@ class Placement:
         return jax.tree.map(one, tree)
 
     def constrain(self, tree: Any) -> Any:
-        """In a compiled function: the same layout for what it returns."""
+        """Gives the arrays that a compiled function returns the layout of `of`."""
         return jax.tree.map(lambda array: jax.lax.with_sharding_constraint(array, self.of(array.shape)), tree)
 
     def whole(self, tree: Any) -> Any:
-        """In a compiled function: parameters gathered for use. Without this XLA might split activations instead."""
+        """Gathers parameters in a compiled function. Without this, XLA might split activations instead."""
         return jax.lax.with_sharding_constraint(tree, self.replicated) if self.sharded else tree
 
     def split_parts(self, tree: Any, parts: int) -> Any:
-        """In a compiled function: batches [B,...] as [parts,B/parts,...], every part over all devices.
+        """Splits batches [B,...] in a compiled function into [parts,B/parts,...], every part over all devices.
 
         Part i is made of examples i, i + parts, ...: so no example moves to another device.
         """
@@ -201,7 +204,7 @@ class Placement:
         return jax.tree.map(one, tree)
 
     def rows(self, batch_size: int) -> np.ndarray:
-        """Which rows of a global batch this process holds, in rising order: int64 [rows]."""
+        """The rows of a global batch that this process holds, in rising order: int64 [rows]."""
         indices = self._batch.addressable_devices_indices_map((batch_size,)).values()
         parts = {index[0].indices(batch_size)[:2] for index in indices if index is not None}
         return np.concatenate([np.arange(start, stop) for start, stop in sorted(parts)])
@@ -221,14 +224,14 @@ class Placement:
         return {name: one(local) for name, local in batch.items()}
 
     def fetch(self, tree: Any) -> Any:
-        """Copies in this host's memory; all processes must call it together."""
+        """Copies arrays to this host's memory. All processes must call it together."""
         if not all(array.is_fully_addressable or array.is_fully_replicated for array in jax.tree.leaves(tree)):
             tree = self._gather(tree)
         return jax.tree.map(lambda array: np.array(array, copy=True), tree)
 
 
 def broadcast(tree: Any) -> Any:
-    """Process 0's arrays for all processes, which must call it with arrays of the same shapes."""
+    """Gives process 0's arrays to all processes, which must call it with arrays of the same shapes."""
     if jax.process_count() == 1:
         return tree
     from jax.experimental import multihost_utils
@@ -237,7 +240,7 @@ def broadcast(tree: Any) -> Any:
 
 
 def agree(what: Mapping[str, Any]) -> None:
-    """Raise UserError in all processes unless all were given the same `what` (JSON values)."""
+    """Raises UserError in all processes unless all were given the same `what` (JSON values)."""
     if jax.process_count() == 1:
         return
     from jax.experimental import multihost_utils

@@ -11,7 +11,7 @@ _TIMES = 5
 
 
 def matmul_rate(dtype: str, side: int | None = None) -> float:
-    """FLOP/s of the fastest of five products of two square matrices of `dtype`, on one device of this process."""
+    """Measures FLOP/s: the fastest of five products of two square matrices of `dtype` on one device."""
     side = side or _SIDES.get(jax.default_backend(), 8192)
     with jax.default_device(jax.local_devices()[0]):
         # Random numbers: a processor that draws less power on ones multiplies them faster.
@@ -30,13 +30,13 @@ class Meter:
     """Rates between two log lines."""
 
     def __init__(self, batch_size: int, flops_per_example: float, flops_per_second: float):
-        """`flops_per_second`: what all devices together could do; 0 where nobody knows."""
+        """`flops_per_second` is what all devices together could do, or 0 where that is not known."""
         self._batch_size, self._flops, self._limit = batch_size, flops_per_example, flops_per_second
         self._running: jax.Array | None = None
         self._restart()
 
     def batches(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """The same batches; counts the time in which the loop waited for one while no step was running."""
+        """Yields the same batches, and counts the time in which the loop waited for one while no step was running."""
         while True:
             started = time.monotonic()
             try:
@@ -58,7 +58,7 @@ class Meter:
         self._steps += 1
 
     def rates(self) -> dict[str, float]:
-        """Images a second, share of time without input, and FLOP utilization since the last call or `pause`."""
+        """Tells images a second, share of time without input, and FLOP utilization since the last call or `pause`."""
         seconds = max(time.monotonic() - self._started, 1e-9)
         images = self._steps * self._batch_size / seconds
         found = {"images_per_second": images, "input_wait": self._waited / seconds}
@@ -68,7 +68,7 @@ class Meter:
         return found
 
     def pause(self) -> None:
-        """What came since the last step (evaluation, say) is no part of the rates."""
+        """Leaves out of the rates what came since the last step, such as an evaluation."""
         self._restart()
 
     def _restart(self) -> None:

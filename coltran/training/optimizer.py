@@ -11,14 +11,12 @@ import optax
 
 from coltran.training.options import TrainOptions
 
-LEARNING_RATE = 3e-4
 DECAY = 0.9  # Keras' rho
 EPSILON = 1e-7
-EMA_DECAY = 0.999
 
 
 def build(options: TrainOptions) -> optax.GradientTransformation:
-    """The optimizer that `options` ask for."""
+    """Makes the optimizer that `options` ask for."""
     rate = schedule(options)
     rule = optax.adam(rate) if options.optimizer == "adam" else rmsprop(rate)
     if options.clip_norm == 0:
@@ -27,7 +25,7 @@ def build(options: TrainOptions) -> optax.GradientTransformation:
 
 
 def schedule(options: TrainOptions) -> optax.ScalarOrSchedule:
-    """The learning rate: a number, or a function of how many updates were made before.
+    """Makes the learning rate: a number, or a function of how many updates were made before.
 
     Warm-up rises in a line from 0 at the first update; `cosine` then falls to 0 at `options.steps`.
     """
@@ -38,7 +36,7 @@ def schedule(options: TrainOptions) -> optax.ScalarOrSchedule:
 
 
 def rmsprop(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
-    """tf_keras.optimizers.legacy.RMSprop(rho=0.9, momentum=0, epsilon=1e-7).
+    """Makes the optimizer that equals tf_keras.optimizers.legacy.RMSprop(rho=0.9, momentum=0, epsilon=1e-7).
 
     The mean square starts at 0 and is not corrected for it; epsilon is added outside the root:
     step = -learning_rate * gradient / (sqrt(mean_square) + epsilon).
@@ -46,8 +44,8 @@ def rmsprop(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformati
     return optax.rmsprop(learning_rate, decay=DECAY, eps=EPSILON, initial_scale=0.0, eps_in_sqrt=False)
 
 
-def update_ema(ema: Any, weights: Any, decay: float = EMA_DECAY) -> Any:
-    """ema - (1 - decay) * (ema - weights), for every leaf, as TensorFlow's ExponentialMovingAverage computes it.
+def update_ema(ema: Any, weights: Any, decay: float) -> Any:
+    """Computes ema - (1 - decay) * (ema - weights) for every leaf, as TensorFlow's ExponentialMovingAverage does.
 
     The average starts as a copy of the first weights.
     """

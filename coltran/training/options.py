@@ -63,9 +63,9 @@ class TrainOptions:
                 raise UserError(f"{name} must be {wanted}, got {getattr(self, name)}")
 
     def difference(self, saved: Mapping[str, Any]) -> str | None:
-        """'seed is 1, asked for 0' for the first option that a saved run had otherwise; None where it can go on.
+        """Says, such as 'seed is 1, asked for 0', which option a saved run had otherwise. None: the run can go on.
 
-        Options that the run's version did not have were at their defaults.
+        An option that the run's version did not have yet counts as if it had its default.
         """
         for field in dataclasses.fields(self):
             wanted = getattr(self, field.name)
@@ -130,7 +130,7 @@ _SMOKE = {
 
 
 def train_options(stage: str, config_name: str, changes: Mapping[str, Any]) -> TrainOptions:
-    """The options that go with a named config, with `changes` (None values are left out).
+    """Makes the options that go with a named config. `changes` replace its values, unless they are None.
 
     What a whole run costs, by counted operations (coltran/networks/flops.py). Divided by what the devices reach
     together in training (benchmarks/training.py, TFLOP/s), it is the run's seconds:

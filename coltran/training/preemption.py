@@ -10,7 +10,7 @@ import jax
 
 
 class Preemption:
-    """Notes SIGTERM while it is active. With several processes, all learn of it before the same step."""
+    """Notes SIGTERM while it is active. With several processes, all of them learn of it before the same step."""
 
     def __init__(self) -> None:
         self._noted = False
@@ -28,7 +28,7 @@ class Preemption:
             signal.signal(signal.SIGTERM, self._previous)
 
     def requested(self, step: int) -> bool:
-        """Whether to save and end after `step`; every process must ask after every step."""
+        """Whether to save and end after `step`. Every process must ask after every step."""
         if jax.process_count() == 1:
             return self._noted
         from jax.experimental import multihost_utils

@@ -24,7 +24,13 @@ _NEW, _GO_ON, _REFUSED = range(3)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Start:
-    """Where training starts: host arrays, the best validation bits so far, and whether a checkpoint holds them."""
+    """Where training starts.
+
+    Attributes:
+      state: host arrays.
+      best: the fewest validation bits so far, or infinity.
+      resumed: whether a checkpoint holds the state.
+    """
 
     state: train_step.TrainState
     best: float
@@ -32,7 +38,9 @@ class Start:
 
 
 def start(workdir: Path, *, stage: str, config: NetworkConfig, options: TrainOptions, data_fingerprint: str) -> Start:
-    """The state to go on from, or a fresh one. Process 0 alone reads the work folder; the others get its arrays.
+    """Finds the state to go on from, or makes a fresh one.
+
+    Process 0 alone reads the work folder; the others get its arrays.
 
     Raises:
       UserError: the work folder was trained with other options, or none of its checkpoints is good.

@@ -46,7 +46,7 @@ class SampleGrid:
         self._sample, self._argmax = jax.jit(sample), jax.jit(argmax)
 
     def draw(self, flat: Mapping[str, Any]) -> bytes:
-        """PNG bytes of the pictures that the parameters `flat` make."""
+        """Draws the pictures that a network with the parameters `flat` makes, and returns a PNG file's bytes."""
         if self._stage == "colorizer":
             return contact_sheet(self._colorized(flat), _COLORIZER_TITLES)
         return contact_sheet(self._upsampled(flat), _UPSAMPLER_TITLES)

@@ -38,7 +38,7 @@ class TrainState(struct.PyTreeNode):
 
 
 def initial_state(config: NetworkConfig, options: TrainOptions) -> TrainState:
-    """Step 0: fresh weights from the seed, and a moving average that starts as a copy of them."""
+    """Makes the state of step 0: fresh weights from the seed, and a moving average that starts as their copy."""
     network = parameters.build(config, seed=options.seed)
     weights = parameters.flatten(nnx.state(network, nnx.Param))
     if config.compute_dtype == "float64":
@@ -59,12 +59,12 @@ def _state(step: int, skipped: int, in_a_row: int, weights: Flat, ema: Flat, mom
 
 
 def flatten_optimizer(state: Any) -> Flat:
-    """The optimizer's state as {name: array}, for checkpoints."""
+    """Turns the optimizer's state into {name: array [...]}, for checkpoints."""
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
 
 
 def restore_state(saved: Checkpoint, options: TrainOptions) -> TrainState:
-    """The state that a checkpoint holds. Raises UserError where it was not written by training."""
+    """Makes the state that a checkpoint holds. Raises UserError where the checkpoint was not written by training."""
     weights = {name: jnp.asarray(array) for name, array in saved.weights.items()}
     paths, structure = jax.tree_util.tree_flatten_with_path(optimizer.build(options).init(weights))
     names = [jax.tree_util.keystr(path) for path, _ in paths]
@@ -80,7 +80,7 @@ def restore_state(saved: Checkpoint, options: TrainOptions) -> TrainState:
 def make_train_step(
     config: NetworkConfig, options: TrainOptions, placement: Placement, how: StepOptions | None = None
 ) -> Callable[[TrainState, dict[str, jax.Array]], tuple[TrainState, Metrics]]:
-    """Compiled (state, batch) -> (state, {metric name: scalar}); the old state's memory is reused.
+    """Makes a compiled function: (state, batch) -> (state, {metric name: scalar}). It reuses the old state's memory.
 
     State and batch are laid out as `placement` says. A step whose loss or gradient is not finite changes nothing but
     the counts; once `how.max_skipped` is exceeded, neither does any other, until the caller has noticed.
@@ -168,14 +168,14 @@ def _upsampler_loss(network: Upsampler, batch: Flat, options: TrainOptions) -> t
 
 
 def colorizer_bits(network: Colorizer, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """Bits of each pixel, [B,h,w], by the decoder and by the parallel head."""
+    """Measures the bits of each pixel, float32 [B,h,w], by the decoder and by the parallel head."""
     symbols_BHW = batch["symbols"].astype(jnp.int32)
     logits = network(batch["gray"].astype(jnp.int32), symbols_BHW)
     return losses.bits(logits.decoder_BHWV, symbols_BHW), losses.bits(logits.parallel_BHWV, symbols_BHW)
 
 
 def channel_bits(network: Upsampler, batch: dict[str, jax.Array], channel_B: jax.Array) -> jax.Array:
-    """Bits of each pixel of one channel per example, [B,H,W]."""
+    """Measures the bits of each pixel of one channel per example, float32 [B,H,W]; `channel_B` is int32 [B]."""
 
     def pick(image_BHW3: jax.Array) -> jax.Array:
         index = channel_B[:, None, None, None]

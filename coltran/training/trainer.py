@@ -86,7 +86,7 @@ class Trainer:
         return matmul_rate(self.config.compute_dtype) * self.placement.mesh.size
 
     def train(self) -> bool:
-        """Runs up to options.steps. False where SIGTERM ended it early; a checkpoint was saved either way.
+        """Trains up to options.steps. Returns False where SIGTERM ended it early; a checkpoint was saved either way.
 
         Raises:
           UserError: a checkpoint cannot be written, a record is damaged, or training diverged.
@@ -103,7 +103,7 @@ class Trainer:
         return finished
 
     def _loop(self, log: TrainingLog | None, writer: CheckpointWriter | None, preemption: Preemption) -> bool:
-        """All steps but for what follows the last one. False after SIGTERM."""
+        """Runs all steps, without the evaluation and the checkpoint after the last one. Returns False after SIGTERM."""
         first, steps, size = self.step, self.options.steps, self.options.batch_size
         rows = self.placement.rows(size)
         batches = inputs.training_batches(
@@ -131,7 +131,10 @@ class Trainer:
         return True
 
     def evaluate(self, weights: str = "ema") -> dict[str, float]:
-        """Bits of the validation folder with the moving average or the `raw` weights; empty without such a folder."""
+        """Measures the bits of the validation folder with the moving average or the `raw` weights.
+
+        The result is empty where there is no validation folder.
+        """
         if self.validation is None:
             return {}
         flat = self.state.ema if weights == "ema" else self.state.weights
@@ -153,9 +156,9 @@ class Trainer:
         return self.last_bits
 
     def save(self, writer: CheckpointWriter | None, bits: dict[str, float], **changes: Any) -> None:
-        """Begins to write a checkpoint of the state, unless this step has one; all processes must call it.
+        """Begins to write a checkpoint of the state, unless this step has one. All processes must call it.
 
-        `bits` are the moving average's; `changes` go to the checkpoint's description.
+        `bits` are those of the moving average. `changes` go to the checkpoint's description.
         """
         if self._saved == self.step:
             return

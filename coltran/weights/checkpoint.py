@@ -37,7 +37,7 @@ _FIELDS = ("schema_version", "step", "config", "ema_sha256")
 
 
 class DamagedError(UserError):
-    """A checkpoint that was finished once and cannot be read now; an older one may do."""
+    """A checkpoint was finished once and cannot be read now. An older one may still be good."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,17 +69,17 @@ class Checkpoint:
     path: str
 
     def checksum(self, weights: str = "ema") -> str:
-        """sha256 of the `ema` or the `raw` weights."""
+        """The sha256 of the `ema` or the `raw` weights."""
         return self.ema_sha256 if weights == "ema" else self.raw_sha256
 
 
 def step_folder(folder: str | Path, step: int) -> Path:
-    """Where the checkpoint of `step` lies."""
+    """The path of the checkpoint of `step`."""
     return Path(folder) / f"step_{step:08d}"
 
 
 def finished_steps(folder: str | Path) -> list[int]:
-    """Steps with a finished checkpoint in `folder`, in rising order; empty where there is no such folder."""
+    """Lists the steps with a finished checkpoint in `folder`, in rising order. A missing folder has none."""
     folder = Path(folder)
     if not folder.is_dir():
         return []
@@ -103,10 +103,10 @@ def save(
     """Writes the checkpoint of `step` below `folder` and returns its step folder.
 
     A reader sees it only when it is complete. With `keep`, older finished checkpoints beyond that number are removed,
-    but for the best. One process alone may call it.
+    except the best. Only one process may call it.
 
     Raises:
-      UserError: parameters that do not fit `config`, or a folder that cannot be written.
+      UserError: the parameters do not fit `config`, or the folder cannot be written.
     """
     shapes = parameters.shapes(config)
     for group in (ema, weights):
@@ -146,7 +146,7 @@ def pack(checkpoint: Checkpoint, folder: Path, *, training: Mapping[str, Any]) -
 
 
 def remove_old(folder: str | Path, keep: int) -> None:
-    """Removes finished checkpoints but for the newest `keep` and the best."""
+    """Removes finished checkpoints, except the newest `keep` and the best."""
     spared = (Path(folder) / BEST).resolve()
     for old in finished_steps(folder)[:-keep]:
         path = step_folder(folder, old)
@@ -165,7 +165,7 @@ def _write(target: Path, arrays: Mapping[str, Mapping[str, np.ndarray]], metadat
 
 
 def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig | None = None) -> Checkpoint:
-    """The newest finished checkpoint below `folder`, or the one that `folder` itself is.
+    """Loads the newest finished checkpoint below `folder`, or the one that `folder` itself is.
 
     Args:
       folder: a training work folder, its checkpoint folder, or one step's folder.
@@ -173,7 +173,7 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
       config: the config it must have, if it matters.
 
     Raises:
-      UserError: none is there, it is damaged or of another version, or it fits not: the first difference is named.
+      UserError: there is no checkpoint, it is damaged, of another version, or does not fit `stage` and `config`.
     """
     path, found_stage, found, metadata = describe(folder, stage=stage)
     difference = configs.first_difference(found, config) if config is not None else None
@@ -188,16 +188,7 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
         except UserError as error:
             raise DamagedError(f"{path} does not fit its own config: {error}") from None
     optimizer = arrays.get("optimizer", {})
-    sums = {
-        "ema_sha256": parameters.checksum(ema),
-        "raw_sha256": parameters.checksum(weights),
-        "optimizer_sha256": parameters.checksum(optimizer),
-    }
-    for name, found_sum in sums.items():
-        # Checkpoints of earlier versions do not say what all of their arrays should be.
-        if metadata.get(name, found_sum) != found_sum:
-            what = "the optimizer's state is" if name == "optimizer_sha256" else "the weights are"
-            raise DamagedError(f"{path}: {what} not what was saved (sha256 differs); use another one")
+    sums = _checked_sums(path, metadata, ema, weights, optimizer)
     return Checkpoint(
         stage=found_stage,
         config=found,
@@ -213,10 +204,22 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
     )
 
 
-def load_network(folder: str | Path, *, stage: str, weights: str = "ema") -> tuple[parameters.Network, Checkpoint]:
-    """The network of a checkpoint with its moving average (`ema`) or its `raw` weights, and the checkpoint.
+def _checked_sums(path: Path, metadata: Mapping[str, Any], *groups: dict[str, np.ndarray]) -> dict[str, str]:
+    """The checksums of moving average, weights and optimizer. Raises DamagedError where they are not those saved."""
+    names = ("ema_sha256", "raw_sha256", "optimizer_sha256")
+    sums = {name: parameters.checksum(group) for name, group in zip(names, groups, strict=True)}
+    for name, found in sums.items():
+        # Checkpoints of earlier versions do not say what all of their arrays should be.
+        if metadata.get(name, found) != found:
+            what = "the optimizer's state is" if name == "optimizer_sha256" else "the weights are"
+            raise DamagedError(f"{path}: {what} not what was saved (sha256 differs); use another one")
+    return sums
 
-    The only way from a folder to a network that samples or evaluates. Raises UserError as `load` does.
+
+def load_network(folder: str | Path, *, stage: str, weights: str = "ema") -> tuple[parameters.Network, Checkpoint]:
+    """Loads the network of a checkpoint, with its moving average (`ema`) or its `raw` weights, and the checkpoint.
+
+    Whatever samples from a folder's network gets it here. Raises UserError as `load` does.
     """
     configs.refuse_unknown("kind of weights", weights, WEIGHTS)
     checkpoint = load(folder, stage=stage)
@@ -225,10 +228,13 @@ def load_network(folder: str | Path, *, stage: str, weights: str = "ema") -> tup
 
 
 def describe(folder: str | Path, *, stage: str | None = None) -> tuple[Path, str, NetworkConfig, dict[str, Any]]:
-    """(step folder, stage, config, checkpoint.json) of the checkpoint that `load` takes, without reading its arrays.
+    """Finds the checkpoint that `load` takes, without reading its arrays.
+
+    Returns:
+      Its step folder, stage and config, and the content of checkpoint.json.
 
     Raises:
-      UserError: none is there, or it belongs to another stage.
+      UserError: there is no checkpoint, or it belongs to another stage.
     """
     path = _locate(Path(folder))
     metadata = read_metadata(path)
@@ -239,7 +245,9 @@ def describe(folder: str | Path, *, stage: str | None = None) -> tuple[Path, str
 
 
 def recorded_checksum(folder: str | Path, weights: str) -> str:
-    """sha256 of the `ema` or `raw` weights of the checkpoint that `load` takes, from checkpoint.json where it is there.
+    """Finds the sha256 of the `ema` or `raw` weights of the checkpoint that `load` takes.
+
+    It stands in checkpoint.json, except in old checkpoints, whose arrays are read.
 
     Raises UserError as `load` does.
     """
@@ -248,7 +256,7 @@ def recorded_checksum(folder: str | Path, weights: str) -> str:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """checkpoint.json of a step folder. Raises UserError where it is damaged or of another version."""
+    """Reads checkpoint.json of a step folder. Raises UserError where it is damaged or of another version."""
     file = path / METADATA
     try:
         metadata = json.loads(file.read_bytes())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,6 @@ def read(folder: Path) -> dict[str, np.ndarray]:
 
 def write(folder: Path, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Writes float arrays as float16 into `folder`, and returns them as `read` will, float32."""
-    half = {name: np.asarray(array, np.float16) for name, array in weights.items()}
+    half: dict[str, Any] = {name: np.asarray(array, np.float16) for name, array in weights.items()}
     np.savez(folder / WEIGHTS, **half)
     return {name: array.astype(np.float32) for name, array in half.items()}

@@ -22,36 +22,36 @@ Network = Colorizer | Upsampler
 
 
 def build(config: NetworkConfig, *, seed: int | None) -> Network:
-    """A freshly initialized network of `config`; with `seed=None` its parameters are zeros."""
+    """Builds a freshly initialized network of `config`. With `seed=None` its parameters are zeros."""
     init = Initializer(seed)
     return Colorizer(config, init=init) if isinstance(config, ColorizerConfig) else Upsampler(config, init=init)
 
 
 @functools.lru_cache(maxsize=16)
 def abstract(config: NetworkConfig) -> tuple[nnx.GraphDef, nnx.State]:
-    """The network's structure, and its parameters as shapes and dtypes without arrays."""
+    """Describes a network: its structure, and its parameters as shapes and dtypes without arrays."""
     return nnx.split(nnx.eval_shape(lambda: build(config, seed=None)), nnx.Param)
 
 
 def flatten(state: nnx.State) -> dict[str, Any]:
-    """State of a network -> {name: array}, in a fixed order (sorted by name)."""
+    """Turns the state of a network into {name: array}, sorted by name."""
     flat = {".".join(map(str, path)): leaf.get_value() for path, leaf in nnx.to_flat_state(state)}
     return dict(sorted(flat.items()))
 
 
 def shapes(config: NetworkConfig) -> dict[str, tuple[int, ...]]:
-    """{name: shape} of every parameter of `config`."""
+    """Lists {name: shape} of every parameter of `config`."""
     _, state = abstract(config)
     return {name: tuple(leaf.shape) for name, leaf in flatten(state).items()}
 
 
 def count(config: NetworkConfig) -> int:
-    """Number of trainable parameters."""
+    """Counts the trainable parameters of a network of `config`."""
     return sum(int(np.prod(shape)) for shape in shapes(config).values())
 
 
 def to_state(config: NetworkConfig, flat: Mapping[str, Any]) -> nnx.State:
-    """{name: array} -> the state that `nnx.merge` takes.
+    """Turns {name: array} into the state that `nnx.merge` takes.
 
     Raises:
       UserError: a parameter is missing, left over, or of another shape; the first is named.
@@ -64,7 +64,7 @@ def to_state(config: NetworkConfig, flat: Mapping[str, Any]) -> nnx.State:
 
 
 def check_names(want: Mapping[str, tuple[int, ...]], have: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise UserError that names the first parameter that is missing, left over or of another shape."""
+    """Raises a UserError that names the first parameter that is missing, left over or of another shape."""
     for name, shape in want.items():
         if name not in have:
             raise UserError(f"parameter {name} {shape} is missing")
@@ -76,12 +76,12 @@ def check_names(want: Mapping[str, tuple[int, ...]], have: Mapping[str, tuple[in
 
 
 def restore(config: NetworkConfig, flat: Mapping[str, Any]) -> Network:
-    """The network of `config` with the parameters `flat`. Raises UserError where they do not fit."""
+    """Builds the network of `config` with the parameters `flat`. Raises UserError where they do not fit."""
     return nnx.merge(abstract(config)[0], to_state(config, flat))
 
 
 def checksum(flat: Mapping[str, Any]) -> str:
-    """sha256 (hex) of names, shapes, dtypes and bytes of all parameters, independent of their order."""
+    """Hashes (sha256) names, shapes, dtypes and bytes of all parameters, whatever their order."""
     digest = hashlib.sha256()
     for name in sorted(flat):
         array = np.ascontiguousarray(flat[name])
@@ -96,5 +96,5 @@ def is_colorizer(config: NetworkConfig) -> bool:
 
 
 def describe(config: NetworkConfig) -> str:
-    """One line for people: the network's size."""
+    """Describes the network's size in one line for people."""
     return f"{count(config):,} parameters, {config.height}x{config.width} pixels"

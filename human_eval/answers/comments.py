@@ -18,15 +18,15 @@ Row = tuple[str, str, str, str, str]
 
 
 def path_beside(table: pathlib.Path) -> pathlib.Path:
-    """Where the comments lie that belong to a table of ratings."""
+    """Returns the path of the comments that belong to a table of ratings."""
     return table.with_name("pilot_comments.csv" if table.name == ratings.IN_STUDY_PILOT.name else "comments.csv")
 
 
 def read(path: pathlib.Path) -> set[Row]:
-    """The rows of a table; none where there is no file.
+    """Reads the rows of a table; a file that is not there has none.
 
     Raises:
-      UserError: other columns.
+      UserError: The file has other columns.
     """
     if not path.exists():
         return set()
@@ -38,7 +38,7 @@ def read(path: pathlib.Path) -> set[Row]:
 
 
 def add(path: pathlib.Path, new: Iterable[Row], *, without: Set[str] = frozenset()) -> None:
-    """Adds rows, each once; rows of the raters `without` go."""
+    """Adds rows, each of them once, and removes the rows of the raters in `without`."""
     rows = read(path) | {row for row in new if row[-1]}
     by_time = sorted((row[3], row) for row in rows if row[0] not in without)
     if by_time or path.exists():

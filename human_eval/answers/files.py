@@ -17,13 +17,13 @@ _MAX_BYTES = 2**30
 
 
 def read_submissions(path: str, kind: str = AUTO) -> Iterator[Submission]:
-    """The submissions of one file.
+    """Reads the submissions in one file.
 
     Args:
       path: of the file.
-      kind: a name in FORMATS, or AUTO to look at the file.
+      kind: a name in FORMATS; with AUTO, the content of the file decides.
     Raises:
-      UserError: no such file, no known format, or a file that was cut.
+      UserError: There is no such file, its format is unknown, or it was cut.
     """
     file = pathlib.Path(path)
     if not file.is_file():

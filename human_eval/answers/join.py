@@ -27,12 +27,12 @@ _MANY_FLIPS = 0.1
 
 
 def summary_path(table: pathlib.Path) -> pathlib.Path:
-    """Where the summary of a table lies: beside it, the pilot's apart from the study's."""
+    """Returns the path of a table's summary, which lies beside it; a pilot has a file of its own."""
     return table.with_name("pilot_ingest.json" if table.name == ratings.IN_STUDY_PILOT.name else "ingest.json")
 
 
 def who_and_where(submission: Submission, salt: bytes) -> tuple[str, str]:
-    """The rater's hash, empty where nobody is named, and the assignment."""
+    """Returns the rater's hash (empty if the submission names nobody) and the assignment."""
     who = rater_ids.hashed(salt, "rater", submission.rater) if submission.rater else ""
     # The static page has no assignments: one sitting is one rater, form and time of the end.
     sitting = f"{submission.rater}|{submission.form}|{submission.submitted}"
@@ -40,7 +40,7 @@ def who_and_where(submission: Submission, salt: bytes) -> tuple[str, str]:
 
 
 def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rating]:
-    """The ratings of a submission, each with the reason why it cannot count, judged by itself."""
+    """Makes the ratings of a submission; each that cannot count, judged by itself, has the reason."""
     who, assignment = who_and_where(submission, salt)
     nature = f"{ratings.MADE_UP} " if submission.simulated else ""
     nature += f"{ratings.PILOT} " if submission.pilot else ""
@@ -101,7 +101,7 @@ def _reason(answer: Answer, pair: Pair | None, submission: Submission) -> str:
 
 
 def settle(rows: Iterable[Rating]) -> list[Rating]:
-    """The table in order, without what was read twice, and with the reasons that rows give one another.
+    """Sorts the table, removes what was read twice, and excludes rows that contradict one another.
 
     The same sitting in two files (or formats) is one. An assignment with two raters, two times of submission, or two
     answers to a trial does not count at all. Of several test ratings of one source image by a rater, the first counts.
@@ -131,7 +131,7 @@ def settle(rows: Iterable[Rating]) -> list[Rating]:
 
 
 def summarize(table: Sequence[Rating], submissions: Sequence[Submission], key: AnswerKey) -> dict[str, Any]:
-    """Counts and names: of the table as a whole, and of the files that were read this time."""
+    """Counts the ratings of the whole table, and names the problems of the files that were read this time."""
     reasons: dict[str, list[str]] = collections.defaultdict(list)
     for row in table:
         if row.excluded:

@@ -21,7 +21,7 @@ DEFAULT_KIND = "test"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """One trial: the truth's file, the colorization's file, and what they show."""
+    """One trial of the answer key: the files of truth and colorization, and what they show."""
 
     trial: int
     form: int
@@ -54,10 +54,10 @@ class AnswerKey:
 
 
 def load(folder: str | pathlib.Path) -> AnswerKey:
-    """The answer key of a study folder.
+    """Reads the answer key of a study folder.
 
     Raises:
-      UserError: no such folder or key, or a key that does not give each trial one truth and one colorization.
+      UserError: There is no such folder or key, or a trial does not have one truth and one colorization.
     """
     path = pathlib.Path(folder) / KEY
     if not path.is_file():
@@ -72,7 +72,7 @@ def load(folder: str | pathlib.Path) -> AnswerKey:
 
 
 def from_bytes(key: bytes, where: str) -> AnswerKey:
-    """The answer key of a key.csv alone; raises as `load`."""
+    """Reads the answer key of a key.csv alone, and raises as `load` does."""
     rows = list(csv.DictReader(io.StringIO(_text(key, where))))
     if not rows or not set(KEY_COLUMNS[:6]) <= set(rows[0]):
         raise UserError(f"{where}: expected the columns {', '.join(KEY_COLUMNS[:6])} and at least one row")

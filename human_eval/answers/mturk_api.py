@@ -19,13 +19,13 @@ _MAX_DEPTH = 8
 
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
-    """One submission an assignment.
+    """Yields one submission for each assignment.
 
     Args:
       data: JSON (`{"Assignments": [...]}`, a list of assignments or of such pages, or one of them a line), or XML.
       where: the file's name.
     Raises:
-      UserError: no such document, or one with a document type.
+      UserError: The file is no such document, or has a document type.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -62,10 +62,10 @@ def _assignments(text: str, where: str) -> Iterator[object]:
 
 
 def parse_answers(text: str, where: str) -> dict[str, str]:
-    """Fields of a QuestionFormAnswers document, in any namespace or none.
+    """Reads the fields of a QuestionFormAnswers document, with or without a namespace.
 
     Raises:
-      UserError: no whole document of this kind, a document type or entity in it, or a field that comes twice.
+      UserError: The text is no whole document of this kind, has a document type or entity, or a field comes twice.
     """
     from defusedxml import DefusedXmlException, ElementTree
 
@@ -80,7 +80,7 @@ def parse_answers(text: str, where: str) -> dict[str, str]:
 
 
 class _Fields:
-    """What an XML parser calls for each part of a QuestionFormAnswers document; `close` gives the fields."""
+    """Collects the fields of a QuestionFormAnswers document while an XML parser calls it; `close` returns them."""
 
     def __init__(self, where: str) -> None:
         self._where = where

@@ -17,12 +17,12 @@ _OPTIONAL = ("Approve", "Reject")  # the last columns, which rows may lack
 
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
-    """One submission a row; raises UserError for a cut row or other columns."""
+    """Yields one submission for each row; raises UserError for a cut row or other columns."""
     yield from rows_of_assignments(data, where, SOURCE)
 
 
 def rows_of_assignments(data: bytes, where: str, source: str) -> Iterator[Submission]:
-    """Submissions of a CSV with Mechanical Turk's column names.
+    """Yields the submissions of a CSV file with Mechanical Turk's column names.
 
     Args:
       data, where: the file's bytes and name.

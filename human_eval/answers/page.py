@@ -12,7 +12,7 @@ SOURCE = "static"
 
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
-    """One submission a file, or several in a list; raises UserError for what is none."""
+    """Yields the submission of a file, or several from a list; raises UserError if the file holds no answers."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

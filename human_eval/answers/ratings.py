@@ -76,10 +76,10 @@ class Rating:
 
     @property
     def known_sample(self) -> int:
-        """The sample of a rating that counts.
+        """Returns the sample of a rating that counts.
 
         Raises:
-          ValueError: a rating of no known trial.
+          ValueError: The rating is of no known trial.
         """
         if self.sample is None:
             raise ValueError(f"expected a rating of a known trial, got one with the reason '{self.excluded}'")
@@ -87,30 +87,30 @@ class Rating:
 
     @property
     def nature(self) -> tuple[bool, bool]:
-        """(made up, of a pilot); a table holds ratings of one nature."""
+        """Returns whether it was made up, and whether it is of a pilot; a table holds ratings of one nature."""
         words = self.source.split()
         return words[:1] == [MADE_UP], PILOT in words[:2]
 
 
 def order(rating: Rating) -> tuple:
-    """Sort key of the table: by time, so that the first of several answers stands first."""
+    """Returns the sort key of the table: time first, so that the first of several answers stands first."""
     identity = (rating.submitted or "~", rating.assignment, -1 if rating.trial is None else rating.trial)
     return (*identity, tuple(map(str, dataclasses.astuple(rating))))
 
 
 def to_csv(ratings: Iterable[Rating]) -> bytes:
-    """The table as a CSV file, in the order given."""
+    """Returns the table as a CSV file, in the order given."""
     return csv_bytes(list(_READERS), ([getattr(rating, name) for name in _READERS] for rating in ratings))
 
 
 def from_csv(data: bytes, where: str) -> list[Rating]:
-    """The ratings of a CSV file that `to_csv` wrote, perhaps edited since.
+    """Reads the ratings of a CSV file that `to_csv` wrote and somebody may have edited since.
 
     Args:
       data: the file's bytes.
       where: its name, for messages.
     Raises:
-      UserError: other columns, a cut row, or a cell that is not what its column holds.
+      UserError: The file has other columns or a cut row, or a cell does not fit its column.
     """
     rows = read_rows(data, where)
     header = next(rows, (0, []))[1]
@@ -120,7 +120,7 @@ def from_csv(data: bytes, where: str) -> list[Rating]:
 
 
 def read_rows(data: bytes, where: str) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of a CSV file; raises UserError for what is none."""
+    """Yields (line number, cells) of a CSV file; raises UserError if it is none."""
     try:
         # No translation of line ends: a cell may hold any of them.
         reader = csv.reader(io.StringIO(data.decode("utf-8-sig", "surrogatepass"), newline=""), strict=True)
@@ -132,7 +132,7 @@ def read_rows(data: bytes, where: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def read(path: str | pathlib.Path) -> list[Rating]:
-    """The ratings of a file; raises UserError as `from_csv`, or where there is none."""
+    """Reads the ratings of a file; raises UserError as `from_csv` does, or if there is no file."""
     path = pathlib.Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; `coltran-study ingest` writes it")

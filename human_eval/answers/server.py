@@ -25,13 +25,13 @@ MAGIC = b"SQLite format 3\0"
 
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
-    """One submission a sitting; a sitting that was not finished has no answers, and says so.
+    """Yields one submission for each sitting; that of an unfinished sitting has no answers, and says so.
 
     Args:
       data: the beginning of the file.
       where: its path; SQLite needs the file itself.
     Raises:
-      UserError: no database of the study server, or a damaged one.
+      UserError: The file is no database of the study server, or is damaged.
     """
     if not data.startswith(MAGIC):
         raise UserError(f"{where}: is no SQLite database; give the file private/server.sqlite of a study")

@@ -78,14 +78,14 @@ class Submission:
 
 
 def from_result(result: object, **about: str) -> Submission:
-    """A submission from the JSON object that the rater page makes.
+    """Makes a submission from the JSON object of the rater page.
 
     Args:
       result: with `trials`, `form`, `rater`, `finished`, `pilot`, `simulated`, `comment`.
       about: `source` and `where`, and `assignment`, `rater`, `submitted` where the service says them: its word counts
         before the page's; also `unfinished`.
     Raises:
-      UserError: no such object.
+      UserError: The result is no such object.
     """
     if not isinstance(result, dict) or not isinstance(result.get("trials"), list):
         raise UserError(f"{about['where']}: expected the rater page's answers (an object with a list `trials`)")
@@ -105,13 +105,13 @@ def from_result(result: object, **about: str) -> Submission:
 
 
 def from_fields(fields: Mapping[str, str], **about: str) -> Submission:
-    """A submission from an HTML form's fields, in any order.
+    """Makes a submission from the fields of an HTML form, in any order.
 
     Either the field `result` holds the page's JSON, or each field `trial<place>` (from 1) holds one trial's JSON, or
     the field `taskAnswers` (crowd-form) holds a JSON list with one object of such fields.
 
     Raises:
-      UserError: none of them, or no JSON in them.
+      UserError: There is no such field, or it holds no JSON.
     """
     if "taskAnswers" in fields:
         inner = parse_json(fields["taskAnswers"], about["where"])
@@ -132,7 +132,7 @@ def from_fields(fields: Mapping[str, str], **about: str) -> Submission:
 
 
 def from_rater(fields: Mapping[str, str], **about: str) -> Submission:
-    """As `from_fields`; but what one rater broke becomes a submission with a `problem`, and stops nobody else's."""
+    """Works as `from_fields`, but turns an error into a submission with a `problem`: one rater stops nobody else."""
     try:
         return from_fields(fields, **about)
     except UserError as error:
@@ -140,7 +140,7 @@ def from_rater(fields: Mapping[str, str], **about: str) -> Submission:
 
 
 def utc_time(text: str) -> str:
-    """ISO 8601 in UTC, to the second, of a time with a zone; empty where the zone or the form is unknown."""
+    """Converts a time with a zone to ISO 8601 in UTC, to the second; returns an empty text if it cannot be read."""
     text = text.strip()
     try:
         found = datetime.datetime.fromisoformat(text)

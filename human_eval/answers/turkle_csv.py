@@ -11,5 +11,5 @@ SOURCE = "turkle-csv"
 
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
-    """One submission a row; raises UserError for a cut row or other columns."""
+    """Yields one submission for each row; raises UserError for a cut row or other columns."""
     yield from rows_of_assignments(data, where, SOURCE)

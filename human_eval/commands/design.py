@@ -17,7 +17,6 @@ import shutil
 from collections.abc import Sequence
 
 from coltran import cli
-from coltran.errors import UserError
 from coltran.options import option
 from coltran.records.folder import COMPLETED
 from human_eval.design import cost
@@ -43,11 +42,17 @@ class Options(CostFlags, PlanFlags):
 
 
 def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
+    """Designs a study and writes its folder; a folder that holds this very study stays as it is.
+
+    Args:
+      options: of the command.
+      beam_arguments: flags of Apache Beam.
+    Raises:
+      UserError: images that do not fit together, too few of them, or a folder that holds something else.
+    """
     from pipelines.beam import options as beam_options
 
     beam = beam_options.beam_options(beam_arguments)
-    if options.seed < 0:
-        raise UserError(f"--seed {options.seed}: must not be negative")
     out = pathlib.Path(options.out)
     secret = choose_secret(out, options.secret)
     design, truth, models = plan_study(options, secret)

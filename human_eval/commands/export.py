@@ -59,6 +59,7 @@ class Options(TextFlags):
 
 
 def run(options: Options) -> None:
+    """Writes the rater page for one service, and looks for leaks in all that raters may see."""
     folder = pathlib.Path(options.study)
     design = layout.load_design(folder)
     images = _image_url(options, design)
@@ -137,7 +138,7 @@ def _batch(out: pathlib.Path, mode: str, design: StudyDesign, secret: bytes, ren
 
 
 def task_text(secret: bytes, form: Form) -> str:
-    """A form as plain text, which no escaping can hurt: TRIAL:FIRST:SECOND, in practice with the fake's place.
+    """Writes a form as plain text that needs no escaping: TRIAL:FIRST:SECOND; practice adds the fake's place.
 
     Args:
       secret, form: of the study.

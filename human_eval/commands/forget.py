@@ -31,6 +31,7 @@ class Options:
 
 
 def run(options: Options) -> None:
+    """Deletes a rater from the tables and databases of a study, and says how much that was."""
     study = pathlib.Path(options.study)
     both = [study / name for name in (ratings.IN_STUDY, ratings.IN_STUDY_PILOT)]
     deleted, left, sittings = forget(study, options.rater, [pathlib.Path(options.ratings)] if options.ratings else both)
@@ -46,11 +47,11 @@ def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]
     Args:
       study: the study folder, for its salt and databases.
       rater: name, or the hash that the tables have.
-      tables: of ratings; one that is not there is as good as empty.
+      tables: of ratings; a missing file counts as an empty table.
     Returns:
       How many rows were deleted, how many are left, and how many sittings of the databases were deleted.
     Raises:
-      UserError: no such study or rater, or a table of another study.
+      UserError: There is no such study or rater, or a table is of another study.
     """
     key, salt = answer_key.load(study), rater_ids.salt(study)
     rater = rater.strip()

@@ -47,6 +47,7 @@ class Options:
 
 
 def run(options: Options) -> None:
+    """Reads files of answers into the table of ratings, and prints what was found."""
     load(options.study)  # a wrong folder is said before answers are looked at
     files = read_files(options.answers, options.format)
     pilot = any(submission.pilot for _, submissions in files for submission in submissions)
@@ -60,12 +61,12 @@ def run(options: Options) -> None:
 
 
 def rules_path(study: str) -> pathlib.Path:
-    """Where a study's exclusion rules are kept."""
+    """Returns the path of a study's exclusion rules."""
     return pathlib.Path(study) / exclusions.RULES
 
 
 def read_files(files: Sequence[str], kind: str = AUTO) -> list[tuple[str, list[Submission]]]:
-    """(file, its submissions) of each file; raises UserError for one that cannot be read."""
+    """Returns (file, its submissions) of each file; raises UserError for a file that cannot be read."""
     return [(file, list(answer_files.read_submissions(file, kind))) for file in sorted(set(files))]
 
 
@@ -75,19 +76,19 @@ def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = A
     Args:
       study: the study folder.
       files: of answers.
-      out: the table; made where it is not there. The exclusion rules are written down too, where nobody has yet.
+      out: the table, which is made if it is not there; so are the exclusion rules.
       kind: a format's name, or `auto`.
     Returns:
       What ingest.json holds: see `summarize`.
     Raises:
-      UserError: a file that cannot be read, that has no trial of this study, a table of another study, or answers of
-        simulated raters, of a pilot and of the study in one table.
+      UserError: A file cannot be read or has no trial of this study, the table is of another study, or it would mix
+        answers of simulated raters, of a pilot and of the study.
     """
     return add_to_table(study, read_files(files, kind), out)
 
 
 def add_to_table(study: str, found: Sequence[tuple[str, Sequence[Submission]]], out: pathlib.Path) -> dict[str, Any]:
-    """As `ingest`, for files that were read by `read_files`."""
+    """Works as `ingest`, for files that `read_files` has read."""
     key, salt = load(study), rater_ids.salt(study)
     before = ratings.read(out) if out.exists() else []
     if any(rating.study != key.study for rating in before):
@@ -126,7 +127,7 @@ def _refuse_mixture(out: pathlib.Path, before: Sequence[Rating], rows: Sequence[
 
 
 def describe(summary: Mapping[str, Any]) -> str:
-    """The summary in lines for people."""
+    """Returns the summary as lines for people."""
     lines = [
         f"{summary['rows']} ratings of {summary['raters']} raters in {summary['assignments']} sittings; "
         f"{summary['count']} test ratings count, {summary['truth_first']} of them with the truth first"

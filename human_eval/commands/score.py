@@ -55,10 +55,9 @@ class Options(ScoreFlags):
 
 
 def run(options: Options) -> None:
+    """Scores a table of ratings, writes all results, and prints the fooling rates."""
     if not (options.study or options.ratings):
         raise UserError("give --study FOLDER or --ratings FILE")
-    if options.seed < 0:
-        raise UserError(f"--seed {options.seed}: must not be negative")
     key = answer_key.load(options.study) if options.study else None
     table = ratings.read(options.ratings or pathlib.Path(options.study or "") / ratings.IN_STUDY)
     check(table, key)
@@ -69,7 +68,7 @@ def run(options: Options) -> None:
 
 
 def _rules(options: Options) -> exclusions.Rules:
-    """The rules of --rules, or those of the study, which are written down where nobody has yet."""
+    """Reads the rules of --rules, or those of the study, and writes the default ones there if it has none."""
     if options.rules:
         return exclusions.read(options.rules)
     if not options.study:
@@ -82,7 +81,7 @@ def _rules(options: Options) -> exclusions.Rules:
 def write_all(
     options: Options, judged: Sequence[Rating], rules: exclusions.Rules, key: AnswerKey | None
 ) -> dict[str, Any]:
-    """Scores the judged table and writes all files of --out; returns what score.json holds."""
+    """Scores the judged table, writes all files of --out, and returns what score.json holds."""
     from human_eval.scoring import report as score_report, tables as score_tables
 
     used = [rating for rating in judged if rating.counts]
@@ -122,7 +121,7 @@ def write_all(
 
 
 def describe(results: Mapping[str, Any], out: pathlib.Path) -> str:
-    """The printed summary; its last lines are the fooling rates."""
+    """Returns the summary to print, whose last lines are the fooling rates."""
     excluded = {name: n for name, n in results["exclusions"].items() if name != "counted"}
     lines = ["these answers are made up (coltran-study simulate)"] if results["made_up"] else []
     lines += ["these answers are of a pilot, not of the study"] if results["pilot"] else []
@@ -147,5 +146,5 @@ def describe(results: Mapping[str, Any], out: pathlib.Path) -> str:
 
 
 def percent(one: Mapping[str, Any]) -> str:
-    """`42.3% +- 0.8` of a rate with one standard error."""
+    """Returns a rate with one standard error as text, such as `42.3% +- 0.8`."""
     return f"{100 * one['rate']:.1f}% +- {100 * one['standard_error']:.1f}"

@@ -87,6 +87,7 @@ class Options(TextFlags):
 
 
 def run(options: Options) -> None:
+    """Runs the study server until it is stopped, or writes invitations and ends."""
     study = pathlib.Path(options.study)
     design = layout.load_design(study)
     url = (options.url or f"http://{_in_url(options.host)}:{options.port}").rstrip("/")
@@ -122,7 +123,7 @@ def run(options: Options) -> None:
 
 
 def open_database(study: pathlib.Path, design: layout.StudyDesign, *, pilot: bool) -> Database:
-    """The study's database, or the pilot's."""
+    """Opens the database of the study, or that of the pilot."""
     about = {"study": design.study, "pilot": str(int(pilot))}
     return Database(study / (PILOT_DATABASE if pilot else STUDY_DATABASE), about)
 
@@ -135,7 +136,7 @@ def make(
     problems: collections.deque[str],
     now: Callable[[], float] = time.time,
 ) -> flask.Flask:
-    """The WSGI application for the command's options.
+    """Makes the WSGI application that the options ask for.
 
     Args:
       options: of the command.
@@ -148,39 +149,39 @@ def make(
     from human_eval.server.limits import Limit
     from human_eval.server.sittings import Sittings
 
-    study = pathlib.Path(options.study)
     prolific = options.access == server_access.PROLIFIC
+    study, lease = pathlib.Path(options.study), 60 * options.lease
     most = options.forms_per_rater or (1 if prolific else _MANY_FORMS)
-    lease = 60 * options.lease
-    app = server_app.make_app(
-        server_app.Server(
-            study=study,
-            design=design,
-            secret=layout.load_secret(study / layout.SECRET),
-            texts=read_texts(options.title or design.title, options.consent, options.instructions),
-            database=database,
-            sittings=Sittings(database, design.forms, lease=lease, most=most, now=now),
-            access=server_access.Access(study=study, kind=options.access, pilot=options.pilot),
-            lease=lease,
-            organizer_token=token,
-            code=_code(options.completion_code),
-            completion_url=_completion_url(options.completion_url, prolific and bool(options.completion_code)),
-            pilot=options.pilot,
-            by_address=Limit(options.address_limit, now),
-            by_session=Limit(options.session_limit, now),
-            problems=problems,
-            now=now,
-        )
+    server = server_app.Server(
+        study=study,
+        design=design,
+        secret=layout.load_secret(study / layout.SECRET),
+        texts=read_texts(options.title or design.title, options.consent, options.instructions),
+        database=database,
+        sittings=Sittings(database, design.forms, lease=lease, most=most, now=now),
+        access=server_access.Access(study=study, kind=options.access, pilot=options.pilot),
+        lease=lease,
+        organizer_token=token,
+        code=_code(options.completion_code),
+        completion_url=_completion_url(options.completion_url, prolific and bool(options.completion_code)),
+        pilot=options.pilot,
+        by_address=Limit(options.address_limit, now),
+        by_session=Limit(options.session_limit, now),
+        problems=problems,
+        now=now,
     )
-    if options.trust_proxy:
-        from werkzeug.middleware.proxy_fix import ProxyFix
+    return _behind_proxy(server_app.make_app(server)) if options.trust_proxy else server_app.make_app(server)
 
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)  # type: ignore[method-assign]  # as Flask documents it
+
+def _behind_proxy(app: flask.Flask) -> flask.Flask:
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)  # type: ignore[method-assign]  # as Flask documents it
     return app
 
 
 def organizer_token(study: pathlib.Path) -> str:
-    """The word that opens the progress page; drawn once, mode 0600."""
+    """Returns the word that opens the progress page; it is drawn once and kept in a file of mode 0600."""
     path = study / ORGANIZER_TOKEN
     if not path.exists():
         layout.private_file(path, secrets.token_urlsafe(24).encode() + b"\n")

@@ -33,10 +33,9 @@ class Options(Effects, MadeUpFlags):
 
 
 def run(options: Options) -> None:
+    """Plays raters with known effects and writes their answers."""
     from human_eval.simulation import files as simulated_files
 
-    if options.seed < 0:
-        raise UserError(f"--seed {options.seed}: must not be negative")
     out = pathlib.Path(options.out)
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out}: is not empty; give --out a new folder, so that made-up and real answers never mix")

@@ -32,7 +32,9 @@ class PlanFlags(SizeFlags):
         decides=False,
         help="colorizations: record folder of coltran-sample, or PNGs; repeat it to compare models",
     )
-    seed: int = option(help="decides on images, and with the secret on forms and orders; write it down")
+    seed: int = option(
+        parse=cli.whole, help="decides on images, and with the secret on forms and orders; write it down"
+    )
     practice: int = option(10, parse=cli.whole, help="practice pairs a form, with feedback")
     catch: float = option(0.1, parse=cli.fraction, help="catch trials, as a share of a form's rated pairs")
     image: str = option("hi", choices=("hi", "lo"), help="which resolution of records to show")

@@ -43,7 +43,7 @@ class Counts:
 
 
 def count(design: StudyDesign) -> Counts:
-    """Counts a design."""
+    """Counts what a design holds."""
     kinds: dict[str, dict[int, list[Trial]]] = {kind: collections.defaultdict(list) for kind in (TEST, CATCH, PRACTICE)}
     ratings: collections.Counter[tuple[str, str, int]] = collections.Counter()
     numbers: collections.Counter[int] = collections.Counter()
@@ -91,13 +91,13 @@ def _is_balanced(form: Form, design: StudyDesign) -> bool:
 
 
 def check(design: StudyDesign, *, topped_up: bool = False) -> Counts:
-    """The counts of a design that keeps its promises.
+    """Returns the counts of a design, and refuses one that breaks a promise.
 
     Args:
       design: to check.
       topped_up: whether pairs may have more ratings than asked, since forms were added.
     Raises:
-      UserError: naming the broken promise.
+      UserError: The design breaks a promise, which the message names.
     """
     found = count(design)
     least, most = found.ratings_of_a_pair
@@ -119,7 +119,7 @@ def check(design: StudyDesign, *, topped_up: bool = False) -> Counts:
 
 
 def describe(design: StudyDesign) -> str:
-    """The self-check in lines for people."""
+    """Returns the result of the self-check as lines for people."""
     found = count(design)
     sittings = sum(form.raters for form in design.forms)
     least, most = found.ratings_of_a_pair

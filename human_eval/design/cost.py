@@ -39,12 +39,12 @@ class CostFlags:
 
 
 def form_minutes(trials: int, answer_seconds: float) -> float:
-    """Minutes for a form of so many trials, reading included."""
+    """Returns the minutes that a form of so many trials takes, reading included."""
     return (_READING_SECONDS + trials * (SHOWING_SECONDS + answer_seconds)) / 60
 
 
 def describe(design: StudyDesign, options: CostFlags) -> str:
-    """The estimate in two lines.
+    """Returns the estimate of time and money in two lines.
 
     Args:
       design: of the study.

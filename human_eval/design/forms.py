@@ -40,12 +40,12 @@ class Pool:
 
 
 def catch_count(tests: int, share: float) -> int:
-    """Catch trials of a form: the nearest whole number to a share of its test trials, at least 1 where it is not 0."""
+    """Returns how many catch trials a form has: a rounded share of its tests, at least 1 unless the share is 0."""
     return max(1, round(tests * share)) if share else 0
 
 
 def blocks(keys: Sequence[str], block: int) -> list[Sequence[str]]:
-    """The keys in blocks of at most `block`, as equal as can be."""
+    """Cuts the keys into blocks of at most `block`, with sizes as equal as possible."""
     count = -(-len(keys) // block)
     edges = [len(keys) * number // count for number in range(count + 1)]
     return [keys[start:end] for start, end in itertools.pairwise(edges)]
@@ -54,7 +54,7 @@ def blocks(keys: Sequence[str], block: int) -> list[Sequence[str]]:
 def plan(
     pool: Pool, variants: Sequence[Variant], *, block: int, catch: float, raters: int, seed: int | Sequence[int]
 ) -> list[Form]:
-    """The forms of a study.
+    """Plans the forms of a study.
 
     Args:
       pool: images, all with every variant.
@@ -92,7 +92,7 @@ def plan(
 def make_form(
     form: int, raters: int, practice: Sequence[Shown], rated: Sequence[Shown], numbers: Iterator[int], order: Order
 ) -> Form:
-    """One form of (kind, key, variant): the practice in an order of its own, then all that is rated.
+    """Makes one form: its practice in an order of its own, then all that is rated.
 
     Args:
       form, raters: of the form.
@@ -109,7 +109,7 @@ def make_form(
 
 
 def truth_ahead(planned: Iterable[Form]) -> collections.Counter[tuple[str, str, int]]:
-    """By kind, model and sample: how many more ratings have the truth first than second.
+    """Counts by kind, model and sample how many more ratings have the truth first than second.
 
     Every second sitting of a form is flipped, so an odd number of them leaves one that is as listed.
     """
@@ -124,12 +124,17 @@ class Order:
     """Orders of trials and within pairs, balanced for each kind and variant over all forms that it has arranged."""
 
     def __init__(self, rng: np.random.Generator, ahead: Mapping[tuple[str, str, int], int] | None = None) -> None:
-        """`ahead`: by kind, model and sample, how many more pairs had the truth first than not before."""
+        """Starts from a balance.
+
+        Args:
+          rng: source of the orders.
+          ahead: by kind, model and sample, how many more earlier pairs had the truth first than second.
+        """
         self._rng = rng
         self._ahead = collections.Counter(ahead or {})
 
     def arrange(self, pairs: Sequence[Shown]) -> list[tuple[Shown, bool]]:
-        """The pairs in the order of showing, each with whether the truth comes first."""
+        """Returns the pairs in the order of showing, each with whether the truth comes first."""
         groups: dict[tuple[str, str, int], list[Shown]] = collections.defaultdict(list)
         for place in self._rng.permutation(len(pairs)).tolist():
             kind, _, variant = pairs[place]

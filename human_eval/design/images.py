@@ -22,6 +22,7 @@ from pipelines.beam import engine, options as beam_options
 
 _TRUTH = Variant(model=TRUTH, sample=0)
 _WRONG = Variant(model=WRONG_COLORS, sample=0)
+Wanted = collections.defaultdict[str, set[tuple[str, int]]]  # by source: (key, sample)
 
 
 def write_images(
@@ -40,15 +41,7 @@ def write_images(
     Raises:
       UserError: an image that cannot be read or has another size.
     """
-    trials: dict[str, list[Trial]] = collections.defaultdict(list)
-    for form in forms:
-        for trial in form.trials:
-            trials[trial.key].append(trial)
-    wanted: dict[str, set[tuple[str, int]]] = collections.defaultdict(set)
-    for key, shown in trials.items():
-        for trial in shown:
-            wanted[TRUTH].add((key, 0))
-            wanted[trial.model].add((key, trial.sample))
+    trials, wanted = _by_image(forms)
 
     def build(pipeline: beam.Pipeline) -> None:
         read = [
@@ -62,15 +55,9 @@ def write_images(
             | "Encode" >> beam.FlatMap(_encoded, wanted[WRONG_COLORS])
             | "By image" >> beam.GroupByKey()
         )
-        _ = by_image | "Write" >> beam.Map(_write_trials, dict(trials), secret, images)
+        _ = by_image | "Write" >> beam.Map(_write_trials, trials, secret, images)
         if luma:
-            _ = (
-                by_image
-                | "Luma" >> beam.FlatMap(_luma_differences)
-                | "Mean by model" >> beam.combiners.Mean.PerKey()
-                | "As one" >> beam.combiners.ToDict()
-                | "Note" >> beam.Map(_note, luma)
-            )
+            _write_luma(by_image, luma)
 
     total = 2 * sum(len(form.trials) for form in forms)
     if storage.is_gcs(images) or not beam_options.is_local(options):
@@ -80,6 +67,20 @@ def write_images(
     before = len(os.listdir(images))
     with engine.watched(lambda: (len(os.listdir(images)) - before, ""), total, "images", "files", every=2.0):
         engine.run_pipeline(build, options)
+
+
+def _by_image(
+    forms: Sequence[Form],
+) -> tuple[dict[str, list[Trial]], collections.defaultdict[str, set[tuple[str, int]]]]:
+    """The trials of each image, and by source the (key, sample) of all images that they show."""
+    trials: dict[str, list[Trial]] = collections.defaultdict(list)
+    wanted: Wanted = collections.defaultdict(set)
+    for form in forms:
+        for trial in form.trials:
+            trials[trial.key].append(trial)
+            wanted[TRUTH].add((trial.key, 0))
+            wanted[trial.model].add((trial.key, trial.sample))
+    return dict(trials), wanted
 
 
 def _encoded(read: tuple[str, Variant, np.ndarray], wrong: set[tuple[str, int]]) -> Iterator[tuple]:
@@ -103,6 +104,17 @@ def _write_trials(
         for role, data in zip(opaque_files.ROLES, pair, strict=True):
             name = opaque_files.opaque_name(secret, trial.id, role)
             storage.write_bytes(storage.join(images, name), data, durable=False)
+
+
+def _write_luma(by_image: beam.PCollection, path: str) -> None:
+    """Adds the steps that write each model's mean difference in luma."""
+    _ = (
+        by_image
+        | "Luma" >> beam.FlatMap(_luma_differences)
+        | "Mean by model" >> beam.combiners.Mean.PerKey()
+        | "As one" >> beam.combiners.ToDict()
+        | "Note" >> beam.Map(_note, path)
+    )
 
 
 def _luma_differences(grouped: tuple[str, Iterable[tuple[Variant, bytes]]]) -> Iterator[tuple[str, float]]:

@@ -28,7 +28,7 @@ _CHUNKS = {b"IHDR", b"IDAT", b"IEND", opaque_files.PADDING_CHUNK}
 
 
 def refuse_leaks(folder: pathlib.Path, design: StudyDesign) -> None:
-    """Raises UserError where a study folder has leaks."""
+    """Raises UserError if a study folder has leaks."""
     leaks = list(find_leaks(folder, design))
     if leaks:
         raise UserError(
@@ -37,7 +37,7 @@ def refuse_leaks(folder: pathlib.Path, design: StudyDesign) -> None:
 
 
 def find_leaks(folder: pathlib.Path, design: StudyDesign) -> Iterator[str]:
-    """One line for each leak that is found.
+    """Returns one line for each leak.
 
     Args:
       folder: of the study; its secret and all that raters may see are read.
@@ -60,7 +60,7 @@ def find_leaks(folder: pathlib.Path, design: StudyDesign) -> Iterator[str]:
 
 
 def remove_strangers(folder: pathlib.Path, design: StudyDesign) -> None:
-    """Removes images of no trial, which an interrupted top-up with another list left."""
+    """Removes images that belong to no trial; an interrupted top-up with another list leaves such images."""
     images = folder / layout.IMAGES
     if design.sources["images"] or not images.is_dir():
         return

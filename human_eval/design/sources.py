@@ -50,6 +50,7 @@ class Source:
 
     @property
     def keys(self) -> set[str]:
+        """Keys of all images in the folder."""
         return {key for key, _ in self.found}
 
 
@@ -62,7 +63,7 @@ def open_source(path: str, model: str, image: str, *, truth: Source | None = Non
       image: `hi` or `lo`: which pixels of records.
       truth: the photos, whose keys tell KEY/SAMPLE.png from a key that ends in a number.
     Raises:
-      UserError: neither kind of folder, unfinished, without these pixels, or with two images of one name.
+      UserError: The folder is of neither kind, unfinished, without these pixels, or has two images of one name.
     """
     storage.check_access(path)
     kinds = (record_folder.MANIFEST, record_folder.COMPLETED, "_work")
@@ -132,7 +133,7 @@ def _pngs(path: str, model: str, truths: set[str]) -> Source:
 
 
 def _fingerprint(path: str, files: list[tuple[str, int]]) -> str:
-    """Of names and contents; on Cloud Storage of names and sizes, where all bytes would have to be moved once more."""
+    """Returns a digest of names and contents; on Cloud Storage of names and sizes, since reading all bytes is slow."""
     digest = hashlib.sha256(repr(files).encode())
     if not storage.is_gcs(path):
         for file, _ in files:
@@ -163,6 +164,7 @@ class ReadPixels(beam.PTransform):
         self._source, self._needed = source, needed
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        """Adds the steps that read the images to a pipeline."""
         source, needed = self._source, self._needed
         if source.folder is not None:
             names = [records.KEY, source.pixels] + ([records.SAMPLE] if source.model != TRUTH else [])
@@ -211,6 +213,7 @@ class ReadRecords(beam.PTransform):
         self._names = None if names is None else list(names)
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        """Adds the steps that read the records to a pipeline."""
         return (
             pipeline
             | "Shards" >> beam.Create(list(self._folder.manifest.shards), reshuffle=False)

@@ -28,10 +28,10 @@ LUMA = pathlib.PurePath("private", "luma.json")
 
 
 def choose_secret(out: pathlib.Path, given: str | None) -> bytes:
-    """The study's secret: the one that lies in the folder, the given file's, or a new one.
+    """Returns the study's secret: that of the folder, that of the given file, or a new one.
 
     Raises:
-      UserError: a folder that is neither empty nor a study's, no such file, or another secret than the folder's.
+      UserError: The folder holds something else than a study, the file is missing, or the folder has another secret.
     """
     ours = out / layout.SECRET
     if not ours.exists() and out.is_dir() and any(p.is_file() and p.suffix != ".part" for p in out.rglob("*")):
@@ -47,13 +47,13 @@ def choose_secret(out: pathlib.Path, given: str | None) -> bytes:
 
 
 def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, Source, list[Source]]:
-    """The design that the command line asks for, with the opened truth and models.
+    """Plans the design that the options ask for, and opens the truth and the models.
 
     Args:
       options: of the study.
       secret: of the study, without which orders cannot be guessed from trial numbers.
     Raises:
-      UserError: folders that cannot be read or do not fit together, or too few images.
+      UserError: Folders cannot be read or do not fit together, or there are too few images.
     """
     from human_eval.design import check as design_check
 
@@ -91,10 +91,10 @@ def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, Source, 
 
 
 def named_folders(arguments: Sequence[str]) -> dict[str, str]:
-    """{model: folder} of --colorized; one without a name is called `colorized`.
+    """Returns {model: folder} of --colorized; a folder without a name is called `colorized`.
 
     Raises:
-      UserError: a name twice, or one that the tables use.
+      UserError: A name comes twice, or the tables use it.
     """
     from human_eval.answers.key import DEFAULT_MODEL
 
@@ -111,7 +111,7 @@ def named_folders(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def open_sources(truth: str, models: Mapping[str, str], image: str) -> tuple[Source, list[Source]]:
-    """The truth and the models as `sources.Source`, of one size; raises UserError for what does not fit."""
+    """Opens the truth and the models; raises UserError if they do not fit together, such as images of other sizes."""
     from human_eval.design import sources
 
     photos = sources.open_source(truth, sources.TRUTH, image)
@@ -125,12 +125,12 @@ def open_sources(truth: str, models: Mapping[str, str], image: str) -> tuple[Sou
 
 
 def choose_images(truth: Source, models: Sequence[Source], variants: Sequence[Variant], options: PlanFlags) -> Pool:
-    """Images for tests, practice and catch trials, disjoint, by hash of (seed, key).
+    """Chooses the images of test, practice and catch trials by hash of (seed, key); no image is in two of these kinds.
 
-    Practice takes further colorized images where there are any, and obviously wrong colors of other photos elsewhere.
+    Practice takes colorized images that are left over; if there are too few, it takes other photos in wrong colors.
 
     Raises:
-      UserError: fewer images than asked, or colorizations without a truth.
+      UserError: There are fewer images than asked, or colorizations without a truth.
     """
     have = {model.model: set(model.found) for model in models}
     keys = set.intersection(*(model.keys for model in models))
@@ -168,10 +168,10 @@ def choose_images(truth: Source, models: Sequence[Source], variants: Sequence[Va
 
 
 def is_finished(out: pathlib.Path, design: StudyDesign) -> bool:
-    """Whether a folder holds this very study, perhaps with forms that were added since.
+    """Returns whether a folder holds this very study, perhaps with forms that were added since.
 
     Raises:
-      UserError: it holds something else.
+      UserError: It holds something else.
     """
     if (out / COMPLETED).exists() and (out / layout.DESIGN).exists():
         found = layout.load_design(out)

@@ -21,10 +21,10 @@ Need = Mapping[tuple[str, str, int], int]
 
 
 def read_needs(path: str, design: StudyDesign) -> dict[tuple[str, str, int], int]:
-    """How many ratings each (model, key, sample) lacks.
+    """Reads how many ratings each (model, key, sample) lacks.
 
     Raises:
-      UserError: no such table, or pairs of another study.
+      UserError: There is no such table, or it has pairs of another study.
     """
     file = pathlib.Path(path)
     if not file.is_file():
@@ -51,9 +51,9 @@ def read_needs(path: str, design: StudyDesign) -> dict[tuple[str, str, int], int
 
 
 def without_open(needed: Need, design: StudyDesign, table: Sequence[Rating]) -> dict[tuple[str, str, int], int]:
-    """What is lacking after all forms are done: less the ratings that sittings will bring which are still to come.
+    """Returns what is still lacking when all forms are done: open places will bring some of the ratings.
 
-    So a list that was made while raters are at work asks for nothing twice, nor does one that is given twice.
+    So a list that was made while raters are at work asks for nothing twice, nor does a list that is given twice.
 
     Args:
       needed: ratings by (model, key, sample).
@@ -74,7 +74,7 @@ def without_open(needed: Need, design: StudyDesign, table: Sequence[Rating]) -> 
 
 
 def plan(design: StudyDesign, needed: Need, *, block: int, seeds: Sequence[int]) -> list[Form]:
-    """New forms of one sitting each, which give every pair exactly what it lacks.
+    """Plans new forms of one sitting each, which give every pair exactly what it lacks.
 
     Args:
       design: of the study so far.

@@ -1,4 +1,4 @@
-"""Fakes that nobody with color vision and an open eye should miss, for catch trials and for want of better practice."""
+"""Obvious fakes: catch trials show them, and so does practice that lacks colorized images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DIRECTIONS = (math.radians(45), math.radians(225))
 
 
 def wrong_colors(image: np.ndarray, key: str) -> np.ndarray:
-    """The image with its luma (ITU-R BT.601) and obviously wrong colors.
+    """Returns the image with its own luma (ITU-R BT.601) and obviously wrong colors.
 
     Args:
       image: uint8 [H, W, 3], RGB.

@@ -52,5 +52,5 @@ class Form:
 
     @property
     def keys(self) -> frozenset[str]:
-        """Images that a rater must not meet again in another form; practice images may come back."""
+        """The images that a rater must not meet again in another form; practice images may come back."""
         return frozenset(trial.key for trial in self.trials if trial.kind != PRACTICE)

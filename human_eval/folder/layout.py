@@ -60,7 +60,7 @@ class StudyDesign:
     forms: tuple[Form, ...]
 
     def to_json(self) -> bytes:
-        """The file's bytes: trials as lists in the order of Trial's fields, since there may be 100,000 of them."""
+        """Returns the file's bytes; a trial is a list of its fields' values, since there may be 100,000 of them."""
         head = {name: getattr(self, name) for name in _HEAD}
         lines = [json.dumps([form.number, form.raters, list(map(_trial_row, form.trials))]) for form in self.forms]
         text = json.dumps({"version": _VERSION, **head, "trial_fields": _TRIAL_COLUMNS}, indent=1, sort_keys=True)
@@ -72,15 +72,15 @@ def _trial_row(trial: Trial) -> list[object]:
 
 
 def study_id(made_from: Mapping[str, object]) -> str:
-    """The name of a study: a digest of all that decides on it."""
+    """Returns the name of a study: a digest of all that decides on it."""
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def load_design(folder: str | os.PathLike) -> StudyDesign:
-    """The design of a finished study folder.
+    """Reads the design of a finished study folder.
 
     Raises:
-      UserError: no such folder, an unfinished one, or a damaged file.
+      UserError: There is no such folder, it is unfinished, or its file is damaged.
     """
     path = pathlib.Path(folder) / DESIGN
     if not path.is_file():
@@ -91,7 +91,7 @@ def load_design(folder: str | os.PathLike) -> StudyDesign:
 
 
 def read_design(path: pathlib.Path) -> StudyDesign:
-    """As `load_design`, for the file itself, whether or not the folder is finished."""
+    """Reads a design from its file, whether or not the folder is finished."""
     try:
         found = json.loads(path.read_bytes())
         if found["version"] != _VERSION or tuple(found["trial_fields"]) != _TRIAL_COLUMNS:
@@ -111,7 +111,7 @@ def read_design(path: pathlib.Path) -> StudyDesign:
 
 
 def private_file(path: pathlib.Path, data: bytes) -> None:
-    """Writes a file that only its owner can read, from its first byte on, whole or not at all."""
+    """Writes a file that only its owner can ever read; a reader finds all of it, or the file that was there before."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     half = path.with_name(path.name + ".part")
     half.unlink(missing_ok=True)
@@ -121,25 +121,25 @@ def private_file(path: pathlib.Path, data: bytes) -> None:
 
 
 def load_secret(path: pathlib.Path) -> bytes:
-    """A secret of the study; drawn once and kept, so that an interrupted job goes on with the same names."""
+    """Reads a secret of the study, or draws and keeps one, so that an interrupted job goes on with the same names."""
     if not path.exists():
         private_file(path, secrets.token_bytes(32))
     return path.read_bytes()
 
 
 def listed_pair(secret: bytes, trial: Trial) -> tuple[str, str]:
-    """The two file names of a trial, in the order of the design."""
+    """Returns the two file names of a trial, in the order of the design."""
     truth, colorized = (opaque_name(secret, trial.id, role) for role in ROLES)
     return (truth, colorized) if trial.truth_first else (colorized, truth)
 
 
 def image_pairs(secret: bytes, forms: Sequence[Form]) -> Iterator[tuple[Trial, tuple[str, str]]]:
-    """Every trial with its two file names, in the order of the design."""
+    """Yields every trial with its two file names, in the order of the design."""
     return ((trial, listed_pair(secret, trial)) for form in forms for trial in form.trials)
 
 
 def public_form(secret: bytes, form: Form, *, flipped: bool = False) -> dict[str, Any]:
-    """What a page gets to know of a form.
+    """Returns what a page gets to know of a form.
 
     Args:
       secret, form: of the study.
@@ -159,7 +159,7 @@ def public_form(secret: bytes, form: Form, *, flipped: bool = False) -> dict[str
 
 
 def key_csv(secret: bytes, forms: Sequence[Form]) -> bytes:
-    """The private answer key: one row an image file, by file name."""
+    """Returns the private answer key as CSV: one row for each image file, sorted by file name."""
     rows = [
         (opaque_name(secret, t.id, role), role, form.number, t.id, t.key, t.sample, t.model, t.kind)
         for form in forms

@@ -22,17 +22,17 @@ PADDING_CHUNK = b"paDd"
 
 
 def opaque_name(secret: bytes, trial: int, role: str) -> str:
-    """File name of one image of one trial; a name is never used for two trials, even for the same truth."""
+    """Returns the file name of one image of one trial; two trials never share one, even if they show the same truth."""
     return hmac.new(secret, f"{trial}|{role}".encode(), hashlib.sha256).hexdigest()[:24] + ".png"
 
 
 def encode_pair(truth: np.ndarray, colorized: np.ndarray) -> tuple[bytes, bytes]:
-    """Two PNG files of equal length.
+    """Encodes both images of a trial as PNG files of equal length.
 
     Args:
       truth, colorized: uint8 [H, W, 3] of one shape.
     Raises:
-      ValueError: shapes differ.
+      ValueError: The shapes differ.
     """
     if truth.shape != colorized.shape:
         raise ValueError(f"the truth is {list(truth.shape)}, the colorization {list(colorized.shape)}")
@@ -40,7 +40,7 @@ def encode_pair(truth: np.ndarray, colorized: np.ndarray) -> tuple[bytes, bytes]
 
 
 def encode(image: np.ndarray) -> bytes:
-    """A PNG file without metadata of a uint8 [H, W, 3] image."""
+    """Encodes a uint8 [H, W, 3] image as a PNG file without metadata."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -49,7 +49,7 @@ def encode(image: np.ndarray) -> bytes:
 
 
 def decode(file: bytes) -> np.ndarray:
-    """The pixels of a PNG file: uint8 [H, W, 3]."""
+    """Decodes the pixels of a PNG file: uint8 [H, W, 3]."""
     from PIL import Image
 
     with Image.open(io.BytesIO(file)) as image:
@@ -57,7 +57,7 @@ def decode(file: bytes) -> np.ndarray:
 
 
 def pad_pair(first: bytes, second: bytes) -> tuple[bytes, bytes]:
-    """Both PNG files with a chunk of zeros before their ends, so that they are equally long."""
+    """Adds a chunk of zeros before the end of each PNG file, so that both are equally long."""
     length = max(len(first), len(second)) + _CHUNK_OVERHEAD
     return _pad(first, length), _pad(second, length)
 

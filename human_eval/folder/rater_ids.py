@@ -14,12 +14,12 @@ _HEX_DIGITS = 16
 
 
 def salt(folder: str | pathlib.Path) -> bytes:
-    """The study's salt (mode 0600), drawn at the first call and kept: other salts would make other raters."""
+    """Returns the study's salt (mode 0600), which the first call draws; another salt would make other hashes."""
     return load_secret(pathlib.Path(folder) / _SALT)
 
 
 def hashed(salt: bytes, kind: str, name: str) -> str:
-    """A short hash of a name, which cannot be guessed back without the salt.
+    """Returns a short hash of a name; without the salt nobody can find the name by guessing.
 
     Args:
       salt: of the study.
@@ -31,7 +31,7 @@ def hashed(salt: bytes, kind: str, name: str) -> str:
 
 
 def forgotten(folder: str | pathlib.Path) -> set[str]:
-    """Hashes of the raters whose data was deleted; ingesting their files again does not bring them back."""
+    """Returns the hashes of raters whose data was deleted; ingesting their files again does not bring them back."""
     path = pathlib.Path(folder) / _FORGOTTEN
     return set(path.read_text().split()) if path.exists() else set()
 
@@ -43,7 +43,7 @@ def forget(folder: str | pathlib.Path, rater: str) -> None:
 
 
 def is_flipped(name: str, trial: int) -> bool:
-    """Whether the page turns a trial's listed order around: hash of `name|trial`, as page/rater.js has it."""
+    """Returns whether the page turns a trial's order around: by a hash of `name|trial`, as in page/rater.js."""
     value = 0x811C9DC5
     for byte in f"{name}|{trial}".encode("utf-8", "replace"):
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF

@@ -12,17 +12,17 @@ _ESCAPED = re.compile(r"'+[=+\-@\t\r\n]")
 
 
 def escape_formula(text: str) -> str:
-    """The text as a cell that no spreadsheet runs."""
+    """Makes a cell of a text that no spreadsheet takes for a formula."""
     return "'" + text if _FORMULA.match(text) else text
 
 
 def unescape_formula(cell: str) -> str:
-    """The text of a cell that `escape_formula` made."""
+    """Returns the text of a cell that `escape_formula` made."""
     return cell[1:] if _ESCAPED.match(cell) else cell
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
-    """A CSV file whose texts no spreadsheet runs; None is an empty cell, a bool `true` or `false`."""
+    """Returns a CSV file that no spreadsheet runs; None is an empty cell, a bool is `true` or `false`."""
     buffer = io.StringIO()
     write, write_quoted = (
         csv.writer(buffer, lineterminator="\n", quoting=quoting).writerow

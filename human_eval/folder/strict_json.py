@@ -8,7 +8,7 @@ from coltran.errors import UserError
 
 
 def parse_json(text: str, where: str) -> object:
-    """The value of a JSON text; raises UserError for what is none (NaN and Infinity too)."""
+    """Returns the value of a JSON text; raises UserError for any other text, such as one with NaN or Infinity."""
 
     def refuse(word: str) -> None:
         raise ValueError(f"{word} is no JSON")

@@ -16,15 +16,15 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
 def as_template(html: str, columns: Iterable[str]) -> bytes:
-    """A page as a batch template: what stands inside the service's own page and form. It fills in ${column}.
+    """Makes a batch template of a page: what stands inside the service's own page and form.
 
-    Nothing else may look like one; so the page's program does without JavaScript's template literals.
+    The service fills in each ${column}. Nothing else may look like one, so rater.js has no template literals.
 
     Args:
       html: the page.
       columns: of the batch CSV.
     Raises:
-      UserError: a text of the team has a ${...} of its own.
+      UserError: A text of the team has a ${...} of its own.
     """
     style = html[html.index("<style>") : html.index("</head>")]
     body = html[html.index("<body>") + len("<body>") : html.index("</body>")]
@@ -38,15 +38,15 @@ def as_template(html: str, columns: Iterable[str]) -> bytes:
 
 
 def own_text() -> bytes:
-    """What these wrappers add to any page."""
+    """Returns what these wrappers add to any page."""
     return html_question("") + external_question("https://", 0)
 
 
 def html_question(html: str) -> bytes:
-    """HTMLQuestion XML of a whole page.
+    """Makes the HTMLQuestion XML of a whole page.
 
     Raises:
-      UserError: more bytes than the service takes, or a text that ends the CDATA section.
+      UserError: It has more bytes than the service takes, or a text ends the CDATA section.
     """
     if "]]>" in html:
         raise UserError("the texts contain ]]>, which ends the question's page; write it otherwise")
@@ -63,7 +63,7 @@ def html_question(html: str) -> bytes:
 
 
 def external_question(page_url: str, form: int) -> bytes:
-    """ExternalQuestion XML that opens one form of the static page."""
+    """Makes the ExternalQuestion XML that opens one form of the static page."""
     url = f"{page_url}{'&' if '?' in page_url else '?'}form={form + 1}"
     return (
         f'{_PREFIX}<ExternalQuestion xmlns="{_EXTERNAL}">\n<ExternalURL>{escape(url)}</ExternalURL>\n'

@@ -8,7 +8,7 @@ import importlib.resources
 import json
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from coltran.errors import UserError
 
@@ -26,13 +26,13 @@ class Texts:
 
 
 def read_texts(title: str, consent: str | None, instructions: str | None) -> Texts:
-    """The team's own texts, or the defaults.
+    """Reads the team's own texts; the defaults stand in for those that are not given.
 
     Args:
       title: plain text.
       consent, instructions: a .txt file (blank lines part paragraphs) or an .html file (a fragment, taken as it is).
     Raises:
-      UserError: no such file, no UTF-8, too long, or neither .txt nor .html.
+      UserError: A file is missing, no UTF-8, too long, or neither .txt nor .html.
     """
     return Texts(
         title=title, consent=_fragment(consent, "consent.txt"), instructions=_fragment(instructions, "instructions.txt")
@@ -51,7 +51,7 @@ def render(
     service: str = "",
     **more: object,
 ) -> bytes:
-    """One page.
+    """Makes one rater page.
 
     Args:
       texts: to show.
@@ -75,6 +75,11 @@ def render(
         "forms": list(forms),
         **more,
     }
+    return _filled(texts, about, service)
+
+
+def _filled(texts: Texts, about: Mapping[str, object], service: str) -> bytes:
+    """The page with the texts, what its program must know, and the service's own HTML."""
     room = importlib.resources.files("human_eval.page")
     parts = {
         "/*STYLE*/": (room / "rater.css").read_text(),
@@ -86,12 +91,12 @@ def render(
         "<!--INSTRUCTIONS-->": texts.instructions,
         "<!--SERVICE-->": service,
     }
-    # In one pass, so that a mark inside a text stays a text.
+    # All marks are replaced in one pass, so that a mark inside a text stays a text.
     return _MARK.sub(lambda found: parts[found[0]], (room / "rater.html").read_text()).encode()
 
 
 def own_text() -> bytes:
-    """All that is in a page whatever the study: program, style, default texts, and names of what it knows."""
+    """Returns what is in the page of any study: program, style, default texts, and the names of its settings."""
     room = importlib.resources.files("human_eval.page")
     names = ("rater.html", "rater.css", "rater.js", "consent.txt", "instructions.txt")
     known = "mode study title width height images pilot forms form trials session answered server static mturk turkle"

@@ -9,7 +9,7 @@ from human_eval.scoring.standard_errors import Estimate, cluster_weights
 
 
 def krippendorff_alpha(counts_UV: np.ndarray) -> float:
-    """Alpha: 1 for full agreement, 0 for what chance gives; NaN where only one value was ever given.
+    """Computes alpha: 1 for full agreement, 0 for what chance gives; NaN if only one value was ever given.
 
     Args:
       counts_UV: int [U, V], how many raters gave unit u the value v. Units with fewer than two ratings are left out,
@@ -20,7 +20,13 @@ def krippendorff_alpha(counts_UV: np.ndarray) -> float:
 
 
 def bootstrap_alpha(counts_UV: np.ndarray, rng: np.random.Generator, replicates: int = REPLICATES) -> Estimate:
-    """Standard error and 95% percentile interval of alpha by a bootstrap of units (Zapf et al. 2016)."""
+    """Estimates standard error and 95% percentile interval of alpha by a bootstrap of units (Zapf et al. 2016).
+
+    Args:
+      counts_UV: int [U, V], as for `krippendorff_alpha`.
+      rng: source of the draws.
+      replicates: how many there are.
+    """
     counts, disagreement = _pairable(counts_UV)
     if not len(counts):
         return Estimate(standard_error=float("nan"), low=float("nan"), high=float("nan"))

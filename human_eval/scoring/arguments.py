@@ -24,7 +24,7 @@ class ScoreFlags:
         3, parse=cli.positive, help="ratings of each sample that an image needs to enter the oracle"
     )
     replicates: int = option(REPLICATES, parse=cli.positive, help="replicates of every bootstrap")
-    seed: int = option(0, help="seed of the bootstraps")
+    seed: int = option(0, parse=cli.whole, help="seed of the bootstraps")
 
     def as_dict(self) -> dict[str, int]:
         """The options by name, without what a command adds to them."""

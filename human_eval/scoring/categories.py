@@ -29,7 +29,11 @@ class Categories:
 
 
 def categories(fooled_IK: np.ndarray, n_IK: np.ndarray) -> Categories:
-    """Which images are in which category; int [I, K] each, every n >= 1."""
+    """Sorts images into categories.
+
+    Args:
+      fooled_IK, n_IK: int [I, K], ratings that were fooled and all ratings (>= 1) of each image's samples.
+    """
     common = math.lcm(*set(n_IK.ravel().tolist()))
     scaled = fooled_IK.astype(np.int64) * (common // n_IK)
     return Categories(
@@ -40,7 +44,7 @@ def categories(fooled_IK: np.ndarray, n_IK: np.ndarray) -> Categories:
 
 
 def expected_shares(n_IK: np.ndarray, rate: float) -> dict[str, float]:
-    """Shares of images in each category if every rating is fooled with the same probability `rate`; exact.
+    """Returns the exact share of images that each category has if every rating is fooled with the same probability.
 
     Args:
       n_IK: int [I, K], ratings of each image's samples.

@@ -31,7 +31,7 @@ class Difference:
 
 
 def paired(first: np.ndarray, second: np.ndarray, *, seed: int, replicates: int = REPLICATES) -> Difference:
-    """The difference of two rates.
+    """Compares two rates on the same images.
 
     Args:
       first, second: float [I], rates of the same images, I >= 1.
@@ -48,7 +48,9 @@ def paired(first: np.ndarray, second: np.ndarray, *, seed: int, replicates: int 
 
 
 def sign_flip_p(by_image: np.ndarray, rng: np.random.Generator, permutations: int = REPLICATES) -> float:
-    """Two-sided p value of a sum at least as far from 0 when every image's sign is thrown anew; exact for few images.
+    """Returns the two-sided p value of a sign-flip test: how often random signs give a sum as far from 0.
+
+    It is exact for few images.
 
     Args:
       by_image: float [I], differences.

@@ -49,16 +49,16 @@ class Rules:
 
 
 def write_defaults(path: pathlib.Path) -> None:
-    """Writes the default rules, unless rules stand there."""
+    """Writes the default rules, unless the file exists."""
     if not path.exists():
         private_file(path, json.dumps(dataclasses.asdict(Rules()), indent=1).encode() + b"\n")
 
 
 def read(path: str | pathlib.Path) -> Rules:
-    """The rules of a JSON or YAML file; what it leaves out has its default.
+    """Reads the rules of a JSON or YAML file; a rule that it leaves out has its default.
 
     Raises:
-      UserError: no such file, no mapping, an unknown rule, or a limit that is no number.
+      UserError: There is no such file, it holds no mapping or an unknown rule, or a limit is no number.
     """
     import yaml
 
@@ -82,7 +82,7 @@ def read(path: str | pathlib.Path) -> Rules:
 
 
 def apply(table: Sequence[Rating], rules: Rules, form_sizes: Mapping[int, int]) -> list[Rating]:
-    """The table, with a reason for each rating that the rules exclude; reasons that stand already are kept.
+    """Returns the table with a reason for each rating that the rules exclude; earlier reasons are kept.
 
     Args:
       table: of ratings.
@@ -105,7 +105,7 @@ def _judged(rating: Rating, reason: str, rules: Rules) -> Rating:
 
 
 def broken_rule(sitting: Iterable[Rating], rules: Rules, form_sizes: Mapping[int, int]) -> str:
-    """The first rule that a sitting breaks, in words with its numbers; empty where it keeps all.
+    """Returns the first rule that a sitting breaks, in words with its numbers; empty if it keeps all.
 
     Args:
       sitting: ratings of one assignment.

@@ -14,7 +14,7 @@ import numpy as np
 
 
 def naive(fooled_IK: np.ndarray, n_IK: np.ndarray) -> np.ndarray:
-    """Float [I]: each image's highest rate, selected and scored on the same ratings, as the paper has it.
+    """Returns each image's highest rate, float [I], selected and scored on the same ratings as in the paper.
 
     Args:
       fooled_IK, n_IK: int [I, K], ratings that were fooled and all ratings (>= 1) of each image's samples.
@@ -23,7 +23,7 @@ def naive(fooled_IK: np.ndarray, n_IK: np.ndarray) -> np.ndarray:
 
 
 def expected_under_noise(n_IK: np.ndarray, rate: float) -> float:
-    """What `naive` gives on average if every rating of every sample is fooled with the same probability; exact.
+    """Returns the exact mean of `naive` if every rating of every sample is fooled with the same probability.
 
     Args:
       n_IK: int [I, K], ratings of each image's samples.
@@ -47,7 +47,7 @@ def _expected_max(ns: tuple[int, ...], rate: float) -> float:
 
 
 def cross_validated(fooled_IK: np.ndarray, n_IK: np.ndarray, *, hold_out: int = 1) -> np.ndarray:
-    """Float [I]: the held-out rate of the sample that the other ratings select, over all ways to hold out.
+    """Returns, as float [I], the held-out rate of the sample that the other ratings select, over all ways to hold out.
 
     Raters of one sample are not those of another (nobody sees an image twice), so each sample holds out `hold_out`
     ratings of its own; ties are split evenly. The mean over all choices is exact: it needs only how many of the
@@ -57,7 +57,7 @@ def cross_validated(fooled_IK: np.ndarray, n_IK: np.ndarray, *, hold_out: int = 
       fooled_IK, n_IK: int [I, K], as for `naive`; every n > hold_out.
       hold_out: how many ratings of each sample score instead of selecting (1: leave one rater out).
     Raises:
-      ValueError: a sample with too few ratings.
+      ValueError: A sample has too few ratings.
     """
     from scipy.special import comb
 

@@ -18,7 +18,7 @@ _SIZE = (7.0, 3.2)
 
 
 def rates_plot(results: Mapping[str, Any]) -> bytes:
-    """Fooling rate of every sample and oracle, with the headline's 95% interval and the wider two-way one."""
+    """Draws the fooling rate of every sample and oracle, with the headline's 95% interval and the wider two-way one."""
     figure, axes = _figure((7.0, 1.2 + 0.3 * sum(len(m["samples"]) + 3 for m in results["models"].values())))
     names, place = [], 0
     for model, numbers in results["models"].items():
@@ -50,7 +50,7 @@ def rates_plot(results: Mapping[str, Any]) -> bytes:
 
 
 def images_plot(used: Sequence[Rating]) -> bytes:
-    """How often raters were fooled by each pair, beside what equal pairs would give."""
+    """Draws how often raters were fooled by each pair, beside what equal pairs would give."""
     counts: dict[tuple, list[int]] = collections.defaultdict(lambda: [0, 0])
     for rating in used:
         counts[rating.model, rating.key, rating.sample][0] += bool(rating.fooled)
@@ -76,7 +76,7 @@ def images_plot(used: Sequence[Rating]) -> bytes:
 
 
 def sittings_plot(judged: Sequence[Rating]) -> bytes:
-    """Each sitting's median response time and fooling rate; crosses are sittings that do not count."""
+    """Draws each sitting's median response time and fooling rate; crosses are sittings that do not count."""
     sittings: dict[str, list[Rating]] = collections.defaultdict(list)
     for rating in judged:
         if rating.kind == "test" and rating.fooled is not None:

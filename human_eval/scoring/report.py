@@ -36,7 +36,7 @@ Row = tuple[object, ...]
 
 
 def report(results: Mapping[str, Any], judged: Sequence[Rating], key: AnswerKey | None, study: str | None) -> bytes:
-    """The HTML file.
+    """Makes the HTML file.
 
     Args:
       results: what score.json holds.

@@ -31,7 +31,7 @@ def check(table: Sequence[Rating], key: AnswerKey | None) -> None:
 
 
 def seen_form_sizes(table: Sequence[Rating]) -> dict[int, int]:
-    """How many test trials of each form were ever answered: its size, where no answer key is at hand."""
+    """Counts the test trials of each form that were ever answered: its size, if no answer key is at hand."""
     trials: dict[int, set[int | None]] = collections.defaultdict(set)
     for rating in table:
         if rating.kind == "test" and rating.form is not None:
@@ -40,13 +40,13 @@ def seen_form_sizes(table: Sequence[Rating]) -> dict[int, int]:
 
 
 def exclusion_counts(judged: Sequence[Rating]) -> dict[str, int]:
-    """Ratings by kind of reason (what stands before its numbers); `counted` are those that count."""
+    """Counts ratings by reason of exclusion, without the reason's numbers; `counted` are those that count."""
     found = collections.Counter(rating.excluded.partition(":")[0] for rating in judged if rating.excluded)
     return {"counted": sum(rating.counts for rating in judged), **dict(sorted(found.items()))}
 
 
 def top_up(used: Sequence[Rating], key: AnswerKey, raters: int) -> Iterator[tuple[Any, ...]]:
-    """Rows of top_up.csv: test pairs with fewer than `raters` ratings that count, in whichever trials.
+    """Yields the rows of top_up.csv: test pairs with fewer than `raters` ratings that count, over all their trials.
 
     A pair that forms were added for stands in several trials; the first one names it.
     """
@@ -60,7 +60,7 @@ def top_up(used: Sequence[Rating], key: AnswerKey, raters: int) -> Iterator[tupl
 
 
 def score_rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[object]]]:
-    """Columns and rows of scores.csv: one row a sample, all samples together, and the oracles."""
+    """Returns columns and rows of scores.csv: one row for each sample, for all together and for each oracle."""
     names = sorted(next(iter(results["models"].values()))["overall"]["standard_errors"])
     columns = [
         "model",
@@ -88,7 +88,7 @@ def score_rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[object]
 
 
 def finite(value: object) -> object:
-    """The same value with None for what is not finite, since JSON has no NaN."""
+    """Replaces numbers that are not finite by None, since JSON has no NaN."""
     if isinstance(value, Mapping):
         return {name: finite(inner) for name, inner in value.items()}
     if isinstance(value, list):

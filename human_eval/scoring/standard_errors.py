@@ -50,7 +50,7 @@ class Estimate:
 
 
 def all_estimates(ratings: Ratings, *, seed: int, replicates: int = REPLICATES) -> dict[str, Estimate]:
-    """Every standard error by name.
+    """Computes every standard error, by name.
 
     Args:
       ratings: of one colorization, or of several taken together.
@@ -70,21 +70,21 @@ def all_estimates(ratings: Ratings, *, seed: int, replicates: int = REPLICATES) 
 
 
 def iid(ratings: Ratings) -> Estimate:
-    """sqrt(p (1 - p) / n), with Wilson's interval."""
+    """Returns sqrt(p (1 - p) / n) with Wilson's interval."""
     n = len(ratings.fooled)
     low, high = wilson(int(ratings.fooled.sum()), n)
     return Estimate(standard_error=math.sqrt(ratings.rate * (1 - ratings.rate) / n), low=low, high=high)
 
 
 def raters_within_images(ratings: Ratings) -> Estimate:
-    """Limit of the bootstrap that keeps the images and resamples each image's ratings; normal interval."""
+    """Returns the limit of the bootstrap that keeps the images and resamples each image's ratings; normal interval."""
     fooled, n = _per_cluster(ratings.fooled, ratings.image)
     share = fooled / n
     return _normal(ratings.rate, float((n * share * (1 - share)).sum()) / len(ratings.fooled) ** 2)
 
 
 def image_cluster(ratings: Ratings, rng: np.random.Generator, replicates: int = REPLICATES) -> Estimate:
-    """Bootstrap of whole images with all their ratings; percentile interval."""
+    """Resamples whole images with all their ratings; the interval is of percentiles."""
     fooled, n = _per_cluster(ratings.fooled, ratings.image)
     return _percentiles(
         np.concatenate([(w @ fooled) / (w @ n) for w in cluster_weights(rng, len(n), replicates)]), ratings.rate
@@ -92,7 +92,7 @@ def image_cluster(ratings: Ratings, rng: np.random.Generator, replicates: int = 
 
 
 def two_way_bootstrap(ratings: Ratings, rng: np.random.Generator, replicates: int = REPLICATES) -> Estimate:
-    """Bootstrap of images and, crossed with them, of raters; percentile interval.
+    """Resamples images and, crossed with them, raters; the interval is of percentiles.
 
     A rating weighs the product of both counts (Owen, "The pigeonhole bootstrap", 2007). It counts the noise of single
     ratings up to three times, so it is wider than the truth where images and raters differ little.
@@ -113,7 +113,7 @@ def two_way_bootstrap(ratings: Ratings, rng: np.random.Generator, replicates: in
 
 
 def two_way_moments(ratings: Ratings) -> Estimate:
-    """Variance by images plus by raters minus by single ratings (Cameron, Gelbach and Miller 2011); normal interval."""
+    """Adds the variances by images and by raters, less that of single ratings (Cameron, Gelbach and Miller 2011)."""
     rest = ratings.fooled - ratings.rate
     by_image, by_rater = (_cluster_variance(rest, groups) for groups in (ratings.image, ratings.rater))
     single = float((rest**2).sum()) / len(rest) ** 2
@@ -122,7 +122,7 @@ def two_way_moments(ratings: Ratings) -> Estimate:
 
 
 def amt_tool(ratings: Ratings, rng: np.random.Generator, replicates: int = REPLICATES) -> Estimate:
-    """Bootstrap of assignments, and of the trials in each, as phillipi/AMT_Real_vs_Fake does; percentile interval."""
+    """Resamples assignments, and the trials in each, as phillipi/AMT_Real_vs_Fake does; interval of percentiles."""
     fooled, n = _per_cluster(ratings.fooled, ratings.assignment)
     n = n.astype(np.int64)
     found, step = [], max(1, _CHUNK // len(n))
@@ -133,7 +133,7 @@ def amt_tool(ratings: Ratings, rng: np.random.Generator, replicates: int = REPLI
 
 
 def bootstrap_mean(values: np.ndarray, rng: np.random.Generator, replicates: int = REPLICATES) -> Estimate:
-    """Bootstrap over images of the mean of one value an image, float [I]; percentile interval.
+    """Resamples images for the mean of one value an image, float [I]; the interval is of percentiles.
 
     For an oracle this is the bootstrap with a new selection in each replicate, since the selection is by image.
     """
@@ -144,7 +144,7 @@ def bootstrap_mean(values: np.ndarray, rng: np.random.Generator, replicates: int
 def cluster_weights(
     rng: np.random.Generator, clusters: int, replicates: int, *, whole: bool = False
 ) -> Iterator[np.ndarray]:
-    """How often each cluster is drawn in each replicate: float [some, clusters] at a time, `replicates` in all.
+    """Yields how often each replicate draws each cluster: float [some, clusters] at a time, `replicates` rows in all.
 
     Args:
       rng: source of the draws.

@@ -19,7 +19,7 @@ HEADLINE = "image_cluster"
 
 
 def score(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
-    """The numbers of score.json.
+    """Computes the numbers of score.json.
 
     Args:
       used: ratings that count (`Rating.counts`), at least one.
@@ -40,7 +40,7 @@ def score(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
 
 
 def rates(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
-    """Fooling rate of a set of ratings, with every standard error by name."""
+    """Computes the fooling rate of a set of ratings, with every standard error by name."""
     arrays = standard_errors.Ratings(
         fooled=np.array([bool(rating.fooled) for rating in used]),
         image=_numbered([rating.key for rating in used]),
@@ -63,7 +63,7 @@ def rates(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
 
 
 def order_bias(used: Sequence[Rating]) -> dict[str, object]:
-    """How often the first image was called fake (1/2 without a bias), and the fooling rate by the order shown."""
+    """Computes how often the first image was called fake (1/2 without a bias), and fooling rates by the order shown."""
     first = sum(rating.chosen == PLACES[0] for rating in used)
     by_order = {True: [0, 0], False: [0, 0]}
     for rating in used:
@@ -79,7 +79,7 @@ def order_bias(used: Sequence[Rating]) -> dict[str, object]:
 
 
 def pair_counts(used: Sequence[Rating]) -> dict[tuple[str, int], tuple[int, int]]:
-    """(fooled, ratings) by (key, sample), of one model's ratings."""
+    """Counts (fooled, ratings) by (key, sample) in the ratings of one model."""
     found: dict[tuple[str, int], list[int]] = collections.defaultdict(lambda: [0, 0])
     for rating in used:
         found[rating.key, rating.known_sample][0] += bool(rating.fooled)

@@ -49,7 +49,7 @@ class Access:
         self._salt = rater_ids.salt(self.study)
 
     def name(self, query: Mapping[str, str]) -> str:
-        """The name of whoever asks; raises StrangerError for somebody who cannot take part."""
+        """Returns the name of whoever asks; raises StrangerError for somebody who cannot take part."""
         name = {PROLIFIC: _prolific, INVITATION: self._invited, OPEN: _any}[self.kind](query)
         if rater_ids.hashed(self._salt, "rater", name) in rater_ids.forgotten(self.study):
             raise StrangerError("You asked us to delete your data, so we cannot let you take part again.")
@@ -111,7 +111,7 @@ def invite(study: pathlib.Path, count: int, url: str) -> pathlib.Path:
 
 
 def has_invitations(study: pathlib.Path) -> bool:
-    """Whether anybody was invited; raises UserError for a damaged file."""
+    """Returns whether anybody was invited; raises UserError for a damaged file."""
     path = study / INVITATIONS
     return path.exists() and bool(_rows(path))
 

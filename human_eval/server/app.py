@@ -29,6 +29,7 @@ from human_eval.server.limits import Limit
 from human_eval.server.sittings import RefusedError, Sitting, Sittings, trials_of
 
 MAX_BODY = 64 << 10
+_LOG = logging.getLogger(server_log.NAME)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,23 +70,38 @@ class Server:
 
 
 def make_app(server: Server) -> flask.Flask:
-    """The WSGI application."""
+    """Makes the WSGI application of a server."""
     app = flask.Flask(__name__, static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    log = logging.getLogger(server_log.NAME)
-    forms = {form.number: form for form in server.design.forms}
-    folder = str(server.design.sources.get("images") or server.study / IMAGES)
-    images = frozenset(name for _, pair in image_pairs(server.secret, server.design.forms) for name in pair)
+    _add_guards(app, server)
+    _add_pages(app, server)
+    _add_answers(app, server)
+    _add_errors(app)
+    return app
 
-    @functools.lru_cache(maxsize=256)
-    def handed_out(form: int, flipped: bool) -> dict[int, list[str]]:
-        shown = public_form(server.secret, forms[form], flipped=flipped)
-        return {trial["trial"]: trial["images"] for trial in shown["trials"]}
+
+def _add_guards(app: flask.Flask, server: Server) -> None:
+    """What happens before and after every request."""
 
     @app.before_request
     def limit_address() -> flask.Response | None:
         wait = server.by_address.take(flask.request.remote_addr or "")
         return _too_often(wait) if wait else None
+
+    @app.after_request
+    def headers(response: flask.Response) -> flask.Response:
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        response.headers.setdefault("Content-Security-Policy", pages.security_policy(b"", ours=False))
+        return response
+
+
+def _add_pages(app: flask.Flask, server: Server) -> None:
+    """What a browser opens: the rater page with its images, and the progress page."""
+    folder = str(server.design.sources.get("images") or server.study / IMAGES)
+    images = frozenset(name for _, pair in image_pairs(server.secret, server.design.forms) for name in pair)
 
     @app.get("/")
     def rater_page() -> flask.Response:
@@ -97,7 +113,7 @@ def make_app(server: Server) -> flask.Flask:
         visit = server.sittings.enter(name, another=query.get("another", ""))
         if visit.sitting is None:
             return _html(pages.visit(visit, query))
-        log.info("sitting %s: form %d handed out", visit.sitting.id, visit.sitting.form + 1)
+        _LOG.info("sitting %s: form %d handed out", visit.sitting.id, visit.sitting.form + 1)
         return _html(_page(server, visit.sitting), ours=True)
 
     @app.get("/images/<name>")
@@ -109,6 +125,25 @@ def make_app(server: Server) -> flask.Flask:
     @app.get("/favicon.ico")
     def icon() -> flask.Response:
         return flask.Response(status=204)  # browsers ask for it by themselves
+
+    @app.get("/organizer")
+    def organizer() -> flask.Response:
+        given = flask.request.args.get("token", "").encode("utf-8", "replace")
+        if not hmac.compare_digest(given, server.organizer_token.encode()):
+            _LOG.warning("progress page: wrong token")
+            return _html(pages.message("Not for you", "The token is wrong; the server printed it."), status=403)
+        found = progress.measure(server.database, server.design.forms, lease=server.lease, now=server.now())
+        return _html(progress.render(server.design.title, found, list(server.problems)[::-1], pilot=server.pilot))
+
+
+def _add_answers(app: flask.Flask, server: Server) -> None:
+    """What the rater page sends: answers, and the end of a sitting."""
+    forms = {form.number: form for form in server.design.forms}
+
+    @functools.lru_cache(maxsize=256)
+    def handed_out(form: int, flipped: bool) -> dict[int, list[str]]:
+        shown = public_form(server.secret, forms[form], flipped=flipped)
+        return {trial["trial"]: trial["images"] for trial in shown["trials"]}
 
     @app.post("/api/answer")
     def answer() -> dict[str, int]:
@@ -130,17 +165,12 @@ def make_app(server: Server) -> flask.Flask:
         code = server.code or tokens.completion_code(server.secret, sitting)
         redirect = server.completion_url.replace("{code}", quote(code, safe="")) or None
         done = server.sittings.finish(sitting, turn, bodies.read_end(body), code, redirect)
-        log.info("sitting %s: form %d finished", done.id, done.form + 1)
+        _LOG.info("sitting %s: form %d finished", done.id, done.form + 1)
         return {"code": done.code, "redirect": done.redirect}
 
-    @app.get("/organizer")
-    def organizer() -> flask.Response:
-        given = flask.request.args.get("token", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(given, server.organizer_token.encode()):
-            log.warning("progress page: wrong token")
-            return _html(pages.message("Not for you", "The token is wrong; the server printed it."), status=403)
-        found = progress.measure(server.database, server.design.forms, lease=server.lease, now=server.now())
-        return _html(progress.render(server.design.title, found, list(server.problems)[::-1], pilot=server.pilot))
+
+def _add_errors(app: flask.Flask) -> None:
+    """What a request gets that went wrong."""
 
     @app.errorhandler(StrangerError)
     def stranger(error: StrangerError) -> flask.Response:
@@ -148,7 +178,7 @@ def make_app(server: Server) -> flask.Flask:
 
     @app.errorhandler(RefusedError)
     def refused(error: RefusedError) -> tuple[dict[str, str], int]:
-        log.warning("%s: refused with %d: %s", flask.request.url_rule, error.status, error)
+        _LOG.warning("%s: refused with %d: %s", flask.request.url_rule, error.status, error)
         return {"error": str(error)}, error.status
 
     @app.errorhandler(HTTPException)
@@ -158,19 +188,8 @@ def make_app(server: Server) -> flask.Flask:
     @app.errorhandler(Exception)
     def mistake(error: Exception) -> flask.Response:
         # Also a full disk: nothing was saved, and the page may ask again.
-        log.error("%s: failed", flask.request.url_rule, exc_info=error)
+        _LOG.error("%s: failed", flask.request.url_rule, exc_info=error)
         return _failed(503, "This did not work and nothing was saved. Please try again.")
-
-    @app.after_request
-    def headers(response: flask.Response) -> flask.Response:
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        response.headers.setdefault("Content-Security-Policy", pages.security_policy(b"", ours=False))
-        return response
-
-    return app
 
 
 def _page(server: Server, sitting: Sitting) -> bytes:

@@ -33,7 +33,7 @@ class AnswerBody:
 
 
 def read_object(data: bytes) -> dict[str, Any]:
-    """The JSON object of a body; raises RefusedError for anything else."""
+    """Reads the JSON object of a body; raises RefusedError for anything else."""
     try:
         found = parse_json(data.decode(), "the request")
     except (UnicodeDecodeError, UserError):
@@ -44,7 +44,7 @@ def read_object(data: bytes) -> dict[str, Any]:
 
 
 def session_of(body: Mapping[str, object]) -> str:
-    """The session token of a body; raises RefusedError where there is none."""
+    """Returns the session token of a body; raises RefusedError if it has none."""
     session = body.get("session")
     if not isinstance(session, str) or not session.isascii():
         raise RefusedError(403, "the request names no session")
@@ -52,7 +52,7 @@ def session_of(body: Mapping[str, object]) -> str:
 
 
 def read_answer(body: Mapping[str, object]) -> AnswerBody:
-    """An answer; raises RefusedError for what the page never sends."""
+    """Reads an answer; raises RefusedError for what the page never sends."""
     trial, shown, fake = (body.get(name) for name in ("trial", "shown", "fake"))
     if not _is_whole(trial, _MAX_TRIAL):
         raise RefusedError(400, "trial: expected a whole number")
@@ -85,13 +85,13 @@ def read_answer(body: Mapping[str, object]) -> AnswerBody:
 
 
 def check_pair(answer: AnswerBody, handed_out: Mapping[int, Sequence[str]]) -> str:
-    """The text to save.
+    """Returns the text to save of an answer that fits the sitting.
 
     Args:
       answer: of the page.
       handed_out: by trial, the two files in the order that this sitting got.
     Raises:
-      RefusedError: a trial of another form, or files or an order that were not handed out.
+      RefusedError: The trial is of another form, or these files were not handed out in this order.
     """
     pair = handed_out.get(answer.trial)
     if pair is None:
@@ -102,7 +102,7 @@ def check_pair(answer: AnswerBody, handed_out: Mapping[int, Sequence[str]]) -> s
 
 
 def read_end(body: Mapping[str, object]) -> dict[str, object]:
-    """What the page says at the end beside the answers; raises RefusedError without a consent."""
+    """Reads what the page says at the end beside the answers; raises RefusedError without a consent."""
     end: dict[str, object] = {name: _text(body.get(name))[:most] for name, most in _TEXTS.items()}
     if not end["consent"]:
         raise RefusedError(400, "consent: expected the time at which the rater agreed")

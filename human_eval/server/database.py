@@ -52,7 +52,7 @@ class Database:
           path: of the file.
           about: what it belongs to, kept inside at its making and compared later.
         Raises:
-          UserError: another server has it open, it belongs to another study, or is no such database.
+          UserError: Another server has it open, it belongs to another study, or is no such database.
         """
         self._path = path
         self._lock = threading.RLock()
@@ -84,7 +84,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for statements that are all on the disk after the block, or none of them."""
+        """Yields the connection; after the block all of its statements are on the disk, or none."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -108,7 +108,7 @@ class Database:
 
 @contextlib.contextmanager
 def opened(path: pathlib.Path) -> Iterator[sqlite3.Connection]:
-    """A connection to an existing database, beside a running server or not, for reading or deleting."""
+    """Connects to an existing database for reading or deleting, even beside a running server."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
     try:
         for pragma in (f"busy_timeout = {_BUSY_MS}", "foreign_keys = ON", "secure_delete = ON"):
@@ -121,7 +121,7 @@ def opened(path: pathlib.Path) -> Iterator[sqlite3.Connection]:
 
 
 def raters(path: pathlib.Path) -> set[str]:
-    """Everybody who ever got a form of this database; nobody where there is none."""
+    """Returns everybody who ever got a form of this database; a missing file has nobody."""
     if not path.is_file():
         return set()
     with opened(path) as connection:
@@ -131,7 +131,7 @@ def raters(path: pathlib.Path) -> set[str]:
 
 
 def has_rater(path: pathlib.Path, rater: str) -> bool:
-    """Whether this rater ever got a form of this database."""
+    """Returns whether this rater ever got a form of this database."""
     if not path.is_file():
         return False
     with opened(path) as connection:
@@ -147,7 +147,7 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
 
 
 def delete_rater(path: pathlib.Path, rater: str) -> int:
-    """Deletes all sittings and answers of a rater, also from the free pages of the file; returns how many sittings."""
+    """Deletes all sittings and answers of a rater, also from free pages of the file; returns the number of sittings."""
     with opened(path) as connection:
         deleted = connection.execute("DELETE FROM sittings WHERE rater = ?", [rater]).rowcount
         # What was deleted would otherwise stay in the log beside the file until it is overwritten.

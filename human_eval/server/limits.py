@@ -22,7 +22,7 @@ class Limit:
         self._buckets: dict[str, tuple[float, float]] = {}  # what is left, and when that was so
 
     def take(self, name: str) -> int:
-        """0 where this request may go on; else after how many seconds to come again."""
+        """Returns 0 if this request may go on, else after how many seconds to come again."""
         with self._lock:
             now = self._now()
             left, since = self._buckets.get(name, (float(self._per_minute), now))

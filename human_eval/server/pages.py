@@ -33,7 +33,7 @@ _ENVIRONMENT = jinja2.Environment(
 
 
 def fill(template: str, **values: object) -> bytes:
-    """A page of a template that lies beside this file.
+    """Fills in a template that lies beside this file.
 
     Args:
       template: the file's name.
@@ -43,12 +43,12 @@ def fill(template: str, **values: object) -> bytes:
 
 
 def message(title: str, text: str) -> bytes:
-    """A page with one paragraph of plain text."""
+    """Makes a page with one paragraph of plain text."""
     return fill("message.html", title=title, text=text)
 
 
 def visit(found: Visit, query: Mapping[str, str]) -> bytes:
-    """What a rater reads for whom there is no form at this moment.
+    """Makes the page of a rater who gets no form at this moment.
 
     Args:
       found: without a sitting.
@@ -61,7 +61,7 @@ def visit(found: Visit, query: Mapping[str, str]) -> bytes:
 
 
 def security_policy(data: bytes, *, ours: bool) -> str:
-    """The Content-Security-Policy of a page: nothing runs, loads or is sent but what it names.
+    """Returns the Content-Security-Policy of a page: nothing else runs, loads or is sent than what it names.
 
     Args:
       data: the page; its own style and program are allowed by their hashes.

@@ -51,7 +51,7 @@ class Progress:
 
 
 def measure(database: Database, forms: Sequence[Form], *, lease: float, now: float) -> Progress:
-    """How far the study is.
+    """Measures how far the study is.
 
     Args:
       database: of the server.
@@ -104,7 +104,7 @@ def _places(form: Form, states: collections.Counter[str]) -> Places:
 
 
 def time_left(progress: Progress) -> str:
-    """In words, at the pace so far."""
+    """Estimates in words how long the study still takes, at the pace so far."""
     needed, done, times = progress.total.needed, progress.total.finished, progress.times
     if done >= needed:
         return "none: the study is complete"
@@ -116,7 +116,7 @@ def time_left(progress: Progress) -> str:
 
 
 def render(title: str, progress: Progress, problems: Sequence[str], *, pilot: bool) -> bytes:
-    """The progress page.
+    """Makes the progress page.
 
     Args:
       title: of the study.

@@ -21,7 +21,7 @@ NOTHING_LEFT, ALL_TAKEN, COMPLETE = "nothing left", "all taken", "complete"
 
 
 class RefusedError(Exception):
-    """What a page asked for cannot be done; `status` is HTTP's."""
+    """Says that what a page asked for cannot be done; `status` is the HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -54,6 +54,7 @@ class Sitting:
 
     @property
     def flipped(self) -> bool:
+        """Whether every pair is shown the other way round."""
         return self.slot % 2 == 1
 
 
@@ -95,7 +96,7 @@ class Sittings:
         self._now = now
 
     def enter(self, rater: str, *, another: str = "") -> Visit:
-        """A rater comes, or comes again.
+        """Gives a rater who comes, or comes again, what there is to do.
 
         Args:
           rater: the name.
@@ -127,7 +128,7 @@ class Sittings:
         Returns:
           How many answers of the sitting are saved.
         Raises:
-          RefusedError: an unknown or abandoned sitting, an older page, or another answer to this trial before.
+          RefusedError: The sitting is unknown or abandoned, the page is an older one, or the trial has another answer.
         """
         with self._database.transaction() as connection:
             found = self._writable(connection, sitting, turn)
@@ -151,7 +152,7 @@ class Sittings:
           page: what it said beside the answers.
           code, redirect: for the rater.
         Raises:
-          RefusedError: as `save`, or answers are missing.
+          RefusedError: As for `save`, or answers are missing.
         """
         with self._database.transaction() as connection:
             found = _known(connection, sitting)
@@ -218,7 +219,7 @@ class Sittings:
 
 
 def trials_of(form: Form, sitting: Sitting) -> list[Trial]:
-    """The form's trials that belong to a sitting: without the practice, where the rater has had one before."""
+    """Returns the trials of a sitting: those of its form, without the practice if the rater has had one before."""
     return [trial for trial in form.trials if sitting.practice or trial.kind != PRACTICE]
 
 

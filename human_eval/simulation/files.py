@@ -54,12 +54,12 @@ def write_table(path: pathlib.Path, results: Iterable[Mapping[str, Any]], key: A
 
 
 def static_file(result: Mapping[str, Any]) -> str:
-    """The file that the static page lets a rater save; it has no assignment."""
+    """Makes the file that the static page lets a rater save; it has no assignment."""
     return json.dumps({name: value for name, value in result.items() if name != "assignment"}, indent=1)
 
 
 def mturk_csv(results: Sequence[Mapping[str, Any]]) -> bytes:
-    """The requester site's CSV: a column a trial, sorted as text; Pacific time; rows without Approve and Reject."""
+    """Makes the requester site's CSV: a column for each trial, sorted as text, Pacific time, no Approve and Reject."""
     longest = max(len(result["trials"]) for result in results)
     trials = [f"trial{place + 1}" for place in range(longest)]
     answers = sorted(f"Answer.{name}" for name in ("form", "simulated", *trials))
@@ -76,7 +76,7 @@ def mturk_csv(results: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def turkle_csv(results: Sequence[Mapping[str, Any]]) -> bytes:
-    """A Turkle server's CSV: the page's whole result in one column, in UTC."""
+    """Makes a Turkle server's CSV: the page's whole result in one column, in UTC."""
     header = [*_BEFORE, "SubmitTime", "Turkle.Username", "Input.form", "Answer.result"]
     rows: list[list[str]] = []
     for result in results:
@@ -87,7 +87,7 @@ def turkle_csv(results: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def mturk_api(results: Sequence[Mapping[str, Any]]) -> str:
-    """ListAssignmentsForHIT's JSON, every second answer as crowd-form writes it (`taskAnswers`)."""
+    """Makes the JSON of ListAssignmentsForHIT; every second answer is as crowd-form writes it (`taskAnswers`)."""
     assignments = []
     for number, result in enumerate(results):
         text = static_file(result)
@@ -110,7 +110,7 @@ def mturk_api(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def write_database(path: pathlib.Path, results: Sequence[Mapping[str, Any]], study: str) -> None:
-    """The study server's database, with every sitting finished."""
+    """Writes a database of the study server in which every sitting is finished."""
     database = server_database.Database(path, {"study": study, "pilot": "0", "simulated": "1"})
     places: collections.Counter = collections.Counter()
     with database.transaction() as connection:

@@ -40,7 +40,7 @@ class Power:
 def expected(
     effects: Effects, *, images: int, raters: int, samples: int = SizeFlags.samples, block: int = SizeFlags.block
 ) -> Power:
-    """Expected standard errors.
+    """Computes the standard errors to expect.
 
     Args:
       effects: of the raters.

@@ -38,7 +38,7 @@ def draw(
     truth_first: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Whether each rating is fooled: bool [n].
+    """Draws whether each rating is fooled: bool [n].
 
     Args:
       effects: known effects; each image, pair and rater draws its own.
@@ -46,7 +46,7 @@ def draw(
       truth_first: bool [n], the order shown.
       rng: of all draws.
     Raises:
-      UserError: a rate that the lapses make impossible.
+      UserError: The lapses make the rate impossible.
     """
     sizes = (
         (image, effects.image_sd),
@@ -61,7 +61,7 @@ def draw(
 
 
 def intercept(effects: Effects) -> float:
-    """The logit at which all effects together give `effects.rate`; raises UserError where none does."""
+    """Returns the logit at which all effects together give `effects.rate`; raises UserError if none does."""
     from scipy.optimize import brentq
 
     low, high = effects.lapse / 2, 1 - effects.lapse / 2
@@ -81,7 +81,7 @@ def intercept(effects: Effects) -> float:
 
 
 def variances(effects: Effects) -> Variances:
-    """The parts of a rating's variance, for one sample of each image and balanced orders."""
+    """Returns the parts of a rating's variance, for one sample of each image and balanced orders."""
     middle = intercept(effects)
     of_pair, pair_weights = _normal_nodes(np.hypot(effects.image_sd, effects.sample_sd))
     of_rater, rater_weights = _normal_nodes(effects.rater_sd)

@@ -26,11 +26,11 @@ class MadeUpFlags(SizeFlags):
     """What a study without images is made up from."""
 
     raters: int = option(SizeFlags.raters, parse=cli.positive, help="raters a form, each with one form")
-    seed: int = option(help="seed of all draws")
+    seed: int = option(parse=cli.whole, help="seed of all draws")
 
 
 def made_up_key(options: MadeUpFlags) -> AnswerKey:
-    """The answer key of a study without images."""
+    """Makes the answer key of a study without images."""
     from human_eval.design import forms
     from human_eval.folder import opaque_files
     from human_eval.folder.forms import Variant
@@ -64,7 +64,7 @@ def made_up_key(options: MadeUpFlags) -> AnswerKey:
 
 
 def simulate(key: AnswerKey, effects: Effects, *, raters: int, seed: int) -> list[dict[str, Any]]:
-    """What the page would save of each sitting, plus an `assignment`.
+    """Returns what the page would save of each sitting, plus an `assignment`.
 
     Args:
       key: of the study; every form is answered.
@@ -110,7 +110,7 @@ def simulate(key: AnswerKey, effects: Effects, *, raters: int, seed: int) -> lis
 
 
 def rater_name(number: int) -> str:
-    """The name of a simulated rater, from 0."""
+    """Returns the name of the simulated rater with a number from 0."""
     return f"simulated-rater-{number + 1:04d}"
 
 
@@ -127,7 +127,7 @@ def _listed_forms(key: AnswerKey) -> list[tuple[int, Sequence[tuple[int, str, st
 
 
 def _measured(n: int, rng: np.random.Generator) -> Callable[[int], dict[str, object]]:
-    """A function of the row that gives its measured times, about as browsers report them."""
+    """Returns a function of the row that gives its measured times, about as browsers report them."""
     response = rng.lognormal(6.9, 0.35, n).round(1)
     exposure = rng.normal(1000, 4, (n, 2)).round(1)
     return lambda row: {

@@ -23,7 +23,7 @@ Any flag of Apache Beam may follow, unchanged. The default is --runner=FnApiRunn
 
 
 def beam_options(arguments: Sequence[str], job_flags: Collection[str] = ()) -> PipelineOptions:
-    """PipelineOptions from what the job's own parser left over.
+    """Makes Beam's PipelineOptions from the arguments that the job's own parser left over.
 
     Args:
       arguments: such as ["--runner=FlinkRunner", "--flink_master=host:8081"].
@@ -52,7 +52,7 @@ def beam_options(arguments: Sequence[str], job_flags: Collection[str] = ()) -> P
 
 
 def is_local(options: PipelineOptions) -> bool:
-    """True where the job runs on this machine, so that a progress bar can watch its files."""
+    """Whether the job runs on this machine, so that a progress bar can watch its files."""
     from apache_beam.options.pipeline_options import StandardOptions
 
     return options.view_as(StandardOptions).runner in (LOCAL_RUNNER, "DirectRunner")

@@ -16,10 +16,10 @@ class ShardInputs(Protocol):
 
 
 def to_lines(lines: Iterable[Mapping[str, object]]) -> bytes:
-    """JSON objects as text, one a line, their names sorted."""
+    """Writes JSON objects as text, one a line, their names sorted."""
     return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines).encode()
 
 
 def from_lines(data: bytes) -> list[dict[str, Any]]:
-    """The JSON objects that `to_lines` wrote."""
+    """Reads the JSON objects that `to_lines` wrote."""
     return [json.loads(line) for line in data.splitlines()]

@@ -38,13 +38,13 @@ _VERSIONED = ("apache-beam", "jax", "numpy", "pillow")
 
 
 def fingerprint(*parts: object) -> str:
-    """sha256 over JSON of what decides on a folder's bytes; the records' schema version is always part of it."""
+    """Hashes (sha256) what decides on a folder's bytes, as JSON; the records' schema version is always part of it."""
     text = json.dumps([records.SCHEMA_VERSION, *parts], sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def digest_listing(rows: Iterable[Sequence[object]]) -> str:
-    """sha256 of a listing that is too long to hold as one text."""
+    """Hashes (sha256) a listing that is too long to hold as one text."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(json.dumps(row).encode("utf-8", "surrogatepass") + b"\n")
@@ -53,7 +53,7 @@ def digest_listing(rows: Iterable[Sequence[object]]) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardJob:
-    """What a folder is to become; picklable, so that workers get it whole.
+    """What a folder is to become. It can be pickled, so every worker gets all of it.
 
     Attributes:
       folder: output, local or gs://.
@@ -71,11 +71,11 @@ class ShardJob:
     num_shards: int
 
     def work(self, name: str) -> str:
-        """Where a file of the unfinished work lies."""
+        """The path of a file of the unfinished work."""
         return storage.join(self.folder, WORK, name)
 
     def shard_path(self, index: int) -> str:
-        """Where a shard lies, or will."""
+        """The path of a shard, which need not exist yet."""
         return storage.join(self.folder, record_folder.shard_name(self.split, index, self.num_shards))
 
 
@@ -99,7 +99,7 @@ class ShardReport:
 
 
 def is_finished(job: ShardJob) -> bool:
-    """True where the folder holds this very job's finished output. Raises UserError where it holds another's."""
+    """Whether the folder holds this job's finished output. Raises UserError where it holds another job's."""
     if storage.exists(storage.join(job.folder, COMPLETED)):
         path = storage.join(job.folder, MANIFEST)
         _check_same(job, Manifest.from_json(storage.read_bytes(path), path).fingerprint, "holds finished records")
@@ -137,7 +137,7 @@ def plan(job: ShardJob, inputs: Sequence[ShardInputs]) -> list[int]:
 
 
 def read_inputs(job: ShardJob, index: int) -> list[dict[str, Any]]:
-    """The inputs that `plan` wrote for a shard."""
+    """Reads the inputs that `plan` wrote for a shard."""
     return from_lines(storage.read_bytes(job.work(f"inputs-{index:05d}.jsonl")))
 
 
@@ -195,7 +195,7 @@ class ShardWriter:
 
 @contextlib.contextmanager
 def write_shard(job: ShardJob, index: int) -> Iterator[ShardWriter]:
-    """A writer for shard `index`; when the block ends, the shard and then its report stand under their final names."""
+    """Gives a writer for shard `index`. When the block ends, the shard and then its report get their final names."""
     with storage.open_write(job.shard_path(index)) as file:
         writer = ShardWriter(job, index, file)
         yield writer
@@ -204,7 +204,7 @@ def write_shard(job: ShardJob, index: int) -> Iterator[ShardWriter]:
 
 
 def count_done(job: ShardJob) -> dict[str, int]:
-    """`read`, `written` and `rejected` so far over all shards of a local folder, for a progress bar."""
+    """Counts `read`, `written` and `rejected` so far over all shards of a local folder, for a progress bar."""
     done: dict[str, dict[str, int]] = {}
     for name, _ in storage.list_files(job.work("")):
         kind, _, index = name.partition("-")
@@ -217,7 +217,7 @@ def count_done(job: ShardJob) -> dict[str, int]:
 
 
 def stage_seconds(job: ShardJob, indices: Iterable[int]) -> dict[str, float]:
-    """What some finished shards took by stage, summed over workers."""
+    """Sums the seconds that some finished shards took, by stage and over all workers."""
     return _total(_read_report(job, f"done-{index:05d}.json").seconds for index in indices)
 
 

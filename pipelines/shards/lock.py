@@ -33,7 +33,8 @@ class Holder:
 
     Attributes:
       host, process: machine name and process id.
-      started: of the process, as the system counts it, to tell it from a later one with the same id; else empty.
+      started: when the process started, as the system counts it, which tells it from a later process with the same
+        id; empty where the system does not say.
       token: random, one for each run.
       beat: Unix time of the last heartbeat, in seconds.
     """
@@ -53,7 +54,7 @@ class Holder:
 
 @contextlib.contextmanager
 def held(path: str) -> Iterator[None]:
-    """Holds the lock file `path`, local or gs://, while the block runs; a stale one is taken over.
+    """Holds the lock file `path`, local or gs://, while the block runs. A stale lock is taken over.
 
     Raises:
       UserError: another run holds it, or took it over because this one did not beat (a suspended laptop).

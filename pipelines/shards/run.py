@@ -25,12 +25,12 @@ Summarize = Callable[[ShardJob, Sequence[ShardReport]], Iterable[tuple[str, byte
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardRun:
-    """What a run did.
+    """What a run of a shard job did.
 
     Attributes:
       manifest: the folder's.
       made: how many inputs this run itself worked through; those of finished shards are not read again.
-      seconds: in which time.
+      seconds: how long that took.
       shards_made: the shards it made.
     """
 
@@ -57,7 +57,7 @@ def run_shards(
     summarize: Summarize | None = None,
     group: Callable[[list[int], Sequence[ShardInputs]], Sequence[object]] | None = None,
 ) -> ShardRun:
-    """Makes the shards that are missing and finishes the folder; does nothing where it is finished.
+    """Makes the shards that are missing and finishes the folder. Does nothing where the folder is finished.
 
     Args:
       job: the folder that is to be made.
@@ -83,24 +83,25 @@ def run_shards(
                 engine.run_pipeline(lambda pipeline: add_steps(pipeline, make_shard, work), engine_options)
         seconds = time.monotonic() - started
         made = sum(len(planned[index]) for index in missing)
-        figures: dict[str, object] = {
-            "seconds": seconds,
-            "images_made": made,
-            "images_per_second": made / seconds if made else None,
-        }
-        if stages := shard_job.stage_seconds(job, missing):
-            figures["seconds_by_stage"] = stages
         manifest = shard_job.finish(
             job,
             max_reject_fraction=max_reject_fraction,
-            run={**figures, "shards_made": missing, **(facts or {})},
+            run={**_figures(job, missing, made, seconds), **(facts or {})},
             summarize=summarize,
         )
     return ShardRun(manifest=manifest, made=made, seconds=seconds, shards_made=tuple(missing))
 
 
+def _figures(job: ShardJob, missing: list[int], made: int, seconds: float) -> dict[str, object]:
+    """Timings and rates for run.json."""
+    rate = made / seconds if made else None
+    stages = shard_job.stage_seconds(job, missing)
+    figures: dict[str, object] = {"seconds": seconds, "images_made": made, "images_per_second": rate}
+    return figures | ({"seconds_by_stage": stages} if stages else {}) | {"shards_made": missing}
+
+
 def add_steps(pipeline: beam.Pipeline, make_shard: beam.DoFn, work: Sequence[object]) -> None:
-    """Shards, or lists of them, to the workers."""
+    """Adds the steps that hand shards, or lists of shards, to the workers."""
     import apache_beam as beam
 
     _ = (

@@ -29,7 +29,7 @@ _ZIP_SLACK = 1024  # bytes for them; a longer header costs a second read
 
 
 def split_tar(file: SourceFile) -> list[SourceFile]:
-    """The tars within a tar, or the tar itself where it holds images. Raises UserError for a damaged one."""
+    """Finds the tars within a tar, or the tar itself where it holds images. Raises UserError for a damaged tar."""
     with _opened_tar(file) as archive:
         first = archive.next()
         if first is None or not first.name.endswith(".tar"):
@@ -43,7 +43,7 @@ def split_tar(file: SourceFile) -> list[SourceFile]:
 
 
 def list_tar(file: SourceFile) -> Iterator[ImageRef]:
-    """The files in a tar, which may lie within another; headers alone are read."""
+    """Lists the files in a tar, which may lie within another tar. Only headers are read."""
     with _opened_tar(file) as archive:
         for member in archive:
             if member.isfile():
@@ -52,7 +52,7 @@ def list_tar(file: SourceFile) -> Iterator[ImageRef]:
 
 
 def list_zip(file: SourceFile) -> Iterator[ImageRef]:
-    """The files in a zip, by its directory. Raises UserError where it is damaged, encrypted or packed otherwise."""
+    """Lists the files in a zip, by its directory. Raises UserError for a zip that cannot be read member by member."""
     with storage.open_read(file.path) as opened:
         try:
             members = zipfile.ZipFile(opened).infolist()
@@ -68,12 +68,12 @@ def list_zip(file: SourceFile) -> Iterator[ImageRef]:
 
 
 def read_tar_member(ref: ImageRef) -> bytes:
-    """A tar member's content. Raises ValueError where the archive ends in the middle of it."""
+    """Reads a tar member's content. Raises ValueError where the archive ends in the middle of it."""
     return _whole(storage.read_range(ref.path, ref.place[1], ref.size), ref.size)
 
 
 def read_zip_member(ref: ImageRef) -> bytes:
-    """A zip member's content. Raises ValueError or zlib.error where it is damaged."""
+    """Reads a zip member's content. Raises ValueError or zlib.error where the member is damaged."""
     _, offset, packing = ref.place
     found = storage.read_range(ref.path, offset, _ZIP_HEADER.size + _ZIP_SLACK + ref.size)
     if not found.startswith(b"PK\3\4") or len(found) < _ZIP_HEADER.size:

@@ -54,7 +54,7 @@ class SourceFile:
     alone: bool = False
 
     def image(self, member: str, *, size: int, place: tuple[Any, ...], label: int = UNKNOWN) -> ImageRef:
-        """The reference to an image that this file holds under the name `member`; see `ImageRef` for the rest."""
+        """Makes the reference to an image that this file holds under the name `member`. See `ImageRef` for the rest."""
         inner = self.folder + member
         return ImageRef(
             key=image_names.with_split(inner, image_names.split_of_file(self.name)),
@@ -68,7 +68,7 @@ class SourceFile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SourceFiles:
-    """The files of a source that count, of one kind of `KINDS`, and how many others there are."""
+    """The files of a source: those of one kind of `KINDS`, and how many others are ignored."""
 
     kind: str
     files: tuple[SourceFile, ...]
@@ -76,7 +76,7 @@ class SourceFiles:
 
 
 def find_files(source: str, kind: str | None = None) -> SourceFiles:
-    """Finds out what `source` is.
+    """Finds the files of a source, and which kind of source it is.
 
     Args:
       source: a folder (searched recursively), a file, or a pattern such as `photos/**/*.jpg`, local or gs://.

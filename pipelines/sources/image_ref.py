@@ -11,7 +11,7 @@ from pipelines.sources.labels import UNKNOWN
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ImageRef:
-    """One image's place.
+    """Where one image's bytes lie.
 
     Attributes:
       key: record key, `<split>/<path within the split, without suffix>`; what lists the images of a file puts the
@@ -37,5 +37,5 @@ class ImageRef:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> ImageRef:
-        """The reference that `to_json` was called on."""
+        """Makes the reference again from what `to_json` returned."""
         return cls(**{**fields, "place": tuple(fields["place"])})

@@ -12,18 +12,20 @@ _WNID = re.compile(r"n\d{8}")
 
 @functools.cache
 def wnids() -> tuple[str, ...]:
-    """The 1000 WordNet ids, sorted, such as n01440764."""
+    """Reads the 1000 WordNet ids, such as n01440764, in sorted order."""
     return tuple(pathlib.Path(__file__).with_name("imagenet_wnids.txt").read_text().split())
 
 
 @functools.cache
 def label_by_wnid() -> dict[str, int]:
-    """Label in 0..999 of each WordNet id."""
+    """The label of each WordNet id, 0..999."""
     return {wnid: index for index, wnid in enumerate(wnids())}
 
 
 def label_of(path: str) -> int:
-    """Label in 0..999 by the last class folder in a path, else by its file name's start; UNKNOWN where neither tells.
+    """Finds the label, 0..999, by the last class folder in a path, else by the start of the file's name.
+
+    It is UNKNOWN where neither of the two names a class.
 
     Both `train/n01440764/n01440764_10026.JPEG` and `n01440764_tench.JPEG` give 0.
     """

@@ -24,7 +24,7 @@ _SPLIT_WORD = re.compile(r"(?:^|[^a-z])(train|val|validation|test)(?=$|[^a-z])")
 
 
 def split_and_key(name: str, asked: str) -> tuple[str, str]:
-    """The split that an image belongs to, and its record key `<split>/<path within the split, without suffix>`.
+    """Finds the split that an image belongs to, and its record key `<split>/<path within it, without suffix>`.
 
     Args:
       name: path within the source, such as `train/n01440764/n01440764_10026.JPEG`.
@@ -48,12 +48,15 @@ def split_and_key(name: str, asked: str) -> tuple[str, str]:
 
 
 def split_of_file(name: str) -> str | None:
-    """The split that a file of many images names, such as `imagenet2012-train.tfrecord-00000-of-01024`; else None."""
+    """Finds the split in the name of a file of many images, such as `imagenet2012-train.tfrecord-00000-of-01024`.
+
+    It is None where the name says no split.
+    """
     found = _SPLIT_WORD.findall(name.lower())
     return SPLIT_FOLDERS[found[-1]] if found else None
 
 
 def with_split(name: str, split: str | None) -> str:
-    """`name` below the folder of the split that its container names, unless it says itself where it belongs."""
+    """Puts `name` below the folder of the split that its container names, unless it begins with a split's folder."""
     says = _KAGGLE_PREFIX in name or ("/" in name and name.partition("/")[0] in SPLIT_FOLDERS)
     return name if says or split is None else f"{split}/{name}"

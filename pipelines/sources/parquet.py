@@ -18,7 +18,7 @@ from pipelines.sources.labels import UNKNOWN
 
 
 def list_rows(file: SourceFile) -> Iterator[ImageRef]:
-    """The images of one Parquet file; their bytes are not read. Raises UserError for a damaged or another table."""
+    """Lists the images of one Parquet file without their bytes. Raises UserError for a damaged or other table."""
     with _opened(file.path) as table:
         _check_columns(table, file.path)
         number = 0
@@ -34,14 +34,14 @@ def list_rows(file: SourceFile) -> Iterator[ImageRef]:
 
 
 class RowReader:
-    """Reads images by (row group, row); quick where neighbors are read one after the other."""
+    """Reads images by (row group, row). It is quick where neighbors are read one after the other."""
 
     def __init__(self) -> None:
         self._held: tuple[str, int] | None = None
         self._images: Any = None
 
     def read(self, ref: ImageRef) -> bytes:
-        """An image's encoded bytes. Raises ValueError where the row has none."""
+        """Reads an image's encoded bytes. Raises ValueError where the row has none."""
         _, group, row = ref.place
         if self._held != (ref.path, group):
             self._images = None  # so that two row groups are never held at once

@@ -17,7 +17,7 @@ _AHEAD = 16  # a request takes tens of milliseconds, decoding an image a few
 
 
 def read_images(refs: Iterable[ImageRef]) -> Iterator[tuple[ImageRef, bytes | ImageRejected]]:
-    """Yields every image's bytes, or why there are none: one unreadable file does not stop a million others."""
+    """Yields every image's bytes, or the reason why it has none: one unreadable file does not stop a million others."""
     refs = list(refs)
     if refs and refs[0].place[:1] == ("parquet",):
         from pipelines.sources.parquet import RowReader
@@ -31,7 +31,7 @@ def read_images(refs: Iterable[ImageRef]) -> Iterator[tuple[ImageRef, bytes | Im
 
 
 def read_image(ref: ImageRef) -> bytes:
-    """One image's bytes, of any kind of source but Parquet.
+    """Reads one image's bytes from any kind of source except Parquet.
 
     Raises:
       UserError: its file cannot be read.

@@ -24,7 +24,7 @@ _MAP_ENTRY = b"\x0a"  # both the field `features` of an Example and `feature` of
 
 
 def list_records(file: SourceFile) -> Iterator[ImageRef]:
-    """The images of one TFRecord file. Raises UserError where it is damaged or holds something else."""
+    """Lists the images of one TFRecord file. Raises UserError where it is damaged or holds something else."""
     with storage.open_read(file.path) as opened:
         for number, (offset, length) in enumerate(framing.read_layout(opened, file.path)):
             where = f"{file.path}: record {number}"
@@ -37,7 +37,7 @@ def list_records(file: SourceFile) -> Iterator[ImageRef]:
 
 
 def read_record(ref: ImageRef) -> bytes:
-    """The encoded image of a record. Raises ValueError where the record is damaged or has none."""
+    """Reads the encoded image of a record. Raises ValueError where the record is damaged or has no image."""
     try:
         data = framing.unframe(storage.read_range(ref.path, ref.place[1], ref.size), "the TFRecord")
         values = framing.decode_example(data)
@@ -72,7 +72,7 @@ def _name_and_label(small: dict, where: str) -> tuple[str, int]:
 
 
 def _small_features(file: BinaryIO, start: int, length: int, where: str) -> dict[str, list]:
-    """The features of an Example but for the large ones, whose bytes are jumped over.
+    """Reads the features of an Example, except the large ones, whose bytes are skipped.
 
     The small entries of the message's map, put together again, are an Example of their own.
     """

@@ -20,7 +20,9 @@ _EXPECTED = f"expected the devkit ({DEVKIT}.tar.gz or its folder), Kaggle's {KAG
 
 
 def find(source: str, files: Iterable[SourceFile], given: str | None = None) -> Mapping[str, int]:
-    """Labels by image name without suffix, such as ILSVRC2012_val_00000293; empty where nothing tells them.
+    """Finds the labels by image name without suffix, such as ILSVRC2012_val_00000293.
+
+    The result is empty where no file with labels is there.
 
     Args:
       source: where the images are; the devkit or Kaggle's table are looked for in it and beside it.
@@ -45,7 +47,7 @@ def find(source: str, files: Iterable[SourceFile], given: str | None = None) -> 
 
 
 def read(path: str) -> dict[str, int]:
-    """Labels 0..999 by image name without suffix. Raises UserError for what is no such file, or damaged."""
+    """Reads the labels, 0..999, by image name without suffix. Raises UserError for a damaged or unknown file."""
     if path.endswith((".tar.gz", ".tgz", ".tar")):
         with storage.open_read(path) as file:
             try:

@@ -33,6 +33,7 @@ Interrupted runs go on where they stopped; a finished one is not repeated.
     coltran-preprocess --describe records/train     prints what is in the folder
 """
 PROG = "coltran-preprocess"
+SHARD_BYTES = 150_000_000
 SPLITS = ("train", "holdout", "validation")
 CROPS = ("auto", "center", "random")
 ICC = ("srgb", "ignore")
@@ -96,7 +97,11 @@ class Options:
         help="take only N images, chosen by hash of (seed, name)",
     )
     num_shards: int | None = option(
-        None, parse=cli.positive, shown="enough for about 150 MB each", metavar="N", help="files to write"
+        None,
+        parse=cli.positive,
+        shown=f"enough for about {SHARD_BYTES // 1_000_000} MB each",
+        metavar="N",
+        help="files to write",
     )
     encoding: str = option(
         pixel_codec.RAW,
@@ -125,7 +130,7 @@ class Options:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of the features that the stages need, in the schema's order."""
+        """The names of the features that the stages need, in the schema's order."""
         wanted = schema.TRUTH.required.union(*(STAGE_FEATURES[stage] for stage in self.stages))
         return tuple(
             name

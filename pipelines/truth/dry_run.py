@@ -20,14 +20,14 @@ _SAMPLE = 64
 
 
 def estimate(options: Options, found: int, chosen: Selection, num_shards: int, workers: int) -> Iterator[str]:
-    """Lines for people; nothing is written.
+    """Estimates space and time on a few images, and yields lines for people. Nothing is written.
 
     Args:
-      options: of the job.
-      found: images of the split in the source.
-      chosen: those of them that become records.
-      num_shards: planned.
-      workers: that share the work on this machine.
+      options: the job's.
+      found: how many images of the split the source has.
+      chosen: the images among them that become records.
+      num_shards: how many shards are planned.
+      workers: how many share the work on this machine.
     """
     tried = chosen.images[:_SAMPLE]  # in the order of hashes, and so a random choice
     seconds, size, rejected = _try(tried, options)

@@ -31,7 +31,7 @@ def verify(path: str) -> tuple[RecordFolder, list[str]]:
       of a file, a damaged record, a wrong count or feature, and, in every 16th record, values that do not follow from
       each other.
     Raises:
-      UserError: no finished record folder.
+      UserError: there is no finished record folder.
     """
     folder = record_folder.open_folder(path)
     shards = folder.manifest.shards
@@ -47,7 +47,7 @@ def verify(path: str) -> tuple[RecordFolder, list[str]]:
 
 
 def describe(path: str) -> Iterator[str]:
-    """Lines that tell people what a finished record folder holds. Raises UserError where there is none."""
+    """Yields lines that tell people what a finished record folder holds. Raises UserError where there is none."""
     folder = record_folder.open_folder(path)
     manifest = folder.manifest
     counts = ", ".join(f"{number} {name}" for name, number in sorted(manifest.counts.items()))

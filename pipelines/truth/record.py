@@ -13,11 +13,11 @@ from pipelines.truth.arguments import Options
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TruthRecords:
-    """What one image gives.
+    """The truth records that are made from one image.
 
     Attributes:
-      values: of every crop, by feature name.
-      encoded: their records' bytes.
+      values: the values of every crop, by feature name.
+      encoded: the bytes of the record of every crop.
       counts: 1 or 0 for `grayscale` (it has no color) and `converted` (from its own color profile to sRGB).
     """
 
@@ -27,14 +27,14 @@ class TruthRecords:
 
 
 def make_records(ref: ImageRef, data: bytes | ImageRejected, options: Options) -> TruthRecords:
-    """The records of an image.
+    """Makes the truth records of an image, one for each crop.
 
     Args:
       ref: its key and label.
       data: its file's bytes, or why there are none.
-      options: of the job.
+      options: the job's.
     Raises:
-      ImageRejected: it cannot be used.
+      ImageRejected: the image cannot be used.
     """
     if isinstance(data, ImageRejected):
         raise data
@@ -48,15 +48,15 @@ def make_records(ref: ImageRef, data: bytes | ImageRejected, options: Options) -
 
 
 def truth_values(photo: Photo, options: Options, *, key: str, label: int, crop: int = 0) -> dict[str, object]:
-    """All features of a truth record, from a decoded photo.
+    """Makes all features of a truth record from a decoded photo.
 
     The release's order: square crop, area to `hi`, area from the rounded `hi` to `lo`, then grays and coarse colors
     from the rounded images.
 
     Args:
-      photo: any size.
-      options: of the job (sizes, seed, random_crop, features).
-      key, label, crop: of the record.
+      photo: of any size.
+      options: the job's, of which sizes, seed, random_crop and features are used.
+      key, label, crop: the record's.
     Returns:
       Values by feature name, for `schema.encode`.
     """

@@ -21,7 +21,7 @@ LARGE = 50_000  # from so many training images on, the paper's holdout is kept a
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What to make records of.
+    """The images that a job makes records of.
 
     Attributes:
       images: in the order of their hashes.
@@ -35,7 +35,7 @@ class Selection:
 
 
 def select(found: Sequence[ImageRef], *, split: str, holdout: int | None, limit: int | None, seed: int) -> Selection:
-    """Chooses images of a split.
+    """Chooses the images of a split that a job makes records of.
 
     Args:
       found: all images of the source's split; for `holdout`, those of train.

@@ -17,7 +17,7 @@ from pipelines.truth.summary import TruthSums
 
 
 class WriteTruthShard(beam.DoFn):
-    """Makes one shard from its planned inputs; an unusable image is listed with its reason, never dropped."""
+    """Makes one shard from its planned inputs. An unusable image is listed with its reason and never dropped."""
 
     def __init__(self, job: shard_job.ShardJob, options: Options) -> None:
         self._job = job

@@ -34,7 +34,7 @@ class TruthSums:
         self._labels: dict[str, int] = {}
 
     def add(self, values: Mapping[str, Any]) -> None:
-        """Adds a truth record's values; colors count where the folder has them."""
+        """Adds a truth record's values. Colors count only where the folder has them."""
         label = str(values[schema.LABEL])
         self._labels[label] = self._labels.get(label, 0) + 1
         if schema.COARSE_LO in values:
@@ -55,7 +55,7 @@ class TruthSums:
 
 
 def summary_files(job: ShardJob, reports: Sequence[ShardReport]) -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of the files that go with a finished truth folder."""
+    """Yields (name, bytes) of the files that go with a finished truth folder."""
     totals = _total([report.statistics for report in reports])
     yield "statistics.json", json.dumps(totals, indent=1).encode() + b"\n"
     yield "statistics.png", _draw(totals)

@@ -326,3 +326,9 @@ def test_480_real_photos_and_a_corrupt_one(shared_data, networks, tmp_path, caps
         # Not the file's own levels: some gray photos have a profile, and are shown (and colorized) as sRGB.
         levels = decoding.decode((source / f"{name}.JPEG").read_bytes()).rgb[..., 0].astype(int)
         assert np.abs(np.asarray(Image.open(made[name]).convert("L")).astype(int) - levels).max() <= 1
+
+
+def test_upsamplers_alone_do_not_replace_the_built_in_ones(tmp_path, capsys):
+    status, _, err = run(capsys, ["photo.jpg", f"--out={tmp_path}", "--color_upsampler=somewhere"])
+    assert status == 2
+    assert "go with --colorizer" in err

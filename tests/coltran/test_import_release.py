@@ -12,12 +12,12 @@ from coltran import import_release, quiet_tensorflow
 from coltran.errors import UserError
 from coltran.networks import presets
 from coltran.networks.config import UpsamplerConfig, replace_fields
+from coltran.records.stages import STAGES
 from coltran.release import config as release_config, names as release_names, variables as release_variables
 from coltran.release.variables import ReleaseVariables
 from coltran.weights import checkpoint, parameters
 from tests.coltran.symbols import of_symbols
 
-STAGES = ("colorizer", "color_upsampler", "spatial_upsampler")
 SMALL = {"hidden_size": 32, "ff_size": 32, "num_encoder_layers": 2}
 RELEASED = ("coltran", "coltran_b", "no_cln", "no_cmlp", "no_catt", "shift_only", "catt_v_only", "cln_mean_pool")
 LOGIT_TOLERANCE = 5e-5

@@ -9,7 +9,8 @@ from coltran.images import colors
 from coltran.images.geometry import area_resize
 from coltran.networks import presets
 from coltran.networks.config import replace_fields
-from coltran.sampling.pipeline import ColorizationPipeline, _resized_coarse
+from coltran.sampling.pipeline import ColorizationPipeline
+from coltran.sampling.sizes import resized_coarse
 from coltran.weights import checkpoint, parameters
 
 LOW, HIGH = 8, 16
@@ -102,7 +103,7 @@ def test_a_smaller_colorizer_sees_and_makes_images_resized_by_area(folders, tmp_
 
 def test_coarse_colors_between_pixels_take_the_nearest_level():
     levels = np.array([[0, 7], [2, 3]])
-    resized = _resized_coarse((levels * 73).astype(np.uint16)[None], (1, 2))  # 73 = 64 + 8 + 1: gray
+    resized = resized_coarse((levels * 73).astype(np.uint16)[None], (1, 2))  # 73 = 64 + 8 + 1: gray
     np.testing.assert_array_equal(resized, [[[1 * 73, 5 * 73]]])
 
 

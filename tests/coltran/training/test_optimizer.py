@@ -31,14 +31,14 @@ def test_five_steps_equal_tf_keras():
     average = tf.train.ExponentialMovingAverage(decay=0.999)
     average.apply(variables.values())
 
-    ours, ema, rule = start, start, optimizer.rmsprop(optimizer.LEARNING_RATE)
+    ours, ema, rule = start, start, optimizer.rmsprop(TrainOptions.learning_rate)
     state = rule.init(ours)
     for gradient in gradients:
         keras.apply_gradients((tf.constant(gradient[name]), variables[name]) for name in start)
         average.apply(variables.values())
         updates, state = rule.update(jax.tree.map(jax.numpy.asarray, gradient), state, ours)
         ours = optax.apply_updates(ours, updates)
-        ema = optimizer.update_ema(ema, ours)
+        ema = optimizer.update_ema(ema, ours, TrainOptions.ema_decay)
     for name in start:
         assert np.abs(ours[name] - start[name]).max() > 1e-4
         np.testing.assert_allclose(ours[name], variables[name].numpy(), rtol=0, atol=1e-6)

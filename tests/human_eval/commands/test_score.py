@@ -227,7 +227,7 @@ def test_a_table_that_does_not_fit_gets_one_line(field, value, message, played_s
         (["score", "--study=/nowhere", "--out=x"], "is no study folder"),
         (["score", "--ratings=/nowhere.csv", "--out=x"], "no such file"),
         (["score", "--ratings=x", "--out=x", "--beam_flag=1"], "no option '--beam_flag=1'"),
-        (["score", "--ratings=x", "--out=x", "--seed=-1"], "must not be negative"),
+        (["score", "--ratings=x", "--out=x", "--seed=-1"], "expected a whole number, at least 0"),
         (["simulate", "--out=/tmp", "--seed=1"], "is not empty"),
         (["simulate", "--out=x", "--seed=1", "--rate=0.1", "--lapse=0.5"], "it lies from 0.25 to 0.75"),
         (["power", "--rate=1.5"], "expected a share from 0 to 1"),
