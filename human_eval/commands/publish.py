@@ -60,6 +60,15 @@ def run(options: Options) -> None:
     new_forms = sum(len(one.new) for one in batches)
     print(f"{what}: {new_forms} of {len(plan.tasks)} forms were published now, {len(plan.tasks)} are there")
     print(cli.table(rows))
+    if _share_photos(folder):
+        print(
+            "some forms show the same photos: only a rater's first rating of a photo counts, so many raters are needed"
+        )
+
+
+def _share_photos(folder: pathlib.Path) -> bool:
+    keys = [key for form in layout.load_design(folder).forms for key in form.keys]
+    return len(set(keys)) < len(keys)
 
 
 def _plan(folder: pathlib.Path) -> Plan:

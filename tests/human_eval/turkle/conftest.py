@@ -117,9 +117,9 @@ def token(turkle, monkeypatch):
 
 @pytest.fixture
 def exported(new_study, tmp_path):
-    """A study folder of its own name, 3 forms of 3 pairs for 2 raters, exported for Turkle."""
+    """A study folder of its own name, 3 forms with 3 photos each for 2 raters, exported for Turkle."""
     number = next(_NUMBERS).to_bytes(2, "big")  # a study's name depends on the first bytes of its secret
-    folder = new_study(tmp_path / "study", images=3, block=3, raters=2, secret=number + b" of the tests")
+    folder = new_study(tmp_path / "study", images=9, samples=1, block=3, raters=2, secret=number + b" of the tests")
     export(folder)
     return folder
 
@@ -161,12 +161,12 @@ class PageRater:
         url = f"{self.server.address}/task/{task}/assignment/{assignment}/"
         self._post(f"{url}return/", self.session.get(url).text)
 
-    def submit(self, task: int, assignment: int, comment: str = "") -> int:
-        """Answers all pairs of an accepted form as the page does; returns the form's number."""
+    def submit(self, task: int, assignment: int, comment: str = "", *, escaped: bool = True) -> int:
+        """Answers all pairs of an accepted form as the page does, with JSON in ASCII; returns the form's number."""
         inside = self.session.get(f"{self.server.address}/task/{task}/assignment/iframe/{assignment}/").text
         result = self._answers(inside, assignment, comment)
         url = f"{self.server.address}/task/{task}/assignment/{assignment}/"
-        self._post(url, inside, result=json.dumps(result, ensure_ascii=False))
+        self._post(url, inside, result=json.dumps(result, ensure_ascii=escaped))
         return result["form"]
 
     def _answers(self, page: str, assignment: int, comment: str) -> dict:
@@ -199,14 +199,16 @@ def page_rater(turkle):
 class Between:
     """A network between a command and the server. `fault(method, path, count)` may say what goes wrong.
 
-    `count` is how many requests of this kind came before. Faults: `lost` (the request never arrives), `unheard` (it is
-    done, but the answer never arrives), and a number (answered with that status, not done). It may also act itself.
+    `seen` and `done` list the requests that arrived here, and those that the server has done. `count` is how many
+    requests of this kind came before. Faults: `lost` (the request never arrives), `unheard` (it is done, but the answer
+    never arrives), and a number (answered with that status, not done). It may also act itself.
     """
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.fault = lambda method, path, count: None
         self.seen: list[str] = []
+        self.done: list[str] = []
         self.authorizations: set[str] = set()
         between = self
 
@@ -241,6 +243,7 @@ class Between:
         far.request(handler.command, handler.path, body, kept)
         reply = far.getresponse()
         data = reply.read()
+        self.done.append(kind)
         if fault == "unheard":
             handler.close_connection = True
             return

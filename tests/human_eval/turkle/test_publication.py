@@ -1,10 +1,12 @@
 """coltran-study publish against a real Turkle server: everything once, whatever is killed, lost or repeated."""
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -82,7 +84,15 @@ def test_nothing_is_doubled_when_the_state_is_lost_and_people_renamed_things(tur
 
 
 @pytest.mark.parametrize("fault", ["lost", "unheard"])
-@pytest.mark.parametrize("at", [("/api/projects/", 0), ("/api/batches/", 0), (TASKS, 0), (TASKS, 1)])
+@pytest.mark.parametrize(
+    "at",
+    [
+        pytest.param(("/api/projects/", 0), marks=pytest.mark.slow, id="project"),
+        pytest.param(("/api/batches/", 0), marks=pytest.mark.slow, id="batch"),
+        pytest.param((TASKS, 0), marks=pytest.mark.slow, id="first form"),
+        pytest.param((TASKS, 1), id="second form"),
+    ],
+)
 def test_a_killed_run_is_repeated_and_nothing_is_there_twice(turkle, token, exported, between, forms_of, fault, at):
     process = None
 
@@ -105,8 +115,10 @@ def test_a_killed_run_is_repeated_and_nothing_is_there_twice(turkle, token, expo
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if fault == "unheard":
-        while between.seen.count(f"POST {at[0]}") <= at[1]:
+        # The answer is withheld: the command waits before it looks at the server, and is killed in that time.
+        while between.done.count(f"POST {at[0]}") <= at[1]:
             assert process.poll() is None
+            time.sleep(0.01)
         process.kill()
     assert process.wait(60) == -signal.SIGKILL
     between.fault = lambda *_: None
@@ -116,6 +128,7 @@ def test_a_killed_run_is_repeated_and_nothing_is_there_twice(turkle, token, expo
     assert batch["active"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["lost", "unheard", 503])
 def test_a_request_without_an_answer_is_looked_up_before_it_is_repeated(
     turkle, token, exported, between, forms_of, fault
@@ -127,6 +140,7 @@ def test_a_request_without_an_answer_is_looked_up_before_it_is_repeated(
     assert batch["active"]
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_on_failing_gets_a_bounded_number_of_requests(
     turkle, token, exported, between, forms_of, capsys
 ):
@@ -141,6 +155,7 @@ def test_a_server_that_goes_on_failing_gets_a_bounded_number_of_requests(
     assert forms_of(name_of(exported)) == FORMS
 
 
+@pytest.mark.slow
 def test_forms_that_are_there_twice_stop_the_batch_from_opening(turkle, token, exported, between, capsys):
     between.fault = lambda method, path, count: 503 if path == TASKS and count > 0 else None
     assert publish(exported, between.address) == 2
@@ -154,6 +169,7 @@ def test_forms_that_are_there_twice_stop_the_batch_from_opening(turkle, token, e
     assert not turkle.call(f"batches/{batch['id']}/")["active"]
 
 
+@pytest.mark.slow
 def test_a_batch_that_somebody_closed_stays_closed(turkle, token, exported, capsys):
     assert publish(exported, turkle.address) == 0
     [batch] = batches_of(turkle, exported)
@@ -163,6 +179,7 @@ def test_a_batch_that_somebody_closed_stays_closed(turkle, token, exported, caps
     assert not turkle.call(f"batches/{batch['id']}/")["active"]
 
 
+@pytest.mark.slow
 def test_a_pilot_has_a_project_of_its_own(turkle, token, exported, export, forms_of):
     assert publish(exported, turkle.address) == 0
     export(exported, "--pilot")
@@ -170,6 +187,7 @@ def test_a_pilot_has_a_project_of_its_own(turkle, token, exported, export, forms
     assert forms_of(name_of(exported)) == forms_of(f"{name_of(exported)}-pilot") == FORMS
 
 
+@pytest.mark.slow
 def test_forms_of_a_top_up_come_to_those_that_are_there(turkle, token, exported, export, forms_of):
     assert publish(exported, turkle.address) == 0
     add_form(exported)
@@ -182,8 +200,6 @@ def test_forms_of_a_top_up_come_to_those_that_are_there(turkle, token, exported,
 
 def add_form(folder) -> None:
     """A fourth form, for one rater, with the pairs of the first one under new numbers."""
-    import dataclasses
-
     design = layout.load_design(folder)
     secret = layout.load_secret(folder / layout.SECRET)
     first = design.forms[0]
@@ -201,6 +217,7 @@ def add_form(folder) -> None:
     layout.private_file(folder / layout.DESIGN, design.to_json())
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_in_one_line(turkle, token, exported, export, new_study, tmp_path, capsys):
     def refused(*arguments: str) -> str:
         capsys.readouterr()
