@@ -15,7 +15,7 @@ from coltran.errors import UserError
 from human_eval.turkle.client import Unanswered
 from human_eval.turkle.exported import Plan, Task, people_count, same_template
 from human_eval.turkle.search import batch_mark, find_batches, find_project, mark
-from human_eval.turkle.service import Batch, Project, Turkle
+from human_eval.turkle.service import Project, TaskBatch, Turkle
 from human_eval.turkle.state import State
 
 _TRIES = 3
@@ -111,10 +111,10 @@ def _check_template(turkle: Turkle, plan: Plan, project: Project) -> None:
 def _batch(
     turkle: Turkle, plan: Plan, project: Project, raters: int, tasks: Sequence[Task], state: State, hours: int
 ) -> Published:
-    def find() -> Batch | None:
+    def find() -> TaskBatch | None:
         return find_batches(turkle, project, plan.study, pilot=plan.pilot).get(raters)
 
-    def make() -> Batch:
+    def make() -> TaskBatch:
         file = batch_mark(plan.study, raters, pilot=plan.pilot)
         name = f"{_name(plan)}, {raters} rater{'s' if raters > 1 else ''} a form"
         return turkle.make_batch(project.number, name=name, mark=file, raters=raters, hours=hours)
@@ -142,7 +142,7 @@ def _batch(
     )
 
 
-def _missing(turkle: Turkle, batch: Batch, tasks: Sequence[Task]) -> list[Task]:
+def _missing(turkle: Turkle, batch: TaskBatch, tasks: Sequence[Task]) -> list[Task]:
     """The tasks that a batch lacks.
 
     Raises:
@@ -164,7 +164,7 @@ def _missing(turkle: Turkle, batch: Batch, tasks: Sequence[Task]) -> list[Task]:
     return [task for task in tasks if (task.form, task.trials) not in there]
 
 
-def _add(turkle: Turkle, batch: Batch, task: Task) -> None:
+def _add(turkle: Turkle, batch: TaskBatch, task: Task) -> None:
     def add() -> bool:
         turkle.add_task(batch.number, task.form, task.trials)
         return True
@@ -172,7 +172,7 @@ def _add(turkle: Turkle, batch: Batch, task: Task) -> None:
     _once(turkle, add, lambda: (task.form, task.trials) in turkle.tasks(batch.number) or None)
 
 
-def _open(turkle: Turkle, batch: Batch, state: State) -> bool:
+def _open(turkle: Turkle, batch: TaskBatch, state: State) -> bool:
     """Lets raters see a batch, unless somebody closed it after it was open; returns whether they see it."""
     if batch.number in state.opened or turkle.finished(batch.number):
         return False

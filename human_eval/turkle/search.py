@@ -7,7 +7,7 @@ import re
 from coltran.errors import UserError
 from human_eval.turkle.client import NotThere
 from human_eval.turkle.exported import page_of
-from human_eval.turkle.service import Batch, Project, Turkle
+from human_eval.turkle.service import Project, TaskBatch, Turkle
 from human_eval.turkle.state import PATH, State
 
 
@@ -50,14 +50,14 @@ def find_project(turkle: Turkle, study: str, state: State) -> Project | None:
     return found[0] if found else None
 
 
-def find_batches(turkle: Turkle, project: Project, study: str, *, pilot: bool) -> dict[int, Batch]:
+def find_batches(turkle: Turkle, project: Project, study: str, *, pilot: bool) -> dict[int, TaskBatch]:
     """The study's batches by the number of raters that their tasks were published for.
 
     Raises:
       UserError: two for one number, one whose number was changed, or one that `publish` did not make.
     """
     pattern = re.compile(re.escape(mark(study, pilot=pilot)) + r"-(\d+)\.csv")
-    batches: dict[int, Batch] = {}
+    batches: dict[int, TaskBatch] = {}
     for batch in turkle.batches(project.number):
         found = pattern.fullmatch(batch.mark)
         where = f"{turkle.address}: batch {batch.number}"
@@ -79,7 +79,7 @@ def find_batches(turkle: Turkle, project: Project, study: str, *, pilot: bool) -
     return batches
 
 
-def published(turkle: Turkle, study: str, state: State) -> dict[int, Batch]:
+def published(turkle: Turkle, study: str, state: State) -> dict[int, TaskBatch]:
     """As `find_batches`; raises UserError where nothing is published."""
     project = find_project(turkle, study, state)
     batches = {} if project is None else find_batches(turkle, project, study, pilot=state.pilot)

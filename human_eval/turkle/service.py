@@ -37,7 +37,7 @@ class Project:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Batch:
+class TaskBatch:
     """Tasks of one project that all need the same number of raters."""
 
     number: int
@@ -86,7 +86,7 @@ class Turkle:
         """One project; raises NotThere where there is none."""
         return _project(self._client.get(f"projects/{number}/"))
 
-    def batches(self, project: int) -> Iterator[Batch]:
+    def batches(self, project: int) -> Iterator[TaskBatch]:
         """All batches of a project."""
         try:
             yield from map(_batch, self._pages(f"projects/{project}/batches/"))
@@ -107,7 +107,7 @@ class Turkle:
         about |= {"assignments_per_task": raters, "allotted_assignment_time": hours}
         return _project(self._client.post("projects/", about))
 
-    def make_batch(self, project: int, *, name: str, mark: str, raters: int, hours: int) -> Batch:
+    def make_batch(self, project: int, *, name: str, mark: str, raters: int, hours: int) -> TaskBatch:
         """Makes a batch without tasks, which raters do not see before `activate`; arguments as of `make_project`."""
         about = {"name": name, "filename": mark, "project": project, "login_required": True, "active": False}
         about |= {"assignments_per_task": raters, "allotted_assignment_time": hours, "csv_text": _csv()}
@@ -172,8 +172,8 @@ def _project(found: Mapping[str, Any]) -> Project:
     )
 
 
-def _batch(found: Mapping[str, Any]) -> Batch:
-    return Batch(
+def _batch(found: Mapping[str, Any]) -> TaskBatch:
+    return TaskBatch(
         number=found["id"],
         name=found["name"],
         mark=found["filename"],
