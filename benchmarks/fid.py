@@ -77,22 +77,21 @@ def plain_loop(folder: record_folder.RecordFolder, extractor, batch_size: int) -
 def beam_job(folder: record_folder.RecordFolder, options, store: str) -> float:
     """Images per second of the job, from its start to the statistics' last byte."""
     from eval.images import sets as image_sets
-    from eval.scoring import job as fid_job
-    from pipelines.beam import engine, options as beam_options
+    from eval.scoring import job, network
+    from eval.scoring.layout import Layout
+    from pipelines.beam import options as beam_options
 
-    extractor = fid_job.shared_extractor(options)
+    extractor = network.shared_extractor(options)
     sources = image_sets.open_sources([folder.path], "hi", 0)
     chosen = image_sets.choose(sources, part=None, num=None, seed=0)
     started = time.perf_counter()
-    parts = fid_job.parts_of([chosen], extractor, f"{store}/features")
-    engine.run_pipeline(
-        lambda pipeline: fid_job.build(pipeline, parts, options, f"{store}/statistics"), beam_options.beam_options([])
-    )
+    layout = Layout(out=store, features=f"{store}/features")
+    job.compute_statistics([chosen], extractor, options, layout, beam_options.beam_options([]))
     return folder.num_records / (time.perf_counter() - started)
 
 
 def features(rows: list[str], count: int, rounds: int, batch_size: int) -> None:
-    from eval.scoring import job as fid_job
+    from eval.scoring import network
     from eval.scoring.arguments import Options
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -105,7 +104,7 @@ def features(rows: list[str], count: int, rounds: int, batch_size: int) -> None:
             batch_size=batch_size,
             framework="tensorflow",
         )
-        extractor = fid_job.shared_extractor(options)
+        extractor = network.shared_extractor(options)
         extractor.features(np.zeros((batch_size, SIDE, SIDE, 3), np.uint8))
         rates: dict[str, list[float]] = {"loop": [], "job": []}
         for number in range(rounds):
@@ -143,7 +142,7 @@ def numbers() -> None:
     from eval.distances.frechet import frechet_distance
     from eval.distances.spread import measure_spread
     from eval.distances.statistics import Statistics
-    from eval.scoring.score import merge
+    from eval.scoring.set_features import merge
 
     rng = np.random.default_rng(0)
     sets = [[rng.normal(size=(500, 2048)).astype(np.float32) for _ in range(10)] for _ in range(2)]

@@ -6,17 +6,18 @@ shards that are missing, and no image is lost or made twice.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from typing import TYPE_CHECKING
 
 from coltran import cli, storage
 from coltran.errors import UserError
+from coltran.options import deciding
 from coltran.records import folder as record_folder, partition, schema
 from coltran.records.folder import RecordFolder
-from eval.sampling.arguments import PROG, Options, parse, parser
+from eval.sampling.arguments import PROG, Options, flags, parse
 
 if TYPE_CHECKING:
+    from pipelines.shards.job import ShardJob
     from pipelines.shards.run import ShardRun
 
 GALLERY = "gallery.png"
@@ -29,7 +30,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
     from pipelines.beam import options as beam_options
     from pipelines.shards import run as shard_run
 
-    engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
+    engine_options = beam_options.beam_options(beam_arguments, flags())
     source = record_folder.open_folder(options.records, schema=schema.TRUTH, needs=needed_features(options))
     job = _plan_job(source, options)
     result = shard_run.run_shards(
@@ -45,7 +46,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
 
 
 def _write_gallery(source: RecordFolder, options: Options) -> None:
-    """Adds the picture to a finished folder that has none: a run may have been killed just before."""
+    """Adds the picture to a finished folder that has none, since a run may have been killed just before it was made."""
     from eval.sampling import gallery
 
     path = storage.join(options.out, GALLERY)
@@ -54,8 +55,8 @@ def _write_gallery(source: RecordFolder, options: Options) -> None:
         storage.write_bytes(path, gallery.gallery(source, made, options.gallery, options.seed))
 
 
-def _grouped(missing: Sequence[int], planned: Sequence[Sequence], least: int) -> list[list[int]]:
-    """The missing shards in runs of at least `least` samples, so that few batches end half empty."""
+def _grouped(missing: Sequence[int], planned: Sequence[Sized], least: int) -> list[list[int]]:
+    """Groups the missing shards to at least `least` samples each, so that few batches end half empty."""
     groups: list[list[int]] = []
     samples = least
     for index in missing:
@@ -68,7 +69,7 @@ def _grouped(missing: Sequence[int], planned: Sequence[Sequence], least: int) ->
 
 
 def _choose(source: RecordFolder, options: Options) -> list[list[dict[str, object]]]:
-    """Per input shard, the (key, sample) pairs to make, in its order. Only the first crop of an image counts."""
+    """Lists for each input shard the (key, sample) pairs to make, in its order, of first crops only."""
     keys = [
         [
             values[schema.KEY]
@@ -77,24 +78,22 @@ def _choose(source: RecordFolder, options: Options) -> list[list[dict[str, objec
         ]
         for shard in source.manifest.shards
     ]
-    flat = [key for part in keys for key in part]
+    flat = [key for shard_keys in keys for key in shard_keys]
     if not flat:
         raise UserError(f"{source.path}: holds no records, so there is nothing to colorize")
     chosen = partition.choose(flat, seed=options.seed, part=options.part, num=options.num)
     return [
-        [{"key": key, "sample": sample} for key in part if key in chosen for sample in range(options.samples)]
-        for part in keys
+        [{"key": key, "sample": sample} for key in shard_keys if key in chosen for sample in range(options.samples)]
+        for shard_keys in keys
     ]
 
 
-def _plan_job(source: RecordFolder, options: Options):
+def _plan_job(source: RecordFolder, options: Options) -> ShardJob:
     from eval.sampling.shard import sampler_options
     from pipelines.shards import job as shard_job
 
     sampler_options(options)
-    kept = dataclasses.asdict(options) | _check_checkpoints(source, options)
-    for name in ("records", "out", "png_folder", "uncertainty", "gallery"):  # none of these changes a record
-        del kept[name]
+    kept = deciding(options) | _check_checkpoints(source, options)
     made = {schema.COARSE_LO, *schema.COLORIZED.required}
     made |= {schema.LOG_LIKELIHOOD} if options.coarse == "model" else set()
     made |= {schema.RGB_LO} if options.color_upsampler else set()
@@ -112,14 +111,14 @@ def _plan_job(source: RecordFolder, options: Options):
 
 
 def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, object]:
-    """Each given checkpoint's step and sha256 of the weights in use, for manifest and fingerprint.
+    """Looks up each given checkpoint's step and the sha256 of its weights, for manifest and fingerprint.
 
     Raises UserError for a checkpoint of another stage or size.
     """
     from coltran.networks import config as configs
     from coltran.weights import checkpoint
 
-    facts = {}
+    facts: dict[str, object] = {}
     for stage, side in (("colorizer", "lo"), ("color_upsampler", "lo"), ("spatial_upsampler", "hi")):
         folder = getattr(options, stage)
         if folder is None:
@@ -136,8 +135,9 @@ def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, obje
         joint = configs.joins_color_and_space(stage, config)
         if stage == "spatial_upsampler" and not joint and not options.color_upsampler:
             raise UserError(f"{found}: starts from the color upsampler's image; give --color_upsampler too")
-        if stage == "colorizer" and options.top_k is not None and options.top_k > config.num_symbols:
-            raise UserError(f"--top_k {options.top_k}: {found} knows {config.num_symbols} colors")
+        known = config.num_symbols if isinstance(config, configs.ColorizerConfig) else None
+        if known is not None and options.top_k is not None and options.top_k > known:
+            raise UserError(f"--top_k {options.top_k}: {found} knows {known} colors")
         facts[stage] = {
             "step": metadata["step"],
             "weights_sha256": checkpoint.recorded_checksum(found, options.weights),
@@ -146,7 +146,7 @@ def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, obje
 
 
 def report(result: ShardRun, options: Options) -> Iterator[str]:
-    """The lines that the command ends with."""
+    """Yields the lines that the command ends with."""
     manifest = result.manifest
     if result.made == 0:
         yield f"{options.out}: already finished, nothing to do"

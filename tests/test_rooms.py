@@ -38,9 +38,9 @@ pipelines.preprocess       -> coltran(cli records storage)  pipelines(beam shard
 eval.features              -> coltran(quiet_tensorflow)
 eval.distances             -> coltran(storage)  eval(features)
 eval.images                -> coltran(images records storage)  eval(distances)
-eval.scoring               -> coltran(cli images records storage)  pipelines(beam)  eval(distances features images)
-eval.fid                   -> coltran(cli records storage)  pipelines(beam shards)
-                              eval(distances features images scoring)
+eval.scoring               -> coltran(cli images records storage)  pipelines(beam shards)
+                              eval(distances features images)
+eval.fid                   -> coltran(cli records storage)  pipelines(beam shards)  eval(features scoring)
 eval.sampling              -> coltran(cli images records sampling storage)  pipelines(beam shards)
 eval.sample                -> coltran(cli networks records storage weights)  pipelines(beam shards)  eval(sampling)
 human_eval.page            ->
@@ -136,6 +136,17 @@ def arrows_between(name_of: Callable[[str], str]) -> dict[str, set[str]]:
     return arrows
 
 
+def test_the_architecture_page_tells_the_same_doors():
+    rows = re.findall(r"^\| `(\w+)/(\w+)/` \| .* \| (.*) \| `(.*)` \|$", (ROOT / "ARCHITECTURE.md").read_text(), re.M)
+    told = {}
+    for package, room, names, begin in rows:
+        assert (ROOT / package / room / begin).exists()
+        named = [] if names == "nothing" else names.split()
+        told[f"{package}.{room}"] = {name.replace("/", ".") if "/" in name else f"{package}.{name}" for name in named}
+    rooms = {room for room in declared_doors() if (ROOT / room.replace(".", "/")).is_dir()}
+    assert told == {room: declared_doors()[room] for room in rooms}
+
+
 def test_every_import_goes_through_a_declared_door():
     doors = declared_doors()
     wrong = [
@@ -187,6 +198,15 @@ def test_importing_a_package_or_room_imports_nothing(package):
     text = MODULES[package].read_text()
     assert [type(statement) for statement in ast.parse(text).body] == [ast.Expr]
     assert text.count("\n") == 1
+
+
+def test_a_program_starts_at_the_end_of_its_file():
+    """What stands below `if __name__ == "__main__"` is not there yet for `python -m`."""
+    for path in MODULES.values():
+        starts = [
+            isinstance(one, ast.If) and "__main__" in ast.unparse(one) for one in ast.parse(path.read_text()).body
+        ]
+        assert not any(starts[:-1]), path
 
 
 def test_no_junk_drawers():

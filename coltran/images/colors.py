@@ -12,7 +12,7 @@ COARSE_BITS = 5  # a coarse level is the value without its 5 lowest bits
 # float32 weights, summed from left to right: equal to tf.image.rgb_to_grayscale on all 2**24 colors.
 _GRAY_WEIGHTS = np.array([0.2989, 0.587, 0.114], np.float32)
 # BT.601, of JPEG's YCbCr. Unlike the 0.2989 of the networks' inputs they sum to 1, so that a gray level stays itself.
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 
 
 def rgb_to_gray(rgb: np.ndarray) -> np.ndarray:
@@ -71,4 +71,4 @@ def _expect_rgb(array: np.ndarray) -> None:
 
 def luma(rgb: np.ndarray) -> np.ndarray:
     """Computes the Y of JPEG's YCbCr, not rounded: uint8 [..., 3] to float32 [...] in 0..255."""
-    return rgb.astype(np.float32) @ _LUMA
+    return rgb.astype(np.float32) @ np.array(LUMA_WEIGHTS, np.float32)

@@ -20,7 +20,7 @@ COMPUTE_DTYPES = ("float32", "bfloat16", "float64")
 
 
 def refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
-    """Raise UserError if `name` is not in `known`: the message names the nearest good name and the whole list."""
+    """Raises UserError if `name` is not in `known`: the message names the nearest good name and the whole list."""
     names = list(known)
     if name in names:
         return
@@ -131,7 +131,7 @@ def joins_color_and_space(stage: str, config: NetworkConfig) -> bool:
 
 
 def check_stage(stage: str, config: NetworkConfig) -> None:
-    """Raise UserError for a config that contradicts its stage."""
+    """Raises UserError for a config that contradicts its stage."""
     if stage == "color_upsampler" and isinstance(config, UpsamplerConfig) and config.num_input_levels != 8:
         raise UserError(f"the color_upsampler takes coarse colors: num_input_levels 8, got {config.num_input_levels}")
 

@@ -180,7 +180,7 @@ def release_model_config(stage: str, config: NetworkConfig) -> dict[str, Any]:
 
 
 def check_yaml(stage: str, config: NetworkConfig, text: str, path: str) -> None:
-    """Raise UserError for the first entry of a config.yaml that contradicts what the shapes say, or names a function
+    """Raises UserError for the first entry of a config.yaml that contradicts what the shapes say, or names a function
     (an activation, an order) that the networks here do not have. Entries that it leaves out are not asked for."""
     import yaml
 

@@ -1,7 +1,8 @@
-"""Beam: batches of features -> Statistics."""
+"""Sums up batches of features to `Statistics` in Beam."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import apache_beam as beam
@@ -12,7 +13,7 @@ from eval.distances.statistics import Statistics
 
 @dataclass
 class _Accumulator:
-    """Statistics of what was folded in, and batches that wait."""
+    """Holds the statistics of what was folded in, and the batches that wait to be."""
 
     folded: Statistics | None = None
     waiting: list[np.ndarray] = field(default_factory=list)
@@ -30,18 +31,19 @@ class CombineStatistics(beam.CombineFn):
     features, from which their distance is exact.
     """
 
-    def __init__(self, dims: int):
-        """Set up for vectors of `dims` values."""
+    def __init__(self, dims: int) -> None:
+        """Sums up vectors of `dims` values."""
         self._dims = dims
 
     def create_accumulator(self) -> _Accumulator:
         return _Accumulator()
 
     def add_input(self, accumulator: _Accumulator, batch: np.ndarray) -> _Accumulator:
+        """Adds a batch of features, float [batch, dims]."""
         accumulator.waiting.append(np.asarray(batch))
         return self._fold_if_full(accumulator)
 
-    def merge_accumulators(self, accumulators) -> _Accumulator:
+    def merge_accumulators(self, accumulators: Iterable[_Accumulator]) -> _Accumulator:
         merged = _Accumulator()
         for accumulator in accumulators:
             merged.waiting.extend(accumulator.waiting)

@@ -1,4 +1,4 @@
-"""The Frechet distance that two sets of the same distribution have all the same.
+"""The floor: two finite sets of images have a Frechet distance above 0 even if they come from one distribution.
 
 A covariance of N images is off by chance, and two such covariances differ: the distance of two sets never averages to
 0, but to a floor that falls as 1/N. It says how much of a measured FID would be there with perfect colors. For Gaussian
@@ -17,7 +17,7 @@ from eval.distances.statistics import Statistics
 
 
 def expected_floor(statistics: Statistics, count: int) -> float:
-    """Expected Frechet distance between two independent sets of one distribution.
+    """Returns the expected Frechet distance between two independent sets of one distribution.
 
     Args:
       statistics: of any set of that distribution, at least 2 vectors; its covariance stands for the true one.

@@ -22,7 +22,7 @@ _KEPT = 2  # factors of 33 MB: one set is often compared with several others in 
 
 
 def frechet_distance(first: Statistics, second: Statistics) -> float:
-    """Frechet distance of two sets of features.
+    """Returns the Frechet distance of two sets of features.
 
     Args:
       first: statistics of one set, at least 2 vectors.
@@ -46,7 +46,7 @@ def frechet_distance(first: Statistics, second: Statistics) -> float:
 
 
 def trace_of_root(first: Statistics, second: Statistics) -> float:
-    """tr (C1 C2)^(1/2) of the two covariances; see the module's docstring. Raises as `frechet_distance`."""
+    """Returns tr (C1 C2)^(1/2) of the two covariances; see the module's docstring. Raises as `frechet_distance`."""
     lower_1, lower_2 = _cholesky(first), _cholesky(second)
     if lower_1 is not None and lower_2 is not None:
         inner = lower_1.T @ second.covariance @ lower_1
@@ -64,7 +64,7 @@ def _trace(statistics: Statistics) -> float:
 
 @functools.lru_cache(_KEPT)
 def _cholesky(statistics: Statistics) -> np.ndarray | None:
-    """Lower triangular L with LL' = C; None where C has not clearly full rank."""
+    """Returns the lower triangular L with LL' = C, float64 [dims, dims], or None unless C clearly has full rank."""
     if statistics.count <= statistics.dims:
         return None
     try:
@@ -78,7 +78,7 @@ def _cholesky(statistics: Statistics) -> np.ndarray | None:
 
 @functools.lru_cache(_KEPT)
 def _factor(statistics: Statistics) -> np.ndarray:
-    """F [rank or count, dims] with F'F = C, for a covariance of any rank."""
+    """Returns F [rank or count, dims] with F'F = C, for a covariance of any rank."""
     if statistics.features is not None:
         return (statistics.features - statistics.mean) / np.sqrt(statistics.count - 1)
     values, vectors = np.linalg.eigh(statistics.covariance)

@@ -14,14 +14,14 @@ from coltran.errors import UserError
 
 
 def kernel_distance(real_blocks: Sequence[np.ndarray], fake_blocks: Sequence[np.ndarray]) -> tuple[float, float | None]:
-    """KID as the mean over pairs of blocks.
+    """Returns the KID as the mean over pairs of blocks.
 
     Blocks keep the kernel matrices small, and being disjoint they are independent: their scatter is an honest standard
     error.
 
     Args:
-      real_blocks: disjoint parts of one set, each float [images, dims], at least 2 images; the sizes may differ.
-      fake_blocks: as many parts of the other set, paired with the first by position.
+      real_blocks: disjoint blocks of one set, each float [images, dims], at least 2 images; the sizes may differ.
+      fake_blocks: as many blocks of the other set, paired with the first by position.
 
     Returns:
       The mean of the blocks' unbiased estimates, and its standard error (None for a single block).
@@ -47,7 +47,7 @@ def _unbiased(real: np.ndarray, fake: np.ndarray) -> float:
 
 
 def _mean_of_others(features: np.ndarray) -> float:
-    """Mean kernel of all pairs of different images: an image with itself is what would make the estimate biased."""
+    """Returns the mean kernel of all pairs of different images. Pairs of an image with itself would add a bias."""
     kernel = _kernel(features, features)
     return float(kernel.sum() - np.trace(kernel)) / (len(features) * (len(features) - 1))
 

@@ -11,7 +11,7 @@ _BLOCK_VALUES = 4_000_000  # float64 values of a block: 32 MB
 
 
 def nearest_distances(fake: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Euclidean distance of each fake feature vector to its nearest real one.
+    """Measures the Euclidean distance of each fake feature vector to its nearest real one.
 
     Works on blocks of rows of both sides, so that besides the arguments it holds below 200 MB at any number of images.
 
@@ -57,7 +57,7 @@ def _nearest_rows(block: np.ndarray, real: np.ndarray, center: np.ndarray, rows:
 
 
 def extremes(distances: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the smallest and the largest values are.
+    """Finds where the smallest and the largest values are.
 
     Args:
       distances: float [images].

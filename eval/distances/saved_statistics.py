@@ -20,6 +20,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -51,10 +52,13 @@ class SavedStatistics:
     count: int | None = None
     features: np.ndarray | None = None
     keys: tuple[str, ...] | None = None
-    about: Mapping[str, object] | None = None
+    about: Mapping[str, Any] | None = None
 
     def statistics(self) -> Statistics:
-        """For the distance. An unknown count, which only scales the scatter, stands as one more than the dims."""
+        """Returns the statistics that a distance is computed from.
+
+        A count that the file does not say is set to one more than the dims: here it only scales the scatter.
+        """
         if self.features is not None:
             return Statistics.from_features(self.features)
         count = self.count or FEATURE_DIMS + 1
@@ -78,10 +82,10 @@ def write(
       features: float32 [count, 2048].
       keys: one a row of `features`.
     """
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "mu": statistics.mean,
         "sigma": statistics.covariance,
-        "count": np.int64(statistics.count),
+        "count": np.array(statistics.count, np.int64),
         "about": np.array(json.dumps(about)),
     }
     if features is not None:
@@ -103,7 +107,7 @@ def read(path: str) -> SavedStatistics:
         if features.ndim != 2 or features.shape[1] != FEATURE_DIMS or len(features) < 2:
             raise UserError(f"{path}: expected features [count, {FEATURE_DIMS}], got {list(features.shape)}")
         summed = Statistics.from_features(features)
-        arrays = {"mu": summed.mean, "sigma": summed.covariance, **arrays, "count": np.int64(len(features))}
+        arrays = {"mu": summed.mean, "sigma": summed.covariance, **arrays, "count": np.array(len(features), np.int64)}
     if not {"mu", "sigma"} <= set(arrays):
         raise UserError(
             f"{path}: expected arrays 'mu' and 'sigma' (as pytorch-fid and clean-fid write them) or 'features', "
@@ -132,12 +136,19 @@ def read(path: str) -> SavedStatistics:
 def save_arrays(path: str, **arrays: np.ndarray) -> None:
     """Writes an .npz file, local or gs://; it appears under its name only when it is complete."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, allow_pickle=False, **arrays)
     storage.write_bytes(path, buffer.getvalue())
 
 
 def load_arrays(path: str) -> dict[str, np.ndarray]:
-    """All arrays of an .npz file, local or gs://. Raises UserError if it is missing, cut, or holds pickled objects."""
+    """Reads an .npz file, local or gs://.
+
+    Returns:
+      {name: array}, each of the shape and dtype (float32, float64, int64, text) that was written.
+
+    Raises:
+      UserError: the file is missing, cut, or holds pickled objects.
+    """
     data = storage.read_bytes(path)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:

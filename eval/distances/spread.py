@@ -2,7 +2,7 @@
 
 An FID of N images is off in two ways. It scatters, as any number from a sample does. And it is too high, by about b / N
 with a b that depends on the images (`eval/distances/floor.py`), so that two FIDs may be compared only at the same N.
-Both are measured here from the same features, by leaving parts out:
+Both are measured here from the same features, by leaving images out:
 
 - Scatter: the delete-group jackknife. The images are dealt into G groups; the FIDs without one group each show how much
   a group matters.
@@ -63,7 +63,7 @@ class Spread:
 def measure_spread(
     real: Sequence[Statistics], fake: Sequence[Statistics], progress: Callable[[int, int], None] | None = None
 ) -> Spread:
-    """Measure an FID, its standard error and its bias from groups of images.
+    """Measures an FID, its standard error and its bias from groups of images.
 
     For 10 groups it takes 19 distances: all images, 10 times all but a group, the two halves, and two subsets each of
     6, 7 and 8 groups. At 5000 images and 2048 dims they took 35 s together on 2 cores (benchmarks/fid.py), where
@@ -76,7 +76,7 @@ def measure_spread(
       progress: called after every distance with how many are done and how many there are.
 
     A side of which only the statistics of the whole are known is given as one group. Then the groups of the other side
-    alone are left out: `standard_error` is the part that comes from that side, the one that matters when colorizers are
+    alone are left out: `standard_error` is what comes from that side, the one that matters when colorizers are
     compared against one reference; `corrected`, `infinite` and the curve are left out, as the other half of the bias
     cannot be seen.
 
@@ -136,7 +136,7 @@ def _checked(real: Sequence[Statistics], fake: Sequence[Statistics]) -> int:
 
 
 def _least_count(side: Sequence[Statistics], groups: int) -> int:
-    """Images in the smallest `groups` of the groups; all where there is one group, of which nothing is left out."""
+    """Counts the images in the smallest `groups` of the groups. Of a side with one group nothing is left out."""
     counts = sorted(group.count for group in side)
     return sum(counts if len(side) == 1 else counts[:groups])
 
@@ -206,8 +206,9 @@ def _subsets(groups: Sequence[Statistics], sizes: tuple[int, ...]) -> Iterator[t
 def _curve(subsets: list[_Subset]) -> Iterator[tuple[int, float]]:
     by_size = sorted(subsets, key=lambda subset: len(subset.members))
     for _, same in itertools.groupby(by_size, key=lambda subset: len(subset.members)):
-        same = list(same)
-        yield round(np.mean([subset.count for subset in same])), float(np.mean([subset.distance for subset in same]))
+        subsets_of_size = list(same)
+        counts = [subset.count for subset in subsets_of_size]
+        yield round(np.mean(counts)), float(np.mean([subset.distance for subset in subsets_of_size]))
 
 
 def _extrapolate(subsets: list[_Subset], groups: int) -> tuple[float, float]:

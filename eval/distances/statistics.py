@@ -7,6 +7,7 @@ are those of the whole set up to float64 rounding.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from coltran.errors import UserError
 
 
 class Statistics:
-    """What is known of a set of feature vectors; never changed once made.
+    """What is known of a set of feature vectors. It is never changed once it is made.
 
     Attributes:
       count: number of vectors.
@@ -29,7 +30,7 @@ class Statistics:
     def __init__(
         self, *, count: int, mean: np.ndarray, scatter: np.ndarray | None = None, features: np.ndarray | None = None
     ) -> None:
-        """Takes the attributes; one of `scatter` and `features` may be left out."""
+        """Takes the attributes, of which one of `scatter` and `features` may be left out."""
         if scatter is None and features is None:
             raise ValueError("statistics need a scatter matrix or features")
         self.count = count
@@ -40,12 +41,13 @@ class Statistics:
 
     @functools.cached_property
     def scatter(self) -> np.ndarray:
+        """The scatter matrix, float64 [dims, dims], of the features that are kept."""
         centered = self.features - self.mean
         return centered.T @ centered
 
     @property
     def trace(self) -> float:
-        """Of the scatter, without making it where features are kept."""
+        """The trace of the scatter matrix. Where features are kept, the matrix itself is not made."""
         if self.features is not None:
             return float(np.sum((self.features - self.mean) ** 2))
         return float(np.trace(self.scatter))
@@ -57,7 +59,7 @@ class Statistics:
 
     @classmethod
     def from_features(cls, features: np.ndarray) -> Statistics:
-        """Sum up vectors.
+        """Sums up vectors.
 
         Args:
           features: [count, dims], any float type, finite.
@@ -83,7 +85,7 @@ class Statistics:
         centered = features - mean
         return cls(count=count, mean=mean, scatter=centered.T @ centered)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., Statistics], tuple[object, ...]]:
         # Between workers, features say all: a few kilobytes each instead of a scatter matrix of 33 MB.
         if self.features is not None:
             return Statistics.from_features, (self.features,)
@@ -91,18 +93,24 @@ class Statistics:
 
     @property
     def dims(self) -> int:
-        """Length of a feature vector."""
+        """The length of a feature vector."""
         return self.mean.shape[0]
 
     @property
     def covariance(self) -> np.ndarray:
-        """float64 [dims, dims], divided by count - 1 as in every FID tool. Raises UserError below 2 vectors."""
+        """The covariance, float64 [dims, dims], divided by count - 1 as in every FID tool.
+
+        Raises:
+          UserError: there are fewer than 2 vectors.
+        """
         if self.count < 2:
             raise UserError(f"a covariance needs at least 2 images, got {self.count}")
         return self.scatter / (self.count - 1)
 
     def merge(self, other: Statistics) -> Statistics:
-        """The statistics of both sets together (Chan, Golub and LeVeque 1979): stable where the means are far from 0.
+        """Returns the statistics of both sets together (Chan, Golub and LeVeque 1979).
+
+        The method is stable where the means are far from 0.
 
         Raises:
           UserError: the dims differ.

@@ -30,7 +30,7 @@ Engine = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Extractor:
-    """Images in, features out.
+    """A network that turns images into features.
 
     Attributes:
       name: one of `EXTRACTORS`.
@@ -51,7 +51,7 @@ class Extractor:
     dims: int = FEATURE_DIMS
 
     def features(self, images_BxHxWx3: np.ndarray) -> np.ndarray:
-        """Features of a batch.
+        """Computes the features of a batch.
 
         Args:
           images_BxHxWx3: uint8, RGB, values 0..255; any size, the resize to 299 is done here.
@@ -80,7 +80,7 @@ class Extractor:
 def load_extractor(
     name: str, weights: str | None = None, resize: str = "tf1", *, seed: int = 0, framework: str | None = None
 ) -> Extractor:
-    """Load a network once; call its `features` many times.
+    """Loads a network, whose `features` can then be called many times.
 
     Args:
       name: one of `EXTRACTORS`.

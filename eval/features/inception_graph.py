@@ -182,7 +182,7 @@ def _walk(sequence: Sequence, channels: int, found: list[tuple[Conv, int]]) -> i
 
 
 def convolutions(graph: Sequence = GRAPH) -> Iterator[tuple[Conv, int]]:
-    """Every convolution of the graph with the number of its input channels, in the order of the graph."""
+    """Yields every convolution of the graph with the number of its input channels, in the order of the graph."""
     found: list[tuple[Conv, int]] = []
     _walk(graph, 3, found)
     yield from found

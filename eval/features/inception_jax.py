@@ -1,12 +1,20 @@
 """JAX engine of the Inception graph, for GPU and TPU; on a CPU the TensorFlow engine is three times as fast."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.features.inception_graph import BATCH_NORM_EPSILON, GRAPH, Concat, Conv, MaxPool, MeanPool, Sequence
+from eval.features.inception_graph import BATCH_NORM_EPSILON, GRAPH, Concat, Conv, MaxPool, MeanPool, Node, Sequence
 from eval.features.inception_weights import fold_batch_norm
 from eval.features.resize import Resize, source_positions
+
+if TYPE_CHECKING:
+    import jax
+
+_Layers = dict[str, tuple["jax.Array", "jax.Array"]]  # kernel and bias of each convolution by name
 
 
 class InceptionJax:
@@ -19,8 +27,8 @@ class InceptionJax:
         *,
         graph: Sequence = GRAPH,
         epsilon: float = BATCH_NORM_EPSILON,
-    ):
-        """Put the weights on the device; arguments as of `InceptionTensorFlow`."""
+    ) -> None:
+        """Puts the weights on the device; the arguments are those of `InceptionTensorFlow`."""
         import jax
 
         self._resize = resize
@@ -30,7 +38,7 @@ class InceptionJax:
         self._largest_batch = 0
 
     def __call__(self, images_BxHxWx3: np.ndarray) -> np.ndarray:
-        """Features of a batch.
+        """Computes the features of a batch.
 
         Args:
           images_BxHxWx3: uint8, RGB, values 0..255, any height and width; each new size compiles once.
@@ -45,12 +53,12 @@ class InceptionJax:
         filled[:count] = images_BxHxWx3
         return np.asarray(self._features(self._layers, filled))[:count]
 
-    def _features_of(self, layers, images):
+    def _features_of(self, layers: _Layers, images: jax.Array) -> jax.Array:
         x = self._resized(images.astype(np.float32))
         x = (x - self._resize.center) / self._resize.center
         return _apply(self._graph, layers, x).mean(axis=(1, 2))
 
-    def _resized(self, x):
+    def _resized(self, x: jax.Array) -> jax.Array:
         y0, y1, wy = source_positions(self._resize, x.shape[1])
         x0, x1, wx = source_positions(self._resize, x.shape[2])
         wy, wx = wy[None, :, None, None], wx[None, None, :, None]
@@ -59,13 +67,13 @@ class InceptionJax:
         return rows[:, y0] + (rows[:, y1] - rows[:, y0]) * wy
 
 
-def _apply(sequence: Sequence, layers, x):
+def _apply(sequence: Sequence, layers: _Layers, x: jax.Array) -> jax.Array:
     for node in sequence:
         x = _apply_node(node, layers, x)
     return x
 
 
-def _apply_node(node, layers, x):
+def _apply_node(node: Node, layers: _Layers, x: jax.Array) -> jax.Array:
     import jax
     from jax import lax, numpy as jnp
 
@@ -91,7 +99,7 @@ def _apply_node(node, layers, x):
     raise TypeError(f"unknown node {node!r} in the graph")
 
 
-def _windows(x, initial, reduce, stride: int, padding: str):
+def _windows(x: jax.Array, initial: float, reduce: Callable[..., Any], stride: int, padding: str) -> jax.Array:
     from jax import lax
 
     return lax.reduce_window(x, initial, reduce, (1, 3, 3, 1), (1, stride, stride, 1), padding)

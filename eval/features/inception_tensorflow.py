@@ -1,6 +1,7 @@
 """TensorFlow engine of the Inception graph: the fastest of the engines that were tried on a CPU."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from eval.features.inception_graph import (
     Conv,
     MaxPool,
     MeanPool,
+    Node,
     Sequence,
 )
 from eval.features.inception_weights import fold_batch_norm
@@ -29,8 +31,8 @@ class InceptionTensorFlow:
         *,
         graph: Sequence = GRAPH,
         epsilon: float = BATCH_NORM_EPSILON,
-    ):
-        """Build the graph.
+    ) -> None:
+        """Builds the graph.
 
         Args:
           weights: the arrays of `inception_graph.parameter_shapes()`.
@@ -49,7 +51,7 @@ class InceptionTensorFlow:
         self._features = tf.function(self._features_of, input_signature=[pixels], autograph=False)
 
     def __call__(self, images_BxHxWx3: np.ndarray) -> np.ndarray:
-        """Features of a batch.
+        """Computes the features of a batch.
 
         Args:
           images_BxHxWx3: uint8, RGB, values 0..255, any height and width.
@@ -61,7 +63,7 @@ class InceptionTensorFlow:
         with self._tf.device("/CPU:0"):
             return self._features(self._tf.constant(images_BxHxWx3)).numpy()
 
-    def _features_of(self, images):
+    def _features_of(self, images: Any) -> Any:
         tf = self._tf
         x = tf.raw_ops.ResizeBilinear(
             images=tf.cast(images, tf.float32),
@@ -72,12 +74,12 @@ class InceptionTensorFlow:
         x = (x - self._resize.center) / self._resize.center
         return tf.reduce_mean(self._apply(self._graph, x), axis=[1, 2])
 
-    def _apply(self, sequence: Sequence, x):
+    def _apply(self, sequence: Sequence, x: Any) -> Any:
         for node in sequence:
             x = self._apply_node(node, x)
         return x
 
-    def _apply_node(self, node, x):
+    def _apply_node(self, node: Node, x: Any) -> Any:
         tf = self._tf
         match node:
             case Conv():

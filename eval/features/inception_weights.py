@@ -25,7 +25,7 @@ def public_path() -> str:
 
 
 def load_public(path: str | None = None) -> tuple[Weights, str]:
-    """Read the public weights of the 2015-12-05 network.
+    """Reads the public weights of the 2015-12-05 network.
 
     Args:
       path: the file; None for `public_path()`.
@@ -75,7 +75,7 @@ def check_weights(tensors: Mapping[str, np.ndarray], source: str) -> Weights:
 
 
 def random_weights(seed: int) -> Weights:
-    """Weights by rule from a seed, for tests and demonstrations without the public file.
+    """Makes weights by a rule from a seed, for tests and demonstrations without the public file.
 
     Each filter has mean 0 and norm sqrt(3). The mean matters: inputs after a ReLU are all positive, and filters with a
     mean pass that common part on until, some 50 layers later, every image gives nearly the same feature. The norm keeps
@@ -111,7 +111,7 @@ def random_weights(seed: int) -> Weights:
 def fold_batch_norm(
     weights: Mapping[str, np.ndarray], epsilon: float = BATCH_NORM_EPSILON
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Put each batch normalization into its convolution: one multiplication and addition less per activation.
+    """Puts each batch normalization into its convolution, which saves a multiplication and an addition per activation.
 
     Args:
       weights: the arrays of `parameter_shapes()`, kernels [out, in, height, width].
@@ -143,6 +143,6 @@ def weights_sha256(weights: Mapping[str, np.ndarray]) -> str:
 
 
 def file_sha256(path: str) -> str:
-    """sha256 of a file, as lower-case hexadecimal digits."""
+    """Returns the sha256 of a file as lower-case hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -35,14 +35,14 @@ RESIZES = {resize.name: resize for resize in (TF1, HALFPIXEL)}
 
 
 def find_resize(name: str) -> Resize:
-    """The resize of that name. Raises UserError that lists the known names."""
+    """Finds the resize of that name. Raises a UserError that lists the known names."""
     if name not in RESIZES:
         raise UserError(f"unknown resize {name!r}: expected one of {', '.join(RESIZES)}")
     return RESIZES[name]
 
 
 def source_positions(resize: Resize, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the 299 output rows (or columns) of an axis with `size` pixels come from.
+    """Says where the 299 output rows (or columns) of an axis with `size` pixels come from.
 
     Returns:
       lower: int64 [299], upper: int64 [299], both in 0..size-1, and weight: float32 [299] in [0, 1):
@@ -62,7 +62,7 @@ def source_positions(resize: Resize, size: int) -> tuple[np.ndarray, np.ndarray,
 
 
 def resize_to_input(images: np.ndarray, resize: Resize) -> np.ndarray:
-    """Bilinear resize in NumPy, before normalization; engines do the same on their device.
+    """Resizes images bilinearly in NumPy, before normalization; engines do the same on their device.
 
     Args:
       images: [batch, height, width, 3], uint8 or float32, values 0..255.

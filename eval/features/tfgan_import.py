@@ -1,4 +1,4 @@
-"""Makes `tensorflow_gan.python.eval` importable, which its package's own front door no longer allows.
+"""Makes `tensorflow_gan.python.eval` importable, which the package's own `__init__` no longer allows.
 
 `import tensorflow_gan` pulls in its estimators, and `tf.estimator` is gone since TensorFlow 2.16, so the import fails
 although the evaluation part, the one behind published FIDs, does not need them. Three things make it work:
@@ -11,6 +11,7 @@ although the evaluation part, the one behind published FIDs, does not need them.
 """
 
 import importlib
+import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -20,14 +21,14 @@ from coltran.errors import UserError
 
 
 def import_tfgan_eval() -> types.ModuleType:
-    """The module `tensorflow_gan.python.eval`.
+    """Imports the module `tensorflow_gan.python.eval`.
 
     Raises:
       UserError: TF-GAN or a package that it needs is not installed.
     """
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     spec = importlib.util.find_spec("tensorflow_gan")
-    if spec is None:
+    if spec is None or not spec.submodule_search_locations:
         raise UserError("TF-GAN is not installed: install the project with its extra 'eval' (pip install -e '.[eval]')")
     if "tensorflow_gan" not in sys.modules:
         folder = spec.submodule_search_locations[0]
@@ -46,8 +47,9 @@ def _register(name: str, folder: str) -> None:
     package = types.ModuleType(name, "Stands in for a package whose __init__ fails on current TensorFlow.")
     package.__path__ = [folder]
     # find_spec looks at the __spec__ of what is in sys.modules, and raises ValueError where it is None.
-    package.__spec__ = importlib.util.spec_from_loader(name, loader=None, is_package=True)
-    package.__spec__.submodule_search_locations = package.__path__
+    spec = importlib.machinery.ModuleSpec(name, loader=None, is_package=True)
+    spec.submodule_search_locations = [folder]
+    package.__spec__ = spec
     sys.modules[name] = package
     parent, _, child = name.rpartition(".")
     if parent:

@@ -67,13 +67,13 @@ class _TensorUnpickler(pickle.Unpickler):
 
 
 def read_tensors(path: str) -> dict[str, np.ndarray]:
-    """Read a state dictionary.
+    """Reads a state dictionary.
 
     Args:
       path: a local `.pth` file in either format.
 
     Returns:
-      key -> array, in the element type and the layout of the file.
+      {key: array}, each of the shape and dtype that the file says (float32, int64 and others).
 
     Raises:
       UserError: the file is missing, truncated, in another format, or holds anything but tensors by name.

@@ -12,7 +12,8 @@ from coltran.errors import UserError
 
 
 def colorfulness(image: np.ndarray) -> float:
-    """How colorful an image looks: Hasler and Suesstrunk 2003, "Measuring colourfulness in natural images", metric M3.
+    """Measures how colorful an image looks by the metric M3 of Hasler and Suesstrunk ("Measuring
+    colourfulness in natural images", 2003).
 
     With rg = R - G and yb = (R + G) / 2 - B it is the spread of both over the pixels plus 0.3 times the length of their
     mean. In their experiment 15 was judged slightly, 45 averagely and 82 highly colorful.
@@ -35,7 +36,7 @@ def colorfulness(image: np.ndarray) -> float:
 
 
 def diversity(samples: Sequence[np.ndarray]) -> float | None:
-    """How much the colorizations of one image differ.
+    """Measures how much the colorizations of one image differ.
 
     Args:
       samples: of one image, each uint8 [height, width, 3].

@@ -1,10 +1,9 @@
-"""The pixels of a part of a set: records of a shard, or PNG files."""
+"""The pixels of a chunk of a folder: records of a shard, or PNG files."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -16,35 +15,27 @@ from eval.images import color_figures
 from eval.images.sources import Source, to_rgb
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Part:
-    """What a worker does at once.
+def read_chunk(source: Source, index: int, names: Collection[str]) -> Iterator[tuple[str, np.ndarray, float]]:
+    """Reads some images of the chunk with this index.
 
-    Attributes:
-      source: the folder, without its list of parts.
-      index: of the part.
-      path: where its features are kept.
-      memberships: name of an image -> the (set's identity, tenth) pairs that it counts in.
+    Args:
+      source: the folder; its list of chunks is not needed.
+      index: of the chunk.
+      names: of the images that are wanted.
+
+    Returns:
+      (name, uint8 [h, w, 3], diversity of its samples or NaN) of each.
     """
-
-    source: Source
-    index: int
-    path: str
-    memberships: Mapping[str, tuple[tuple[str, int], ...]]
-
-
-def read_part(part: Part, names: set[str]) -> Iterator[tuple[str, np.ndarray, float]]:
-    """(name, uint8 [h, w, 3], diversity of its samples or NaN) of a part's images of these names."""
     if names:
-        yield from read_pngs(part.source, names) if part.source.folder is None else read_records(part, names)
+        yield from read_pngs(source, names) if source.folder is None else read_records(source, index, names)
 
 
-def read_records(part: Part, names: set[str]) -> Iterator[tuple[str, np.ndarray, float]]:
-    """(key, uint8 [h, w, 3], diversity of its samples or NaN) of a shard's chosen records, in file order."""
-    source = part.source
-    rows = source.folder.read_shard(
-        source.folder.manifest.shards[part.index], [schema.KEY, source.index_feature, source.feature]
-    )
+def read_records(source: Source, index: int, names: Collection[str]) -> Iterator[tuple[str, np.ndarray, float]]:
+    """Yields (key, uint8 [h, w, 3], diversity of its samples or NaN) of a shard's chosen records, in file order."""
+    if source.folder is None or source.feature is None or source.index_feature is None:
+        raise ValueError(f"expected a folder of records, got {source.kind}")
+    shard = source.folder.manifest.shards[index]
+    rows = source.folder.read_shard(shard, [schema.KEY, source.index_feature, source.feature])
     for key, same_key in itertools.groupby(rows, lambda values: values[schema.KEY]):
         if key not in names:
             continue
@@ -52,17 +43,26 @@ def read_records(part: Part, names: set[str]) -> Iterator[tuple[str, np.ndarray,
         if source.index not in found:
             continue
         several = source.index_feature == schema.SAMPLE and len(found) > 1
-        yield key, found[source.index], color_figures.diversity(list(found.values())) if several else np.nan
+        differing = color_figures.diversity(list(found.values())) if several else None
+        yield key, found[source.index], np.nan if differing is None else differing
 
 
-def read_pngs(source: Source, names: set[str]) -> Iterator[tuple[str, np.ndarray, float]]:
-    """(path, uint8 [h, w, 3], NaN) of PNG files. Raises UserError for one that is damaged or of another size."""
+def read_pngs(source: Source, names: Collection[str]) -> Iterator[tuple[str, np.ndarray, float]]:
+    """Yields (path, uint8 [h, w, 3], NaN) of PNG files.
+
+    Raises:
+      UserError: a file is damaged or of another size.
+    """
     for path in sorted(names):
         yield path, read_png(path, source.size), np.nan
 
 
 def read_png(path: str, size: tuple[int, int]) -> np.ndarray:
-    """A PNG as uint8 [height, width, 3]. Raises UserError if it is damaged or not of `size` (height, width)."""
+    """Reads a PNG as uint8 [height, width, 3].
+
+    Raises:
+      UserError: the file is damaged, or not of `size` (height, width).
+    """
     try:
         pixels = decoding.decode(storage.read_bytes(path), min_side=1).rgb
     except decoding.ImageRejected as error:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeGuard
 
 from coltran.errors import UserError
 from coltran.records import partition, schema
@@ -39,10 +40,12 @@ class ImageSet:
 
     @property
     def paths(self) -> tuple[str, ...]:
+        """The folders of the set, or its statistics file."""
         return (self.saved.path,) if self.saved else tuple(source.path for source in self.sources)
 
     @property
     def kind(self) -> str:
+        """What the set is made from: a kind of `Source`, or a statistics file."""
         return STATISTICS_KIND if self.saved else self.sources[0].kind
 
     @property
@@ -50,8 +53,11 @@ class ImageSet:
         """(height, width) of every image; None where a statistics file does not say."""
         if self.saved is None:
             return self.sources[0].size
-        about = self.saved.about or {}
-        return tuple(about["image_size"]) if "image_size" in about else None
+        said = (self.saved.about or {}).get("image_size")
+        if said is None:
+            return None
+        height, width = said
+        return height, width
 
     @property
     def count(self) -> int | None:
@@ -67,23 +73,24 @@ class ImageSet:
 
     @property
     def sample(self) -> int | None:
-        """Which sample of each image, for colorized records."""
+        """Which sample of each image counts; None for what is not colorized records."""
         if self.saved or self.sources[0].index_feature != schema.SAMPLE:
             return None
         return self.sources[0].index
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
+        """A fingerprint of the content of each source, or of a statistics file's mean and covariance."""
         if self.saved:
             return (hashlib.sha256(self.saved.mean.tobytes() + self.saved.covariance.tobytes()).hexdigest(),)
         return tuple(source.fingerprint for source in self.sources)
 
     @functools.cached_property
     def identity(self) -> str:
-        """Equal for sets of the same images and pixels: their features are summed up once."""
+        """A hash that is equal for sets of the same images and pixels, so that their features are summed up once."""
         pixels = [source.feature for source in self.sources]
-        parts = [self.kind, self.paths, self.fingerprints, pixels, self.sample, sorted(self.chosen)]
-        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        told_by = [self.kind, self.paths, self.fingerprints, pixels, self.sample, sorted(self.chosen)]
+        return hashlib.sha256(json.dumps(told_by).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @functools.cached_property
     def groups(self) -> Mapping[str, int]:
@@ -91,12 +98,26 @@ class ImageSet:
         return grouped(self.chosen)
 
 
+# What one option names, opened: folders, or a statistics file.
+Opened = tuple[Source, ...] | SavedStatistics
+
+
+def can_choose(opened: Opened) -> TypeGuard[tuple[Source, ...]]:
+    """Says whether a half, or a number of images, can be chosen. That is so for records alone."""
+    return not isinstance(opened, SavedStatistics) and opened[0].kind != PNG_KIND
+
+
+def has_halves(opened: Opened) -> TypeGuard[tuple[Source]]:
+    """Says whether this is one folder of truth records, which has two halves."""
+    return can_choose(opened) and len(opened) == 1 and opened[0].holds_truth
+
+
 def grouped(names: Iterable[str]) -> dict[str, int]:
-    """Name -> 0..9, by rank in an order of hashes, so that no folder's order gets into a group."""
+    """Deals images into tenths: {name: 0..9}, by rank in an order of hashes, whatever the folders' order."""
     return {name: rank % GROUPS for rank, name in enumerate(partition.shuffled(names, seed=0))}
 
 
-def open_sources(paths: Sequence[str], image: str, sample: int) -> tuple[Source, ...] | SavedStatistics:
+def open_sources(paths: Sequence[str], image: str, sample: int) -> Opened:
     """Opens what one option names: record folders, folders of PNGs, or one statistics file.
 
     Raises:
@@ -118,12 +139,12 @@ def open_sources(paths: Sequence[str], image: str, sample: int) -> tuple[Source,
     return sources
 
 
-def choose(sources: tuple[Source, ...] | SavedStatistics, *, part: str | None, num: int | None, seed: int) -> ImageSet:
-    """The chosen images of opened sources.
+def choose(sources: Opened, *, part: str | None, num: int | None, seed: int) -> ImageSet:
+    """Chooses images of opened sources.
 
     Args:
       sources: of `open_sources`.
-      part, num, seed: as in `partition.choose`; PNG files and statistics come whole.
+      part, num, seed: as in `partition.choose`. PNG files and statistics files are always taken whole.
     Raises:
       UserError: fewer images than `num`, or a part of what has no keys.
     """
@@ -138,8 +159,8 @@ def choose(sources: tuple[Source, ...] | SavedStatistics, *, part: str | None, n
     return ImageSet(sources=sources, chosen=frozenset(chosen), part=part, seed=seed)
 
 
-def available(sources: tuple[Source, ...] | SavedStatistics, part: str | None) -> int | None:
-    """How many images `choose` could give; None where nobody knows."""
+def available(sources: Opened, part: str | None) -> int | None:
+    """Returns how many images `choose` could give, or None where a statistics file does not say."""
     if isinstance(sources, SavedStatistics):
         return sources.count
     total = len({name for source in sources for name in source.names})
@@ -147,7 +168,7 @@ def available(sources: tuple[Source, ...] | SavedStatistics, part: str | None) -
 
 
 def shared_keys(first: ImageSet, second: ImageSet) -> list[str] | None:
-    """Keys that are in both sets, sorted; None where a set has no keys to check."""
+    """Returns the keys that are in both sets, sorted, or None where a set has no keys to check."""
     if first.keys is None or second.keys is None:
         return None
     return sorted(first.keys & second.keys)

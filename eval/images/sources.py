@@ -1,4 +1,4 @@
-"""Where images to score lie: a record folder or a folder of PNGs, opened, checked and listed before a job starts."""
+"""Sources of images to score: record folders and folders of PNGs, opened, checked and listed before a job starts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from coltran import storage
 from coltran.errors import UserError
 from coltran.images import colors
 from coltran.records import folder as record_folder, schema
-from coltran.records.folder import RecordFolder
+from coltran.records.folder import RecordFolder, Shard
 
 COLOR = {"hi": schema.RGB_HI, "lo": schema.RGB_LO, "coarse": schema.COARSE_LO}
 GRAY = {"hi": schema.GRAY_HI, "lo": schema.GRAY_LO, "coarse": schema.GRAY_LO}
@@ -22,7 +23,7 @@ IMAGES = tuple(COLOR)
 PNG_KIND = "PNG files"
 _LOSSY = (".jpg", ".jpeg", ".webp")
 _READERS = 8
-_PNGS_A_PART = 256
+_PNGS_A_CHUNK = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,8 @@ class Source:
       kind: `truth records`, `colorized records` or `PNG files`.
       size: (height, width) of every image.
       fingerprint: the record folder's own, or a sha256 over names and contents of the PNG files.
-      parts: what is read at once (a shard; some PNG files): the names of its images, record keys or paths of files.
+      chunks: one entry for each piece that is read at once (a shard, or some PNG files): the names of its images,
+        which are record keys or paths of files.
       folder: the record folder; None for PNG files.
       feature: which pixels of the records; None for PNG files.
       index_feature, index: of the records of one image only this one counts: crop 0 of truth records, the sample that
@@ -45,7 +47,7 @@ class Source:
     kind: str
     size: tuple[int, int]
     fingerprint: str
-    parts: tuple[tuple[str, ...], ...]
+    chunks: tuple[tuple[str, ...], ...]
     folder: RecordFolder | None = None
     feature: str | None = None
     index_feature: str | None = None
@@ -53,8 +55,18 @@ class Source:
 
     @property
     def names(self) -> list[str]:
-        """Of all images, in the folder's order."""
-        return [name for part in self.parts for name in part]
+        """The names of all images, in the folder's order."""
+        return [name for chunk in self.chunks for name in chunk]
+
+    @property
+    def holds_truth(self) -> bool:
+        """Whether the images are truth records, which can be halved and made gray."""
+        return self.folder is not None and self.folder.schema is schema.TRUTH
+
+    @property
+    def made_with(self) -> Mapping[str, Any]:
+        """The options that the record folder was made with, by its manifest; nothing for PNG files."""
+        return {} if self.folder is None else self.folder.manifest.options
 
 
 def open_records(path: str, image: str, sample: int = 0, *, gray: bool = False) -> Source:
@@ -72,15 +84,16 @@ def open_records(path: str, image: str, sample: int = 0, *, gray: bool = False) 
     folder = record_folder.open_folder(path, needs=[feature])
     colorized = folder.schema is schema.COLORIZED
     index_feature, index = (schema.SAMPLE, sample) if colorized else (schema.CROP, 0)
-    parts = _read_keys(folder, index_feature, index)
-    if colorized and sample and not any(parts):
+    chunks = _read_keys(folder, index_feature, index)
+    if colorized and sample and not any(chunks):
         raise UserError(f"{path}: no image has a sample {sample}; samples count from 0")
+    height, width = folder.schema.features[feature].shape(folder.sizes)[:2]
     return Source(
         path=path,
         kind=f"{folder.manifest.schema} records",
-        size=folder.schema.features[feature].shape(folder.sizes)[:2],
+        size=(height, width),
         fingerprint=folder.manifest.fingerprint,
-        parts=parts,
+        chunks=chunks,
         folder=folder,
         feature=feature,
         index_feature=index_feature,
@@ -89,7 +102,11 @@ def open_records(path: str, image: str, sample: int = 0, *, gray: bool = False) 
 
 
 def open_pngs(path: str) -> Source:
-    """Opens a folder of PNG files. Raises UserError for lossy images beside them, or a first one that is damaged."""
+    """Opens a folder of PNG files.
+
+    Raises:
+      UserError: there are lossy images beside them, or the first one is damaged.
+    """
     listing = storage.list_files(path)
     lossy = [name for name, _ in listing if name.lower().endswith(_LOSSY)]
     if lossy:
@@ -103,12 +120,12 @@ def open_pngs(path: str) -> Source:
         kind=PNG_KIND,
         size=_png_size(files[0]),
         fingerprint=_digest(names, files),
-        parts=tuple(tuple(files[start : start + _PNGS_A_PART]) for start in range(0, len(files), _PNGS_A_PART)),
+        chunks=tuple(tuple(files[start : start + _PNGS_A_CHUNK]) for start in range(0, len(files), _PNGS_A_CHUNK)),
     )
 
 
 def is_png_folder(path: str) -> bool:
-    """Whether a folder holds images and no records."""
+    """Says whether a folder holds images and no records."""
     if not storage.is_folder(path):
         return False
     names = [name for name, _ in storage.list_files(path)]
@@ -132,14 +149,17 @@ def check_together(sources: Sequence[Source]) -> None:
 
 
 def to_rgb(pixels: np.ndarray, feature: str) -> np.ndarray:
-    """A record's pixels as uint8 [h, w, 3]: 3-bit colors at the bottom of their bins, gray in all three channels."""
+    """Returns a record's pixels as uint8 [h, w, 3].
+
+    3-bit colors become the bottom of their bins, and gray stands in all three channels.
+    """
     if feature == schema.COARSE_LO:
         return colors.coarse_to_rgb(pixels)
     return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1)
 
 
 def _read_keys(folder: RecordFolder, index_feature: str, index: int) -> tuple[tuple[str, ...], ...]:
-    def read(shard) -> tuple[str, ...]:
+    def read(shard: Shard) -> tuple[str, ...]:
         rows = folder.read_shard(shard, [schema.KEY, index_feature])
         return tuple(values[schema.KEY] for values in rows if values[index_feature] == index)
 
@@ -165,5 +185,5 @@ def _png_size(path: str) -> tuple[int, int]:
     return height, width
 
 
-def _sides(sizes) -> str:
+def _sides(sizes: Iterable[tuple[int, int]]) -> str:
     return " and ".join(f"{width}x{height}" for height, width in sorted(sizes))

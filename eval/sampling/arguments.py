@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Sequence
 
 from coltran import cli
 from coltran.errors import UserError
+from coltran.options import add_flags, flags_of, from_arguments, option
 from coltran.records import partition
-from coltran.sampling.arguments import add_sampling_flags, refuse_equal_samples
+from coltran.sampling.arguments import SamplingFlags, refuse_equal_samples
+from coltran.sampling.choices import POOLINGS, SamplerOptions
 from pipelines.beam.options import HELP
 
 PROG = "coltran-sample"
-POOLINGS = ("image", "row")
 COARSE = ("model", "truth")
 DESCRIPTION = """\
 Colorize a record folder: grayscale in, several samples per image out.
@@ -36,28 +36,30 @@ they stopped: finished shards are kept.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the command line says; see `--help`."""
+class Options(SamplingFlags):
+    """The options of the command; `--help` explains them."""
 
-    records: str
-    out: str
-    seed: int
-    colorizer: str | None = None
-    color_upsampler: str | None = None
-    spatial_upsampler: str | None = None
-    samples: int = 1
-    num: int | None = None
-    part: str | None = None
-    mode: str = "sample"
-    temperature: float = 1.0
-    top_k: int | None = None
-    pooling: str = "image"
-    coarse: str = "model"
-    weights: str = "ema"
-    batch_size: int = 16
-    png_folder: str | None = None
-    uncertainty: str | None = None
-    gallery: int = 8
+    records: str = option(metavar="FOLDER", decides=False, help="record folder of coltran-preprocess; local or gs://")
+    out: str = option(metavar="FOLDER", decides=False, help="record folder to write; local or gs://")
+    seed: int = option(help="decides on the samples and the parts; write it down")
+    samples: int = option(1, parse=cli.positive, metavar="K", help="samples per image, indexed from 0")
+    num: int | None = option(
+        None, shown="all", parse=cli.positive, metavar="N", help="colorize N images only, the first by hash"
+    )
+    part: str | None = option(
+        None, shown="all", choices=partition.PARTS, help="half of the folder, by hash: FID wants 'condition' here"
+    )
+    pooling: str = option(SamplerOptions.pooling, choices=POOLINGS, help="'row' samples as the public release does")
+    coarse: str = option("model", choices=COARSE, help="coarse colors of the colorizer, or the records' own")
+    batch_size: int = option(16, parse=cli.positive, help="images in one compiled program")
+    png_folder: str | None = option(None, metavar="FOLDER", decides=False, help="also write every image as a PNG")
+    uncertainty: str | None = option(
+        None,
+        metavar="FOLDER",
+        decides=False,
+        help="also write each pixel's largest probability, as .npy and .png",
+    )
+    gallery: int = option(8, metavar="ROWS", decides=False, help="rows of gallery.png, 0 for none")
 
     def __post_init__(self) -> None:
         refuse_equal_samples(self.mode, self.samples)
@@ -67,7 +69,7 @@ class Options:
             self._check_truth()
 
     def _check_truth(self) -> None:
-        """Raises UserError for what makes no sense where no colorizer runs."""
+        """Raises UserError for options that make no sense where no colorizer runs."""
         given = {"--colorizer": self.colorizer, "--uncertainty": self.uncertainty}
         for name, value in given.items():
             if value is not None:
@@ -78,26 +80,23 @@ class Options:
             raise UserError("--coarse truth: give --color_upsampler, and --spatial_upsampler for high resolution")
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
-    add = parser.add_argument
-    add("--records", required=True, metavar="FOLDER", help="record folder of coltran-preprocess; local or gs://")
-    add("--out", required=True, metavar="FOLDER", help="record folder to write; local or gs://")
-    add_sampling_flags(parser, colorizer_required=False)
-    add("--seed", required=True, type=int, help="decides on the samples and the parts; write it down")
-    add("--samples", type=cli.positive, default=1, metavar="K", help="samples per image, indexed from 0 (1)")
-    add("--num", type=cli.positive, metavar="N", help="colorize N images only, the first by hash (all)")
-    add("--part", choices=partition.PARTS, help="half of the folder, by hash: FID wants 'condition' here (all)")
-    add("--pooling", choices=POOLINGS, default="image", help="'row' samples as the public release does (image)")
-    add("--coarse", choices=COARSE, default="model", help="coarse colors of the colorizer, or the records' own (model)")
-    add("--batch_size", type=cli.positive, default=16, help="images in one compiled program (16)")
-    add("--png_folder", metavar="FOLDER", help="also write every image as a PNG")
-    add("--uncertainty", metavar="FOLDER", help="also write each pixel's largest probability, as .npy and .png")
-    add("--gallery", type=int, default=8, metavar="ROWS", help="rows of gallery.png, 0 for none (8)")
-    return parser
+def parser() -> cli.Parser:
+    """Makes the parser of coltran-sample. Flags that it does not know are left for Beam."""
+    made = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
+    add_flags(made, Options)
+    return made
+
+
+def flags() -> list[str]:
+    """Lists the flags of the command, so that the nearest one can be suggested for a misspelt flag."""
+    return [f"--{field.name}" for field in flags_of(Options)]
 
 
 def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
-    """The job's options, and the arguments that are left for Beam."""
+    """Returns the job's options and the arguments that are left for Beam.
+
+    Raises:
+      UserError: a flag is wrong.
+    """
     found, beam_arguments = parser().parse_known_args(argv)
-    return Options(**vars(found)), beam_arguments
+    return from_arguments(Options, found), beam_arguments

@@ -14,7 +14,7 @@ _MAX_SAMPLES = 6
 
 
 def gallery(truth: RecordFolder, colorized: RecordFolder, rows: int, seed: int) -> bytes:
-    """PNG bytes of a table: gray, samples, truth; the images are the first by hash of (seed, key).
+    """Draws a table of images with gray, samples and truth as PNG bytes. It shows the first by hash of (seed, key).
 
     Args:
       truth: the records that were colorized.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import numpy as np
@@ -15,27 +16,30 @@ from coltran.images import colors, encoding
 from coltran.records import schema
 from coltran.records.folder import RecordFolder
 from coltran.sampling import certainty
+from coltran.sampling.choices import SamplerOptions
+from eval.sampling.arguments import Options
 from pipelines.shards import job as shard_job
 
+if TYPE_CHECKING:
+    from coltran.sampling.pipeline import ColorizationPipeline, Result
 
-def sampler_options(options):
-    """The sampler's part of the options; raises UserError for values out of range."""
-    from coltran.sampling.sampler import SamplerOptions
 
+def sampler_options(options: Options) -> SamplerOptions:
+    """Returns the options of the sampler. Raises UserError for values out of range."""
     return SamplerOptions(
         mode=options.mode, temperature=options.temperature, top_k=options.top_k, pooling=options.pooling
     )
 
 
-def needed_features(options) -> list[str]:
-    """What the options need of a truth record."""
+def needed_features(options: Options) -> list[str]:
+    """Lists the features of a truth record that the options need."""
     needs = [schema.KEY, schema.CROP, schema.GRAY_LO]
     needs += [schema.GRAY_HI] if options.spatial_upsampler else []
     return needs + ([schema.COARSE_LO] if options.coarse == "truth" else [])
 
 
-def load_model(options):
-    """The three networks of the options, ready to sample."""
+def load_model(options: Options) -> ColorizationPipeline:
+    """Loads the networks that the options name, ready to sample."""
     from coltran.sampling.pipeline import ColorizationPipeline
 
     return ColorizationPipeline.load(
@@ -54,7 +58,7 @@ class SampleShards(beam.DoFn):
     Batches are filled across shards, so that small ones do not leave most of a compiled batch to padding.
     """
 
-    def __init__(self, source: RecordFolder, job: shard_job.ShardJob, options) -> None:
+    def __init__(self, source: RecordFolder, job: shard_job.ShardJob, options: Options) -> None:
         self._source = source
         self._job = job
         self._options = options
@@ -63,7 +67,7 @@ class SampleShards(beam.DoFn):
     def setup(self) -> None:
         self._model = self._shared.acquire(lambda: load_model(self._options))
 
-    def process(self, indices: Sequence[int]):
+    def process(self, indices: Sequence[int]) -> Iterator[int]:
         seconds: dict[str, float] = {}
         planned = {index: shard_job.read_inputs(self._job, index) for index in indices}
         made = self._made(planned, seconds)
@@ -79,8 +83,8 @@ class SampleShards(beam.DoFn):
 
     def _made(
         self, planned: Mapping[int, Sequence[Mapping]], seconds: dict[str, float]
-    ) -> Iterator[tuple[dict[str, object], np.ndarray | None]]:
-        """(colorized record, its largest probabilities) of every sample of the shards; adds to `seconds` by stage."""
+    ) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
+        """Yields (colorized record, its largest probabilities) of every sample; adds to `seconds` by stage."""
         wanted = itertools.chain.from_iterable(itertools.starmap(self._wanted, planned.items()))
         # As many rows as give full batches of distinct images: an image is encoded once, not once a sample.
         while rows := list(itertools.islice(wanted, self._options.batch_size * self._options.samples)):
@@ -92,7 +96,7 @@ class SampleShards(beam.DoFn):
                 yield self._values(result, place, truth[schema.KEY], sample), sure
 
     def _wanted(self, index: int, lines: Sequence[Mapping]) -> Iterator[tuple[dict, int]]:
-        """(truth record, sample index) of one shard, in the order of the plan."""
+        """Yields (truth record, sample index) of one shard, in the order of the plan."""
         wanted: dict[str, list[int]] = {}
         for line in lines:
             wanted.setdefault(line["key"], []).append(line["sample"])
@@ -104,7 +108,7 @@ class SampleShards(beam.DoFn):
                 for sample in wanted.get(values[schema.KEY], ()):
                     yield values, sample
 
-    def _colorize(self, rows: Sequence[tuple[dict, int]]):
+    def _colorize(self, rows: Sequence[tuple[dict, int]]) -> Result:
         truths = [truth for truth, _ in rows]
 
         def stacked(name: str) -> np.ndarray | None:
@@ -119,8 +123,8 @@ class SampleShards(beam.DoFn):
             coarse_lo=stacked(schema.COARSE_LO),
         )
 
-    def _values(self, result, place: int, key: str, sample: int) -> dict[str, object]:
-        values = {schema.KEY: key, schema.SAMPLE: sample, schema.COARSE_LO: result.coarse_lo[place]}
+    def _values(self, result: Result, place: int, key: str, sample: int) -> dict[str, Any]:
+        values: dict[str, Any] = {schema.KEY: key, schema.SAMPLE: sample, schema.COARSE_LO: result.coarse_lo[place]}
         if result.log_likelihood is not None:
             # float32 sums of a sure network may come out above 0 by an ulp
             values[schema.LOG_LIKELIHOOD] = min(float(result.log_likelihood[place]), 0.0)
@@ -130,14 +134,14 @@ class SampleShards(beam.DoFn):
             values[schema.RGB_HI] = result.rgb_hi[place]
         return values
 
-    def _write_pictures(self, values: dict[str, object], max_probability: np.ndarray | None) -> None:
+    def _write_pictures(self, values: dict[str, Any], max_probability: np.ndarray | None) -> None:
         name = f"{values[schema.KEY]}_sample{values[schema.SAMPLE]}"
         if self._options.png_folder is not None:
             image = values.get(schema.RGB_HI, values.get(schema.RGB_LO))
             image = colors.coarse_to_rgb(values[schema.COARSE_LO]) if image is None else image
             path = storage.join(self._options.png_folder, *f"{name}.png".split("/"))
             storage.write_bytes(path, encoding.encode(image, "png"))
-        if self._options.uncertainty is not None:
+        if self._options.uncertainty is not None and max_probability is not None:
             path = storage.join(self._options.uncertainty, *name.split("/"))
             storage.write_bytes(f"{path}.npy", certainty.certainty_array(max_probability))
             storage.write_bytes(f"{path}.png", certainty.certainty_map(max_probability))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Sequence
 
 from coltran import cli, storage
 from coltran.errors import UserError
+from coltran.options import add_flags, flags_of, from_arguments, option
 from coltran.records import partition
 from eval.features.extractors import EXTRACTORS, FRAMEWORKS
 from eval.features.resize import RESIZES
@@ -51,129 +53,6 @@ class RowSpec:
     repeats: tuple[tuple[str, ...], ...] = ()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the command line says; see `--help`."""
-
-    real: tuple[str, ...]
-    out: str
-    fake: tuple[str, ...] = ()
-    rows: tuple[RowSpec, ...] = ()
-    at_steps: str | None = None
-    bits: tuple[tuple[str, float], ...] = ()
-    extractor: str = "inception"
-    weights: str | None = None
-    weights_seed: int = 0
-    resize: str = "tf1"
-    framework: str | None = None
-    image: str = "hi"
-    real_part: str | None = None
-    fake_part: str | None = None
-    num: int | str | None = None
-    sample: int = 0
-    seed: tuple[int, ...] = ()
-    batch_size: int = 32
-    allow_overlap: bool = False
-    allow_unequal: bool = False
-    floor: str = "measured"
-    features: str | None = None
-
-    def __post_init__(self) -> None:
-        if not (self.fake or self.rows or self.at_steps):
-            raise UserError("nothing to score: give --fake FOLDER, --rows NAME=FOLDER ..., or --at_steps FOLDER")
-
-
-def parser() -> argparse.ArgumentParser:
-    parser = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
-    add = parser.add_argument
-    sources = "record folders (truth or colorized), folders of PNGs, or one statistics file (.npz); local or gs://"
-    add("--real", required=True, nargs="+", metavar="FOLDER", help=f"the true images: {sources}")
-    add(
-        "--fake",
-        nargs="+",
-        default=[],
-        metavar="FOLDER",
-        help="one row: the images to judge; several folders are one set",
-    )
-    add(
-        "--rows",
-        nargs="+",
-        default=[],
-        type=_row,
-        metavar="ROW",
-        help="several rows: NAME=FOLDER[,FOLDER], truth, grayscale",
-    )
-    add("--at_steps", metavar="FOLDER", help="one row for each colorized folder in this one, by its checkpoint's step")
-    add(
-        "--bits",
-        nargs="+",
-        default=[],
-        type=_bits,
-        metavar="NAME=BITS",
-        help="held-out bits per pixel of a row's model",
-    )
-    add("--out", required=True, metavar="FOLDER", help="folder to write; local or gs://")
-    add("--extractor", choices=EXTRACTORS, default="inception", help="network for the features (inception)")
-    add("--weights", metavar="PATH", help="the public .pth file of inception, or the SavedModel folder of tfgan")
-    add("--weights_seed", type=_seed, default=0, metavar="N", help="of the weights of --extractor random (0)")
-    add("--resize", choices=tuple(RESIZES), default="tf1", help="as in TF-GAN 1.x, or as in pytorch-fid (tf1)")
-    add("--framework", choices=FRAMEWORKS, help="of the network (tensorflow on a CPU, where it is faster, else jax)")
-    add("--image", choices=IMAGES, default="hi", help="high or low resolution of the records, or coarse colors (hi)")
-    add(
-        "--real_part",
-        choices=partition.PARTS,
-        help="half of --real, by hash of (seed, key) (the half not sampled from)",
-    )
-    add("--fake_part", choices=partition.PARTS, help="half of each fake set (all)")
-    add(
-        "--num",
-        type=_num,
-        metavar="N",
-        help=f"images of each set, the first by hash, or 'all' ({PAPER_COUNT}, or fewer)",
-    )
-    add("--sample", type=_seed, default=0, metavar="K", help="which sample of each image colorized records give (0)")
-    add(
-        "--seed",
-        nargs="+",
-        default=[],
-        type=_seed,
-        metavar="N",
-        help="of parts and --num, one a repeat (the sampling's, else 0)",
-    )
-    add("--batch_size", type=cli.positive, default=32, metavar="N", help="images at once in the network (32)")
-    add(
-        "--floor",
-        choices=FLOORS,
-        default="measured",
-        help="truth against truth: from the other half's truth, or by formula",
-    )
-    add("--features", metavar="FOLDER", help="where features are kept and looked for (features/ in --out)")
-    add("--allow_overlap", action="store_true", help="accept images that are in both sets, and mark the result")
-    add("--allow_unequal", action="store_true", help="accept sets of different numbers of images, and mark the result")
-    return parser
-
-
-def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
-    """The job's options, and the arguments that are left for Beam. Raises UserError for a wrong flag."""
-    found, beam_arguments = parser().parse_known_args(argv)
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(found).items()}
-    _check_out(found.out)
-    return Options(**values), beam_arguments
-
-
-def _check_out(path: str) -> None:
-    """Refuses before the work, not after it, what could not be written."""
-    if storage.is_gcs(path):
-        return
-    above = os.path.abspath(path)
-    if os.path.isfile(above):
-        raise UserError(f"--out {path} is a file; name a folder, in which fid.json will stand")
-    while not os.path.exists(above):
-        above = os.path.dirname(above)
-    if not os.path.isdir(above) or not os.access(above, os.W_OK):
-        raise UserError(f"--out {path} cannot be written: {above} is no folder that you may write to")
-
-
 def _row(text: str) -> RowSpec:
     name, equals, folders = text.partition("=")
     if not equals:
@@ -201,7 +80,115 @@ def _num(text: str) -> int | str:
     return text if text == ALL else cli.positive(text)
 
 
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got '{text}'")
-    return int(text)
+# The fingerprint of a run holds its sets of images and its extractor, each by its content. The options that only choose
+# those do not enter it again by their own values, so they are declared with decides=False too.
+_choice = functools.partial(option, decides=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of the command; `--help` explains them."""
+
+    real: tuple[str, ...] = _choice(
+        metavar="FOLDER",
+        help="the true images: record folders (truth or colorized), folders of PNGs, or one statistics file (.npz); "
+        "local or gs://",
+    )
+    fake: tuple[str, ...] = _choice(
+        (), metavar="FOLDER", help="one row: the images to judge; several folders are one set"
+    )
+    rows: tuple[RowSpec, ...] = _choice(
+        (), parse=_row, metavar="ROW", help="several rows: NAME=FOLDER[,FOLDER], truth, grayscale"
+    )
+    at_steps: str | None = _choice(
+        None, metavar="FOLDER", help="one row for each colorized folder in this one, by its checkpoint's step"
+    )
+    bits: tuple[tuple[str, float], ...] = option(
+        (), parse=_bits, metavar="NAME=BITS", help="held-out bits per pixel of a row's model"
+    )
+    out: str = option(metavar="FOLDER", decides=False, help="folder to write; local or gs://")
+    extractor: str = _choice("inception", choices=EXTRACTORS, help="network for the features")
+    weights: str | None = _choice(
+        None, metavar="PATH", help="the public .pth file of inception, or the SavedModel folder of tfgan"
+    )
+    weights_seed: int = _choice(0, parse=cli.whole, metavar="N", help="of the weights of --extractor random")
+    resize: str = _choice("tf1", choices=tuple(RESIZES), help="as in TF-GAN 1.x, or as in pytorch-fid")
+    framework: str | None = _choice(
+        None, choices=FRAMEWORKS, shown="tensorflow on a CPU, where it is faster, else jax", help="of the network"
+    )
+    image: str = option("hi", choices=IMAGES, help="high or low resolution of the records, or coarse colors")
+    real_part: str | None = _choice(
+        None,
+        choices=partition.PARTS,
+        shown="the half not sampled from",
+        help="half of --real, by hash of (seed, key)",
+    )
+    fake_part: str | None = _choice(None, choices=partition.PARTS, shown="all", help="half of each fake set")
+    num: int | str | None = _choice(
+        None,
+        parse=_num,
+        metavar="N",
+        shown=f"{PAPER_COUNT}, or fewer",
+        help=f"images of each set, the first by hash, or '{ALL}'",
+    )
+    sample: int = _choice(0, parse=cli.whole, metavar="K", help="which sample of each image colorized records give")
+    seed: tuple[int, ...] = _choice(
+        (),
+        parse=cli.whole,
+        metavar="N",
+        shown="the sampling's, else 0",
+        help="of parts and --num, one a repeat",
+    )
+    batch_size: int = option(32, parse=cli.positive, metavar="N", help="images at once in the network")
+    floor: str = _choice(
+        "measured", choices=FLOORS, help="truth against truth: from the other half's truth, or by formula"
+    )
+    features: str | None = option(
+        None,
+        metavar="FOLDER",
+        shown="features/ in --out",
+        decides=False,
+        help="where features are kept and looked for",
+    )
+    allow_overlap: bool = _choice(False, help="accept images that are in both sets, and mark the result")
+    allow_unequal: bool = _choice(False, help="accept sets of different numbers of images, and mark the result")
+
+    def __post_init__(self) -> None:
+        if not (self.fake or self.rows or self.at_steps):
+            raise UserError("nothing to score: give --fake FOLDER, --rows NAME=FOLDER ..., or --at_steps FOLDER")
+
+
+def parser() -> cli.Parser:
+    """Makes the parser of coltran-fid. Flags that it does not know are left for Beam."""
+    made = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
+    add_flags(made, Options)
+    return made
+
+
+def flags() -> list[str]:
+    """Lists the flags of the command, so that the nearest one can be suggested for a misspelt flag."""
+    return [f"--{field.name}" for field in flags_of(Options)]
+
+
+def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
+    """Returns the job's options and the arguments that are left for Beam.
+
+    Raises:
+      UserError: a flag is wrong, or --out cannot be written.
+    """
+    found, beam_arguments = parser().parse_known_args(argv)
+    _check_out(found.out)
+    return from_arguments(Options, found), beam_arguments
+
+
+def _check_out(path: str) -> None:
+    """Refuses a folder that cannot be written, before the work and not after it."""
+    if storage.is_gcs(path):
+        return
+    above = os.path.abspath(path)
+    if os.path.isfile(above):
+        raise UserError(f"--out {path} is a file; name a folder, in which fid.json will stand")
+    while not os.path.exists(above):
+        above = os.path.dirname(above)
+    if not os.path.isdir(above) or not os.access(above, os.W_OK):
+        raise UserError(f"--out {path} cannot be written: {above} is no folder that you may write to")

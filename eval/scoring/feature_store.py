@@ -1,6 +1,6 @@
 """Features by image, kept in .npz files: a killed run, or one with further rows, computes only what is missing.
 
-    features/<id>/00003.npz    keys, features, colorfulness, diversity of some images of part 3 of a folder
+    features/<id>/00003.npz    keys, features, colorfulness, diversity of some images of chunk 3 of a folder
 
 <id> is a hash of all that decides on a feature: the folder's fingerprint, which pixels of it, and the extractor.
 """
@@ -24,7 +24,7 @@ from eval.images.sources import Source
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """Of some images, row by row.
+    """The features of some images, row by row.
 
     Attributes:
       names: record keys or paths.
@@ -40,11 +40,12 @@ class Features:
 
     @classmethod
     def empty(cls) -> Features:
+        """The features of no image."""
         none = np.zeros(0, np.float32)
         return cls(names=(), features=np.zeros((0, FEATURE_DIMS), np.float32), colorfulness=none, diversity=none)
 
     def select(self, names: Iterable[str]) -> Features:
-        """The rows of these names, in their order. KeyError for one that is not there."""
+        """Returns the rows of these names, in their order. Raises KeyError for one that is not there."""
         rows = {name: row for row, name in enumerate(self.names)}
         names = tuple(names)
         order = np.array([rows[name] for name in names], np.int64)
@@ -56,28 +57,28 @@ class Features:
         )
 
 
-def joined(parts: Sequence[Features]) -> Features:
-    """All rows of all parts."""
-    if not parts:
+def joined(several: Sequence[Features]) -> Features:
+    """Joins the rows of several, in their order."""
+    if not several:
         return Features.empty()
     return Features(
-        names=tuple(name for part in parts for name in part.names),
-        features=np.concatenate([part.features for part in parts]),
-        colorfulness=np.concatenate([part.colorfulness for part in parts]),
-        diversity=np.concatenate([part.diversity for part in parts]),
+        names=tuple(name for one in several for name in one.names),
+        features=np.concatenate([one.features for one in several]),
+        colorfulness=np.concatenate([one.colorfulness for one in several]),
+        diversity=np.concatenate([one.diversity for one in several]),
     )
 
 
-def part_path(folder: str, source: Source, extractor: Extractor, part: int) -> str:
-    """Where the features of a part of a source are kept."""
-    decisive = [source.fingerprint, source.feature, source.index]
+def chunk_path(folder: str, source: Source, extractor: Extractor, index: int) -> str:
+    """Names the file that keeps the features of one chunk of a source."""
+    decisive: list[object] = [source.fingerprint, source.feature, source.index]
     decisive += [extractor.name, extractor.weights_sha256, extractor.resize]
     digest = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
-    return storage.join(folder, digest, f"{part:05d}.npz")
+    return storage.join(folder, digest, f"{index:05d}.npz")
 
 
 def load(path: str) -> Features:
-    """What is kept under `path`; empty where nothing is, or where a crash or a disk has damaged it."""
+    """Reads the features that are kept under `path`: none where there is no file, or where it is damaged."""
     if not storage.exists(path):
         return Features.empty()
     try:
@@ -91,5 +92,5 @@ _ARRAYS = ("features", "colorfulness", "diversity")
 
 
 def save(path: str, features: Features) -> None:
-    """Writes a part; it appears under its name only when it is complete."""
+    """Writes the features of a chunk; the file appears under its name only when it is complete."""
     save_arrays(path, keys=np.array(features.names), **{name: getattr(features, name) for name in _ARRAYS})

@@ -19,20 +19,20 @@ def _group_path(folder: str, identity: str, group: int) -> str:
 
 
 def write_group(folder: str, identity: str, group: int, statistics: Statistics) -> None:
-    """Keeps the statistics of a tenth of a set: its features where they were kept, else moments."""
+    """Writes the statistics of a tenth of a set: its features where they were kept, else count, mean and scatter."""
     if statistics.features is not None:
         # An engine delivers in any order; in this one a rerun sums up the same bits.
         arrays = {"features": statistics.features[np.lexsort(statistics.features[:, :8].T)]}
     else:
-        arrays = {"count": np.int64(statistics.count), "mean": statistics.mean, "scatter": statistics.scatter}
+        arrays = {"count": np.array(statistics.count, np.int64), "mean": statistics.mean, "scatter": statistics.scatter}
     save_arrays(_group_path(folder, identity, group), **arrays)
 
 
 def read_groups(folder: str, images_set: ImageSet) -> list[Statistics]:
-    """The statistics of a set's tenths, empty ones left out.
+    """Reads the statistics of a set's tenths; empty tenths are left out.
 
     Raises:
-      UserError: an engine lost or doubled images.
+      UserError: Beam's engine lost or doubled images.
     """
     sizes = collections.Counter(images_set.groups.values())
     groups = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from eval.scoring.result import FidResult, RowResult
 
@@ -13,7 +14,7 @@ _MARKERS = "osD^vPX*<>"
 
 
 def against_images(result: FidResult) -> bytes | None:
-    """FID of subsets against 1 / images with the line that is extrapolated; None where no row has a curve.
+    """Draws FID of subsets against 1 / images with the line that is extrapolated; None where no row has a curve.
 
     A row with repeats shows its first. The axis runs to infinitely many images at its left end.
     """
@@ -21,7 +22,7 @@ def against_images(result: FidResult) -> bytes | None:
     if not rows:
         return None
 
-    def draw(axes) -> None:
+    def draw(axes: Any) -> None:
         most = 0.0
         for number, row in enumerate(rows):
             score = row.scores[0]
@@ -49,28 +50,29 @@ def _on_line(intercept: float, shares: Sequence[float], numbers: Sequence[float]
 
 
 def against_steps(result: FidResult) -> bytes | None:
-    """FID against training steps with its standard errors (paper, figure 6); None below 2 rows with other steps."""
-    rows = steps_rows(result)
-    if len({row.step for row in rows}) < 2:
+    """Draws FID against training steps with standard errors (paper, figure 6); None below 2 different steps."""
+    steps = [step for step, _ in result.by_step()]
+    rows = [row for _, row in result.by_step()]
+    if len(set(steps)) < 2:
         return None
 
-    def draw(axes) -> None:
-        axes.errorbar([row.step for row in rows], [row.fid for row in rows], [_error(row) for row in rows], fmt="o-")
+    def draw(axes: Any) -> None:
+        axes.errorbar(steps, [row.fid for row in rows], [_error(row) for row in rows], fmt="o-")
         floors = [row.scores[0].floor for row in rows]
         if None not in floors:
-            axes.plot([row.step for row in rows], floors, ":", color="0.4", label="truth against truth")
+            axes.plot(steps, floors, ":", color="0.4", label="truth against truth")
         axes.set(xlabel="training steps", ylabel="FID")
 
     return _png(draw)
 
 
 def against_bits(result: FidResult) -> bytes | None:
-    """FID against held-out bits per pixel, and their correlation (paper, section 5.3); None below 2 rows with bits."""
+    """Draws FID against held-out bits per pixel with their correlation (section 5.3); None below 2 rows with bits."""
     rows = [row for row in result.rows if row.bits is not None]
     if len(rows) < 2:
         return None
 
-    def draw(axes) -> None:
+    def draw(axes: Any) -> None:
         for number, row in enumerate(rows):
             axes.errorbar([row.bits], [row.fid], [_error(row)], fmt=_marker(number), label=row.name)
         axes.set(xlabel="held-out bits per pixel", ylabel="FID")
@@ -78,11 +80,6 @@ def against_bits(result: FidResult) -> bytes | None:
             axes.set_title(f"correlation {result.correlation:.2f} over {len(rows)} rows")
 
     return _png(draw)
-
-
-def steps_rows(result: FidResult) -> list[RowResult]:
-    """Rows whose checkpoint's step is known, by step."""
-    return sorted((row for row in result.rows if row.step is not None), key=lambda row: row.step)
 
 
 def _error(row: RowResult) -> float:
@@ -93,7 +90,7 @@ def _marker(number: int) -> str:
     return _MARKERS[number % len(_MARKERS)]
 
 
-def _png(draw: Callable) -> bytes:
+def _png(draw: Callable[[Any], None]) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=_SIZE, layout="constrained")  # pyplot would keep it, and count on a display

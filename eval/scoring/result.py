@@ -8,6 +8,7 @@ import json
 import statistics
 import typing
 from collections.abc import Sequence
+from typing import Any
 
 FLOOR_MEASURED, FLOOR_EXPECTED = "measured", "expected"
 _VERSIONED = ("apache-beam", "coltran-pipelines", "jax", "numpy", "tensorflow")
@@ -58,7 +59,7 @@ class Score:
       floor: the distance of truth from truth at the same number of images; None where it cannot be known.
       floor_by: `measured` on the other half's truth, or `expected` from the real covariance.
       kid, kid_standard_error: kernel distance, unbiased at any number of images.
-      overlap, overlapping_keys: as in `plan.Pair`.
+      overlap, overlapping_keys: as in `pairs.Pair`.
       counts_equal: whether both sets have the same number of images; None where a file does not say.
       comparable: whether the number may stand beside published ones: public weights, the paper's resize, 5000 images
         of each, no known overlap, high resolution.
@@ -111,7 +112,7 @@ class RowResult:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScoredBy:
-    """The extractor: as in `extractors.Extractor`."""
+    """The extractor that made the features; its fields are those of `extractors.Extractor`."""
 
     name: str
     weights_sha256: str
@@ -141,38 +142,44 @@ class FidResult:
     versions: dict[str, str]
 
     def to_json(self) -> bytes:
+        """Returns the bytes of fid.json."""
         return json.dumps(_rounded(dataclasses.asdict(self)), indent=1).encode() + b"\n"
+
+    def by_step(self) -> list[tuple[int, RowResult]]:
+        """Lists (step, row) of the rows whose checkpoint's step is known, by step."""
+        known = [(row.step, row) for row in self.rows if row.step is not None]
+        return sorted(known, key=lambda step_and_row: step_and_row[0])
 
     @classmethod
     def from_json(cls, data: bytes) -> FidResult:
-        """What `to_json` wrote."""
+        """Reads what `to_json` wrote."""
         return _read(cls, json.loads(data))
 
 
-def _rounded(value):
+def _rounded(value: Any) -> Any:
     """The same value with floats at `_DIGITS` significant digits."""
     if isinstance(value, float):
         return float(f"{value:.{_DIGITS}g}")
     if isinstance(value, dict):
-        return {name: _rounded(part) for name, part in value.items()}
-    return [_rounded(part) for part in value] if isinstance(value, (list, tuple)) else value
+        return {name: _rounded(item) for name, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _read(kind, value):
-    """JSON's lists and objects as the tuples and dataclasses that `kind` says."""
-    if dataclasses.is_dataclass(kind):
+def _read(kind: Any, value: Any) -> Any:
+    """Turns JSON's lists and objects into the tuples and dataclasses that `kind` says."""
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        return kind(**{name: _read(hints[name], part) for name, part in value.items()})
+        return kind(**{name: _read(hints[name], item) for name, item in value.items()})
     if typing.get_origin(kind) is tuple:
-        item = typing.get_args(kind)[0]
-        return tuple(_read(item, part) for part in value)
-    if value is not None and tuple in (typing.get_origin(part) for part in typing.get_args(kind)):
+        item_kind = typing.get_args(kind)[0]
+        return tuple(_read(item_kind, item) for item in value)
+    if value is not None and tuple in [typing.get_origin(one) for one in typing.get_args(kind)]:
         return tuple(value)
     return value
 
 
 def row_result(name: str, scores: Sequence[Score], *, step: int | None, bits: float | None) -> RowResult:
-    """Mean and deviation of a row's repeats, and the paper's number beside them."""
+    """Makes a row of its repeats: their mean and deviation, and the paper's number beside them."""
     numbers = [score.fid for score in scores]
     paper, paper_std = {known.lower(): value for known, value in PAPER.items()}.get(name.lower(), (None, None))
     return RowResult(
@@ -188,7 +195,7 @@ def row_result(name: str, scores: Sequence[Score], *, step: int | None, bits: fl
 
 
 def correlation(rows: Sequence[RowResult]) -> float | None:
-    """Pearson's, of FID and bits; None below 3 rows that have bits, or where one of the two does not vary."""
+    """Returns Pearson's correlation of FID and bits; None below 3 rows with bits, or where one is constant."""
     points = [(row.bits, row.fid) for row in rows if row.bits is not None]
     if len(points) < 3:
         return None
@@ -199,7 +206,7 @@ def correlation(rows: Sequence[RowResult]) -> float | None:
 
 
 def versions() -> dict[str, str]:
-    """Of the libraries that the numbers depend on."""
+    """Returns the versions of the libraries that the numbers depend on."""
     return {name: _version(name) for name in _VERSIONED}
 
 

@@ -115,7 +115,7 @@ def more(tmp_path_factory):
 @pytest.fixture
 def quick_features(monkeypatch):
     """Features that cost nothing and do not depend on the batch: 2048 fixed mixtures of a few pixels."""
-    from eval.scoring import job as fid_job
+    from eval.scoring import network
 
     mixing = np.random.default_rng(0).normal(size=(48, 2048))
 
@@ -126,5 +126,5 @@ def quick_features(monkeypatch):
     quick = Extractor(
         name="random", weights_sha256="0" * 64, resize="tf1", comparable=False, note=RANDOM_NOTE, engine=engine
     )
-    monkeypatch.setattr(fid_job, "shared_extractor", lambda options: quick)
+    monkeypatch.setattr(network, "shared_extractor", lambda options: quick)
     return quick

@@ -11,7 +11,7 @@ from coltran.records import folder as record_folder, partition, schema
 from eval import fid
 from eval.features.extractors import RANDOM_NOTE, load_extractor
 from eval.scoring import arguments as fid_arguments
-from eval.scoring.plan import OVERLAP_UNCHECKED
+from eval.scoring.pairs import OVERLAP_UNCHECKED
 from tests.conftest import write_records
 from tests.eval.fid_runs import RANDOM, in_memory, only_score, pixels, quick_options, refused, run
 
@@ -98,7 +98,7 @@ def test_another_sample_of_each_image(tmp_path, holdout, colorized_folder, quick
 def test_last_batch_and_more_images_than_dimensions(tmp_path, quick_features, monkeypatch):
     # 5,003 images, which no batch size divides; above 2048 the combiner folds. Random waves of the pixels have full
     # rank.
-    from eval.scoring import job as fid_job
+    from eval.scoring import network
 
     mixing = np.random.default_rng(0).normal(scale=0.02, size=(192, 2048)).astype(np.float32)
 
@@ -106,7 +106,7 @@ def test_last_batch_and_more_images_than_dimensions(tmp_path, quick_features, mo
         return np.cos((images.reshape(len(images), 1, 192).astype(np.float32) @ mixing)[:, 0])
 
     waves = dataclasses.replace(quick_features, engine=engine)
-    monkeypatch.setattr(fid_job, "shared_extractor", lambda options: waves)
+    monkeypatch.setattr(network, "shared_extractor", lambda options: waves)
     generator = np.random.default_rng(1)
     folders, images = [], []
     sizes = schema.Sizes(lo=8)
@@ -179,11 +179,11 @@ def test_statistics_of_one_run_are_the_truth_of_the_next(tmp_path, holdout, more
 
 def refused_by_extractor(tmp_path, saved, more, quick_features) -> str:
     from coltran.errors import UserError
-    from eval.scoring import job as fid_job
+    from eval.scoring import network
 
     other = dataclasses.replace(quick_features, name="inception")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fid_job, "shared_extractor", lambda options: other)
+        patch.setattr(network, "shared_extractor", lambda options: other)
         with pytest.raises(UserError) as caught:
             fid.run(quick_options(tmp_path / "c", real=saved, fake=more))
     return str(caught.value)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from coltran.records import partition, schema
 from eval import fid
-from eval.scoring.plan import OVERLAP_ALLOWED, OVERLAP_UNCHECKED
+from eval.scoring.pairs import OVERLAP_ALLOWED, OVERLAP_UNCHECKED
 from tests.conftest import smooth_photo, write_records
 from tests.eval.fid_runs import RANDOM, SIZES, in_memory, only_score, pixels, quick_options, refused, run, truth_rows
 
@@ -90,7 +90,7 @@ def test_bad_record_folders(capsys, tmp_path, holdout, more):
         (["--extractor=vgg"], "invalid choice: 'vgg'"),
         (["--direct_running_mode=multi_threading"], "loses records without an error"),
         (["--extracter=random"], "Did you mean '--extractor'?"),
-        (["--weights_seed=-1"], "expected a whole number from 0 on, got '-1'"),
+        (["--weights_seed=-1"], "expected a whole number, at least 0, got '-1'"),
     ],
 )
 def test_wrong_flags(flags, message, capsys, tmp_path, holdout, more):

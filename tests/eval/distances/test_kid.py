@@ -68,7 +68,7 @@ def test_one_distribution_averages_to_zero(size):
 def test_tfgan_gives_the_same(count, blocks):
     """TF-GAN itself, which also deals the images into blocks, on features of 64 dims."""
     import tensorflow as tf
-    from eval.tfgan_import import import_tfgan_eval
+    from eval.features.tfgan_import import import_tfgan_eval
 
     generator = np.random.default_rng(6)
     real, fake = (generator.normal(size=(count, 64)) + shift for shift in (0, 0.3))

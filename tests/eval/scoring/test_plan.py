@@ -7,7 +7,7 @@ import pytest
 from coltran.errors import UserError
 from coltran.images import colors
 from coltran.records import folder as record_folder, partition, schema
-from eval.scoring import plan
+from eval.scoring import pairs, plan
 from eval.scoring.arguments import Options, RowSpec
 from tests.conftest import smooth_photo, write_records
 
@@ -73,7 +73,7 @@ def test_the_other_half_and_seed_come_from_the_sampling(tmp_path, truth):
     assert pair.real.chosen == partition.choose(KEYS, seed=5, part="truth", num=6)
     assert pair.floor.chosen == pair.fake.chosen
     assert pair.floor.sources[0].path == truth
-    assert (pair.overlap, pair.overlapping_keys) == (plan.OVERLAP_NONE, 0)
+    assert (pair.overlap, pair.overlapping_keys) == (pairs.OVERLAP_NONE, 0)
 
 
 def test_colorizations_of_the_truth_half_stand_against_the_other(tmp_path, truth):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.scoring import plots as fid_plots, report as fid_report, result as fid_result
+from eval.scoring import plots as fid_plots, report as fid_report, result as fid_result, tables
 from eval.scoring.result import FidResult, Score, ScoredBy, ScoredSet
 
 SET = ScoredSet(paths=("a",), kind="truth records", count=5000, part=None, sample=None, fingerprints=("f",))
@@ -75,12 +75,12 @@ def test_correlation_of_fid_and_bits():
 
 def test_csv_has_the_numbers():
     made = result(row("ColTran, best", 19.0, 20.0), row("truth", 14.7, fid_corrected=None))
-    lines = list(csv.DictReader(io.StringIO(fid_report.table_csv(made).decode())))
+    lines = list(csv.DictReader(io.StringIO(tables.rows_csv(made).decode())))
     assert [line["row"] for line in lines] == ["ColTran, best", "truth"]
     assert float(lines[0]["fid"]) == 19.5
     assert (lines[0]["samplings"], lines[1]["fid_corrected"], lines[1]["paper"]) == ("2", "", "14.68")
     steps = result(row("late", 18.0, step=900), row("early", 25.0, step=100, bits=2.5))
-    lines = list(csv.DictReader(io.StringIO(fid_report.steps_csv(steps).decode())))
+    lines = list(csv.DictReader(io.StringIO(tables.steps_csv(steps).decode())))
     assert [(line["step"], line["row"], line["bits"]) for line in lines] == [
         ("100", "early", "2.5"),
         ("900", "late", ""),

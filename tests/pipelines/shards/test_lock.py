@@ -117,7 +117,7 @@ def test_two_commands_at_once(tmp_path):
     """The second is refused while the first works; the first ends well, and then the second has nothing to do."""
     source, out = tmp_path / "source", tmp_path / "out"
     source.mkdir()
-    for index in range(300):
+    for index in range(100):
         (source / f"photo_{index}.JPEG").write_bytes(encoded(smooth_photo(index, 300, 400)))
     command = [sys.executable, "-m", "pipelines.preprocess", "--source", str(source), "--out", str(out)]
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
