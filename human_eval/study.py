@@ -3,6 +3,7 @@
     coltran-study design --truth records/holdout --colorized colorized --out study --seed 1
     coltran-study export --study study          # a page for any web server; or for Turkle, or Mechanical Turk
     coltran-study serve --study study --access open      # or our own server
+    coltran-study publish --study study --turkle URL     # or a Turkle server; then status, fetch
     coltran-study ingest --study study study/private/server.sqlite
     coltran-study score --study study --out study/score
 

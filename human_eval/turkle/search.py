@@ -31,19 +31,24 @@ def find_project(turkle: Turkle, study: str, state: State) -> Project | None:
     Raises:
       UserError: the project that is known is gone or is something else, or there are several.
     """
-    wanted = (study, state.pilot)
+
+    def is_it(project: Project) -> bool:
+        """By its page, or by its file where somebody has edited the page."""
+        file = f"{mark(study, pilot=state.pilot)}.html"
+        return page_of(project.template) == (study, state.pilot) or project.mark == file
+
     if state.project is not None:
         try:
             project = turkle.project(state.project)
         except NotThere:
             project = None
-        if project is None or page_of(project.template) != wanted:
+        if project is None or not is_it(project):
             what = "is not there any more" if project is None else "is of something else now"
             raise UserError(
                 f"{turkle.address}: project {state.project} {what}; remove {state.folder / PATH} to publish anew"
             )
         return project
-    found = [project for project in turkle.projects() if page_of(project.template) == wanted]
+    found = [project for project in turkle.projects() if is_it(project)]
     if len(found) > 1:
         numbers = " and ".join(str(project.number) for project in found)
         raise UserError(f"{turkle.address}: projects {numbers} are both of this study; delete the one without answers")

@@ -81,6 +81,10 @@ def test_nothing_is_doubled_when_the_state_is_lost_and_people_renamed_things(tur
     assert publish(exported, turkle.address) == 0
     assert forms_of(name_of(exported)) == FORMS
     assert json.loads((exported / state.PATH).read_text())["study"]["project"] == project["id"]
+    (exported / state.PATH).unlink()
+    turkle.call(f"projects/{project['id']}/", {"html_template": "<input name='a'>${form} ${trials}"}, "PATCH")
+    assert publish(exported, turkle.address) == 2  # another page now, but the same project
+    assert forms_of(name_of(exported)) == FORMS
 
 
 @pytest.mark.parametrize("fault", ["lost", "unheard"])
