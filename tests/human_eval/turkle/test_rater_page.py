@@ -12,7 +12,7 @@ import pytest
 from human_eval import study
 from human_eval.answers import ratings
 from human_eval.commands import ingest
-from human_eval.folder import layout
+from human_eval.turkle import state
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
@@ -39,12 +39,8 @@ def test_a_whole_form_on_a_turkle_server(
     assert study.main(["design", *sources, f"--out={folder}", *sizes]) == 0
     assert study.main(["export", f"--study={folder}", "--format=turkle", f"--image_url={images_server}"]) == 0
     assert study.main(["publish", f"--study={folder}", f"--turkle={turkle.address}"]) == 0
-    [project] = [
-        one
-        for one in turkle.call("projects/")["results"]
-        if one["filename"].endswith(f"{layout.load_design(folder).study}.html")
-    ]
-    [batch] = project["batches"]
+    project = json.loads((folder / state.PATH).read_text())["study"]["project"]
+    [batch] = turkle.call(f"projects/{project}/")["batches"]
     browser = new_browser()
     browser.get(f"{turkle.address}/login/")
     rater = browser_rater(browser)
