@@ -3,6 +3,7 @@
     coltran-study design --truth records/holdout --colorized colorized --out study --seed 1
     coltran-study export --study study          # a page for any web server; or for Turkle, or Mechanical Turk
     coltran-study serve --study study --access open      # or our own server
+    coltran-study publish --study study --turkle URL     # or a Turkle server; then status, fetch
     coltran-study ingest --study study study/private/server.sqlite
     coltran-study score --study study --out study/score
 
@@ -29,6 +30,9 @@ _COMMANDS = {
     "design": "choose images, make forms, and write the study folder",
     "export": "write the rater page for a web server, Mechanical Turk or Turkle",
     "serve": "run the study on a server of your own",
+    "publish": "bring the forms to a Turkle server",
+    "status": "how far the study on a Turkle server is",
+    "fetch": "raters' answers from a Turkle server",
     "ingest": "join raters' answers with the answer key into one table",
     "score": "fooling rates, standard errors and a report",
     "top_up": "add forms for pairs that are short of ratings",

@@ -48,10 +48,11 @@ human_eval.folder          -> coltran(records)
 human_eval.server          -> coltran(storage)  human_eval(folder page)
 human_eval.answers         -> human_eval(folder server)
 human_eval.design          -> coltran(cli images records storage)  pipelines(beam)  human_eval(answers folder page)
+human_eval.turkle          -> human_eval(answers folder)
 human_eval.scoring         -> coltran(cli)  human_eval(answers folder)
 human_eval.simulation      -> coltran(cli)  human_eval(answers design folder server)
 human_eval.commands        -> coltran(cli records)  pipelines(beam)
-                              human_eval(answers design folder page scoring server simulation)
+                              human_eval(answers design folder page scoring server simulation turkle)
 human_eval.study           -> coltran(cli)  human_eval(commands)
 """
 OPEN_TO_ALL = {"coltran.errors", "coltran.options"}

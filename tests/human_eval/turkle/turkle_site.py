@@ -1,4 +1,4 @@
-"""Settings of a real Turkle server for one test; TURKLE_DATABASE names its SQLite file."""
+"""Settings of a real Turkle server for tests; TURKLE_DATABASE names its SQLite file."""
 
 import os
 
@@ -18,6 +18,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "guardian",
     "rest_framework",
+    "rest_framework.authtoken",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -49,6 +50,6 @@ LOGIN_REDIRECT_URL = "/"
 USE_TZ = True
 TURKLE_AUTO_ACCEPT_DEFAULT = False
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.BasicAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
 }
