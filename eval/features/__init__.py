@@ -1,1 +1,1 @@
-"""Images to features: Inception in two frameworks, TF-GAN's, and a random network."""
+"""Turns images into features, with Inception in two frameworks, TF-GAN's network, or a random network."""

@@ -1,4 +1,4 @@
-"""Feature extractors with one contract: the first of the three steps of an FID.
+"""Defines the feature extractors, which all share one contract. They are the first of the three steps of an FID.
 
 | name        | network                                   | its numbers                                              |
 |-------------|-------------------------------------------|----------------------------------------------------------|
@@ -34,11 +34,11 @@ class Extractor:
 
     Attributes:
       name: one of `EXTRACTORS`.
-      weights_sha256: of the weights file; of the arrays for `random`; of all files for a SavedModel.
-      resize: name of the resize, which belongs to the number.
-      comparable: whether distances can stand beside the paper's.
-      note: why not, in words for the result and the screen; empty where comparable.
-      engine: the network; uint8 [B, H, W, 3] -> float32 [B, 2048].
+      weights_sha256: sha256 of the weights file, of the arrays for `random`, or of all files for a SavedModel.
+      resize: name of the resize. An FID is only complete with this name.
+      comparable: whether distances can be compared with the paper's.
+      note: why they cannot, in words for the result and the screen; empty if they can.
+      engine: the network, a function from uint8 [B, H, W, 3] to float32 [B, 2048].
       dims: length of a feature vector.
     """
 
@@ -54,13 +54,13 @@ class Extractor:
         """Computes the features of a batch.
 
         Args:
-          images_BxHxWx3: uint8, RGB, values 0..255; any size, the resize to 299 is done here.
+          images_BxHxWx3: uint8, RGB, values 0..255, any size. This method resizes them to 299.
 
         Returns:
-          float32 [B, 2048]; row i depends on image i only.
+          float32 [B, 2048]; row i depends only on image i.
 
         Raises:
-          UserError: another dtype or number of axes (floats, grayscale, channels first).
+          UserError: the images have another dtype or shape (floats, grayscale, channels first).
         """
         images = np.asarray(images_BxHxWx3)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape[1:3]:
@@ -80,19 +80,19 @@ class Extractor:
 def load_extractor(
     name: str, weights: str | None = None, resize: str = "tf1", *, seed: int = 0, framework: str | None = None
 ) -> Extractor:
-    """Loads a network, whose `features` can then be called many times.
+    """Loads a network. You can then call its `features` many times.
 
     Args:
       name: one of `EXTRACTORS`.
-      weights: a local path: the public .pth file for `inception` (None looks in the cache folder), the SavedModel's
-        folder for `tfgan`. None for `random`.
+      weights: a local path. For `inception` it is the public .pth file, and None looks in the cache folder. For
+        `tfgan` it is the SavedModel's folder. For `random` it is None.
       resize: `tf1` as in the paper's tool, or `halfpixel` as in pytorch-fid.
-      seed: of the weights of `random`.
-      framework: `tensorflow`, the fastest on a CPU, or `jax`; None takes `jax` where it sees a GPU or TPU. `tfgan` has
-        no choice.
+      seed: seed of the weights of `random`.
+      framework: `tensorflow`, the fastest on a CPU, or `jax`. None takes `jax` if it sees a GPU or TPU. `tfgan` ignores
+        this.
 
     Raises:
-      UserError: an unknown name, or weights that are absent, damaged or other than the public ones.
+      UserError: the name is unknown, or the weights are absent, damaged or not the public ones.
     """
     chosen = find_resize(resize)
     note = HALFPIXEL_NOTE if chosen is HALFPIXEL else ""
@@ -141,7 +141,7 @@ def _load_tfgan(folder: str | None, resize: Resize) -> tuple[Engine, str]:
     tf = import_tensorflow()
 
     classify = tfgan.classifier_fn_from_tfhub(folder, tfgan.INCEPTION_FINAL_POOL, return_tensor=True)
-    # TF-GAN's function loads the model whenever it is called: traced into a graph, that happens once.
+    # TF-GAN's function loads the model at every call. Traced into a graph, it loads the model once.
     pool_3 = tf.function(classify, input_signature=[tf.TensorSpec([None, INPUT_SIZE, INPUT_SIZE, 3], tf.float32)])
 
     def engine(images: np.ndarray) -> np.ndarray:
@@ -152,7 +152,7 @@ def _load_tfgan(folder: str | None, resize: Resize) -> tuple[Engine, str]:
 
 
 def _folder_sha256(folder: str) -> str:
-    """sha256 over the sorted relative paths of all files, each followed by its own sha256."""
+    """Computes a sha256 over the sorted relative paths of all files. Each path is followed by the file's own sha256."""
     import hashlib
 
     digest = hashlib.sha256()

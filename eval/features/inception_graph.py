@@ -1,4 +1,4 @@
-"""The Inception network of 2015-12-05 as one data description, without a framework.
+"""Describes the Inception network of 2015-12-05 as data, without a framework.
 
 Published FID values are distances between the `pool_3` features of this one network (Heusel et al. 2017). It is the
 Inception v3 of Szegedy et al. 2015 with some differences that change the number:
@@ -6,10 +6,10 @@ Inception v3 of Szegedy et al. 2015 with some differences that change the number
 - pixels enter as (x - 128) / 128,
 - batch normalization has epsilon 1e-3 and a learned scale; convolutions have no bias; ReLU comes after it,
 - average pools leave the padding out of the mean,
-- the pool of the last block (Mixed_7c) is a maximum, that of Mixed_7b a mean,
-- 1008 classes, no auxiliary head.
+- the last block (Mixed_7c) pools by a maximum, and Mixed_7b pools by a mean,
+- there are 1008 classes, and no auxiliary head.
 
-An engine walks `GRAPH` and needs to know four node types. Names and kernel shapes are those of the public PyTorch file,
+An engine walks `GRAPH` and needs to know only four node types. Names and kernel shapes follow the public PyTorch file,
 so the graph also says which keys a weights file must hold (`parameter_shapes`).
 """
 
@@ -27,7 +27,7 @@ VALID = "VALID"
 
 @dataclass(frozen=True)
 class Conv:
-    """Convolution without bias, batch normalization, ReLU. `kernel` is (height, width)."""
+    """A convolution without bias, then batch normalization, then ReLU. `kernel` is (height, width)."""
 
     name: str
     filters: int
@@ -38,7 +38,7 @@ class Conv:
 
 @dataclass(frozen=True)
 class MaxPool:
-    """Maximum over 3x3; with SAME padding the border never wins."""
+    """A maximum over 3x3. With SAME padding, the border is never the maximum."""
 
     stride: int
     padding: str
@@ -46,12 +46,12 @@ class MaxPool:
 
 @dataclass(frozen=True)
 class MeanPool:
-    """Mean over 3x3, stride 1, SAME; positions outside of the image count neither in the sum nor in the divisor."""
+    """A mean over 3x3, stride 1, SAME. Positions outside the image count neither in the sum nor in the divisor."""
 
 
 @dataclass(frozen=True)
 class Concat:
-    """Branches that read the same input; their outputs are joined along the channels, in this order."""
+    """Branches that read the same input. Their outputs are joined along the channels in this order."""
 
     branches: tuple["Sequence", ...]
 
@@ -189,7 +189,10 @@ def convolutions(graph: Sequence = GRAPH) -> Iterator[tuple[Conv, int]]:
 
 
 def parameter_shapes() -> dict[str, tuple[int, ...]]:
-    """Key -> shape of every tensor of the public weights file, kernels as [out, in, height, width] (472 keys)."""
+    """Returns {key: shape} of every tensor of the public weights file (472 keys).
+
+    Kernels are [out, in, height, width].
+    """
     shapes: dict[str, tuple[int, ...]] = {}
     for conv, channels in convolutions():
         shapes[f"{conv.name}.conv.weight"] = (conv.filters, channels, *conv.kernel)

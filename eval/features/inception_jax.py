@@ -1,4 +1,4 @@
-"""JAX engine of the Inception graph, for GPU and TPU; on a CPU the TensorFlow engine is three times as fast."""
+"""Runs the Inception graph in JAX, for GPU and TPU. On a CPU the TensorFlow engine is three times as fast."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Layers = dict[str, tuple["jax.Array", "jax.Array"]]  # kernel and bias of each 
 
 
 class InceptionJax:
-    """The network on JAX's default device, in full float32 (bfloat16 or TF32 moves features by more than 1e-3)."""
+    """The network on JAX's default device in full float32. In bfloat16 or TF32, features change by more than 1e-3."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class InceptionJax:
         graph: Sequence = GRAPH,
         epsilon: float = BATCH_NORM_EPSILON,
     ) -> None:
-        """Puts the weights on the device; the arguments are those of `InceptionTensorFlow`."""
+        """Puts the weights on the device. It takes the same arguments as `InceptionTensorFlow`."""
         import jax
 
         self._resize = resize
@@ -41,12 +41,12 @@ class InceptionJax:
         """Computes the features of a batch.
 
         Args:
-          images_BxHxWx3: uint8, RGB, values 0..255, any height and width; each new size compiles once.
+          images_BxHxWx3: uint8, RGB, values 0..255, any height and width. Each new size compiles once.
 
         Returns:
           float32 [B, 2048], not negative.
         """
-        # A smaller batch, usually the last, is filled up: a program for one more shape takes longer than its images.
+        # We fill up a smaller batch, usually the last: compiling one more shape takes longer than its images do.
         count = len(images_BxHxWx3)
         self._largest_batch = max(self._largest_batch, count)
         filled = np.zeros((self._largest_batch, *images_BxHxWx3.shape[1:]), np.uint8)

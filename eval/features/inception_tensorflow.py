@@ -1,4 +1,4 @@
-"""TensorFlow engine of the Inception graph: the fastest of the engines that were tried on a CPU."""
+"""Runs the Inception graph in TensorFlow, which was the fastest engine that we tried on a CPU."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ from eval.features.resize import Resize
 
 
 class InceptionTensorFlow:
-    """The network on TensorFlow, float32, compiled once for every batch size and image size."""
+    """The network on TensorFlow in float32. It compiles once for all batch sizes and image sizes."""
 
     def __init__(
         self,
@@ -36,9 +36,9 @@ class InceptionTensorFlow:
 
         Args:
           weights: the arrays of `inception_graph.parameter_shapes()`.
-          resize: from pixels to network input.
-          graph: the description to walk; another one only in tests of deliberate mistakes.
-          epsilon: of batch normalization; another one only in such tests.
+          resize: how pixels become network input.
+          graph: the description to walk. Only tests of deliberate mistakes give another one.
+          epsilon: epsilon of batch normalization. Only those tests give another one.
         """
         self._tf = tf = import_tensorflow()
         self._resize = resize
@@ -59,7 +59,7 @@ class InceptionTensorFlow:
         Returns:
           float32 [B, 2048], not negative.
         """
-        # On the CPU whatever else is there: a GPU's TF32 rounding would not stay within the tested tolerance.
+        # Always use the CPU, even if there is a GPU, whose TF32 rounding would exceed the tested tolerance.
         with self._tf.device("/CPU:0"):
             return self._features(self._tf.constant(images_BxHxWx3)).numpy()
 

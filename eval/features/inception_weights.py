@@ -1,4 +1,4 @@
-"""The weights of the Inception network: the public file, or random ones made by a rule."""
+"""Reads the public weights of the Inception network, or makes random ones by a rule."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ Weights = dict[str, np.ndarray]
 
 
 def public_path() -> str:
-    """Where the public file is looked for when no path is given: below XDG_CACHE_HOME, or below ~/.cache."""
+    """Returns where we look for the public file if no path is given, below XDG_CACHE_HOME or below ~/.cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(cache, "coltran", PUBLIC_NAME)
 
@@ -53,14 +53,14 @@ def load_public(path: str | None = None) -> tuple[Weights, str]:
 
 
 def check_weights(tensors: Mapping[str, np.ndarray], source: str) -> Weights:
-    """The tensors that the network needs, as float32; others (`num_batches_tracked`) are left out.
+    """Returns the tensors that the network needs as float32. It leaves out others (`num_batches_tracked`).
 
     Args:
-      tensors: key -> array.
-      source: what the error message calls them.
+      tensors: {key: array}.
+      source: the name of their file for the error message.
 
     Raises:
-      UserError: a key is missing, or has another shape than `parameter_shapes()` says.
+      UserError: a key is missing, or its shape differs from `parameter_shapes()`.
     """
     expected = parameter_shapes()
     missing = sorted(expected.keys() - tensors.keys())
@@ -77,15 +77,16 @@ def check_weights(tensors: Mapping[str, np.ndarray], source: str) -> Weights:
 def random_weights(seed: int) -> Weights:
     """Makes weights by a rule from a seed, for tests and demonstrations without the public file.
 
-    Each filter has mean 0 and norm sqrt(3). The mean matters: inputs after a ReLU are all positive, and filters with a
-    mean pass that common part on until, some 50 layers later, every image gives nearly the same feature. The norm keeps
-    activations neither fading nor exploding (features of photos lie between 0 and about 6, none of them constant).
+    Each filter has mean 0 and norm sqrt(3). The mean matters. Inputs after a ReLU are all positive, and filters with
+    another mean pass this common part on. Some 50 layers later, every image would give nearly the same feature. The
+    norm keeps activations from fading and from exploding. Features of photos lie between 0 and about 6, and none of
+    them is constant.
 
     Args:
       seed: any non-negative integer.
 
     Returns:
-      float32 arrays of `parameter_shapes()`, each value exact in float16, the same on every machine.
+      The float32 arrays of `parameter_shapes()`. Each value is exact in float16 and the same on every machine.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     weights = {}
@@ -111,14 +112,14 @@ def random_weights(seed: int) -> Weights:
 def fold_batch_norm(
     weights: Mapping[str, np.ndarray], epsilon: float = BATCH_NORM_EPSILON
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Puts each batch normalization into its convolution, which saves a multiplication and an addition per activation.
+    """Puts each batch normalization into its convolution. This saves a multiplication and an addition per activation.
 
     Args:
-      weights: the arrays of `parameter_shapes()`, kernels [out, in, height, width].
-      epsilon: what is added to the variance.
+      weights: the arrays of `parameter_shapes()`, with kernels as [out, in, height, width].
+      epsilon: the number to add to the variance.
 
     Returns:
-      name of the convolution -> (kernel float32 [height, width, in, out], bias float32 [out]).
+      {name of the convolution: (kernel float32 [height, width, in, out], bias float32 [out])}.
     """
     folded = {}
     for conv, _ in convolutions():
@@ -134,7 +135,10 @@ def fold_batch_norm(
 
 
 def weights_sha256(weights: Mapping[str, np.ndarray]) -> str:
-    """A fingerprint of weights that are in no file: sha256 over sorted keys, each followed by its float32 bytes."""
+    """Computes a fingerprint of weights that are not in a file.
+
+    It is a sha256 over the sorted keys, each followed by its float32 bytes.
+    """
     digest = hashlib.sha256()
     for key in sorted(weights):
         digest.update(key.encode())

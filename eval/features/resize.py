@@ -1,15 +1,16 @@
-"""From uint8 pixels to what the network reads: the resize to 299 x 299 that a published number was made with.
+"""Turns uint8 pixels into network input, with the resize to 299 x 299 that a published number was made with.
 
-Tools that call their output "FID" resize differently, and the choice moves the number more than a good model does. Each
-`Resize` here is the whole way from pixels to network input, because the tools that differ in the resize also differ in
-the normalization:
+Tools that call their output "FID" resize differently, and this choice changes the number more than a good model does.
+Each `Resize` here describes the whole way from pixels to network input, because tools that differ in the resize also
+differ in the normalization:
 
 | name        | as in                    | source position of output pixel i | normalization       |
 |-------------|--------------------------|-----------------------------------|---------------------|
 | `tf1`       | TF-GAN 1.x, TTUR         | i * scale                         | (x - 128) / 128     |
 | `halfpixel` | pytorch-fid              | (i + 0.5) * scale - 0.5           | (x - 127.5) / 127.5 |
 
-scale = input size / 299. Both are bilinear without antialiasing, and nothing is rounded between resize and network.
+Here scale = input size / 299. Both resizes are bilinear without antialiasing. Nothing is rounded between the resize and
+the network.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from eval.features.inception_graph import INPUT_SIZE
 
 @dataclass(frozen=True, kw_only=True)
 class Resize:
-    """How pixels become network input: bilinear to 299 x 299, then (x - center) / center."""
+    """How pixels become network input. A bilinear resize to 299 x 299 comes first, then (x - center) / center."""
 
     name: str
     half_pixel_centers: bool
@@ -35,7 +36,7 @@ RESIZES = {resize.name: resize for resize in (TF1, HALFPIXEL)}
 
 
 def find_resize(name: str) -> Resize:
-    """Finds the resize of that name. Raises a UserError that lists the known names."""
+    """Finds the resize with this name. For an unknown name, it raises a UserError that lists the known ones."""
     if name not in RESIZES:
         raise UserError(f"unknown resize {name!r}: expected one of {', '.join(RESIZES)}")
     return RESIZES[name]
@@ -45,10 +46,10 @@ def source_positions(resize: Resize, size: int) -> tuple[np.ndarray, np.ndarray,
     """Says where the 299 output rows (or columns) of an axis with `size` pixels come from.
 
     Returns:
-      lower: int64 [299], upper: int64 [299], both in 0..size-1, and weight: float32 [299] in [0, 1):
-      output = input[lower] + (input[upper] - input[lower]) * weight.
+      lower: int64 [299], upper: int64 [299], both in 0..size-1, and weight: float32 [299] in [0, 1).
+      They mean output = input[lower] + (input[upper] - input[lower]) * weight.
     """
-    # float32 throughout, as in TensorFlow's kernel: in float64 some positions fall on the other side of a pixel.
+    # All steps are float32, as in TensorFlow's kernel. In float64 some positions fall on the other side of a pixel.
     scale = np.float32(size) / np.float32(INPUT_SIZE)
     index = np.arange(INPUT_SIZE, dtype=np.float32)
     if resize.half_pixel_centers:
@@ -62,11 +63,11 @@ def source_positions(resize: Resize, size: int) -> tuple[np.ndarray, np.ndarray,
 
 
 def resize_to_input(images: np.ndarray, resize: Resize) -> np.ndarray:
-    """Resizes images bilinearly in NumPy, before normalization; engines do the same on their device.
+    """Resizes images bilinearly in NumPy, before normalization. Engines do the same on their device.
 
     Args:
       images: [batch, height, width, 3], uint8 or float32, values 0..255.
-      resize: which positions to read.
+      resize: decides which positions are read.
 
     Returns:
       float32 [batch, 299, 299, 3], values 0..255, not rounded.

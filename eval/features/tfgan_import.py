@@ -1,13 +1,13 @@
 """Makes `tensorflow_gan.python.eval` importable, which the package's own `__init__` no longer allows.
 
-`import tensorflow_gan` pulls in its estimators, and `tf.estimator` is gone since TensorFlow 2.16, so the import fails
-although the evaluation part, the one behind published FIDs, does not need them. Three things make it work:
+`import tensorflow_gan` pulls in its estimators, but `tf.estimator` is gone since TensorFlow 2.16, so the import fails.
+The evaluation part, which published FIDs come from, does not need them. Three things make it work:
 
-1. Empty packages `tensorflow_gan` and `tensorflow_gan.python` are registered first, with the right `__path__`, so that
+1. We first register empty packages `tensorflow_gan` and `tensorflow_gan.python` with the right `__path__`, so that
    Python finds `tensorflow_gan.python.eval` without running the two failing `__init__` files.
-2. `TF_USE_LEGACY_KERAS=1` before TensorFlow is imported: TF-GAN flattens with `tf.compat.v1.layers`, which Keras 3
-   does not have. It takes effect through the package tf-keras.
-3. `setuptools<81`: tensorflow-hub 0.16 imports pkg_resources, which later versions removed. setup.py asks for it.
+2. We set `TF_USE_LEGACY_KERAS=1` before TensorFlow is imported. TF-GAN flattens with `tf.compat.v1.layers`, which
+   Keras 3 does not have. The setting takes effect through the package tf-keras.
+3. setup.py asks for `setuptools<81`. tensorflow-hub 0.16 imports pkg_resources, which later versions removed.
 """
 
 import importlib
@@ -46,7 +46,7 @@ def import_tfgan_eval() -> types.ModuleType:
 def _register(name: str, folder: str) -> None:
     package = types.ModuleType(name, "Stands in for a package whose __init__ fails on current TensorFlow.")
     package.__path__ = [folder]
-    # find_spec looks at the __spec__ of what is in sys.modules, and raises ValueError where it is None.
+    # find_spec looks at the __spec__ of each module in sys.modules, and raises ValueError if it is None.
     spec = importlib.machinery.ModuleSpec(name, loader=None, is_package=True)
     spec.submodule_search_locations = [folder]
     package.__spec__ = spec

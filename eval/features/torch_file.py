@@ -1,12 +1,12 @@
-"""Tensors out of a PyTorch `.pth` file, without PyTorch and without running code from the file.
+"""Reads tensors from a PyTorch `.pth` file, without PyTorch and without running code from the file.
 
-A `.pth` file holds a pickle, and an ordinary unpickler runs whatever the pickle asks for. The one here knows a handful
-of names, and none of them does more than take notes: an ordered dictionary, a tensor's (storage, offset, shape,
-strides), and the storages' element types. The bytes are read afterwards by NumPy. Two formats are in use:
+A `.pth` file holds a pickle, and an ordinary unpickler runs whatever the pickle asks for. The unpickler here knows only
+a few names, and each of them only takes notes: an ordered dictionary, a tensor's (storage, offset, shape, strides), and
+the element types of the storages. NumPy reads the bytes afterwards. Two formats are in use:
 
-- zip, since PyTorch 1.6: `<name>/data.pkl`, and one file `<name>/data/<key>` per storage;
-- legacy, before: five pickles one after the other (magic number, protocol, system, the object, the storage keys), then
-  for each storage key its number of elements as int64 and its bytes.
+- The zip format, since PyTorch 1.6, has `<name>/data.pkl` and one file `<name>/data/<key>` per storage.
+- The legacy format has five pickles one after the other (magic number, protocol, system, the object, the storage keys).
+  Then for each storage key it has the number of elements as int64 and the bytes.
 """
 
 import io
@@ -55,7 +55,7 @@ class _TensorUnpickler(pickle.Unpickler):
         if module == "torch" and name in _ELEMENT_TYPES:
             return _ELEMENT_TYPES[name]
         if module == "torch._utils" and name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
-            # A new function for each use: a pickle can set attributes on what it gets.
+            # Return a new function each time, because a pickle can set attributes on what it gets.
             return lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, shape, strides)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not a tensor")
 
@@ -73,10 +73,10 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
       path: a local `.pth` file in either format.
 
     Returns:
-      {key: array}, each of the shape and dtype that the file says (float32, int64 and others).
+      {key: array}, each with the shape and dtype that the file says (float32, int64 and others).
 
     Raises:
-      UserError: the file is missing, truncated, in another format, or holds anything but tensors by name.
+      UserError: the file is missing, truncated or in another format, or it holds anything but named tensors.
     """
     try:
         with open(path, "rb") as file:
@@ -86,7 +86,7 @@ def read_tensors(path: str) -> dict[str, np.ndarray]:
     try:
         notes, storages = _read_zip(data) if zipfile.is_zipfile(io.BytesIO(data)) else _read_legacy(data)
         return {key: _to_array(key, note, storages) for key, note in notes.items()}
-    # An unpickler raises nearly anything on bytes that are not what it expects.
+    # An unpickler can raise nearly any exception on unexpected bytes.
     except Exception as error:
         raise UserError(
             f"{path} is not a PyTorch file of tensors, or a truncated one ({len(data):,} bytes): {error}. "
@@ -117,7 +117,7 @@ def _read_legacy(data: bytes) -> tuple[OrderedDict, dict[str, bytes]]:
     if not _TensorUnpickler(stream).load()["little_endian"]:
         raise ValueError("it was written on a big-endian machine")
     notes = _TensorUnpickler(stream).load()
-    # Elements per key are counted in the file, bytes are not: the element type stands in the notes.
+    # The file counts elements per key, not bytes. The notes tell the element type.
     widths = {note.storage.key: np.dtype(note.storage.element_type).itemsize for note in notes.values()}
     storages = {}
     for key in _TensorUnpickler(stream).load():

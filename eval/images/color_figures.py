@@ -1,6 +1,6 @@
-"""Two figures of the colors themselves: how colorful an image is, and how much the samples of one image differ.
+"""Measures how colorful an image is, and how much the samples of one image differ.
 
-FID says nothing on either: a timid colorizer and one that always paints the same can both score well.
+FID shows neither. A timid colorizer and one that always paints the same can both score well.
 """
 
 import itertools
@@ -15,8 +15,8 @@ def colorfulness(image: np.ndarray) -> float:
     """Measures how colorful an image looks by the metric M3 of Hasler and Suesstrunk ("Measuring
     colourfulness in natural images", 2003).
 
-    With rg = R - G and yb = (R + G) / 2 - B it is the spread of both over the pixels plus 0.3 times the length of their
-    mean. In their experiment 15 was judged slightly, 45 averagely and 82 highly colorful.
+    With rg = R - G and yb = (R + G) / 2 - B, the metric is the spread of both over the pixels, plus 0.3 times the
+    length of their mean. In the paper's experiment, people called 15 slightly, 45 averagely and 82 highly colorful.
 
     Args:
       image: uint8 [height, width, 3].
@@ -25,7 +25,7 @@ def colorfulness(image: np.ndarray) -> float:
       A number >= 0; 0 for a gray image.
 
     Raises:
-      UserError: not an RGB image of at least one pixel.
+      UserError: the image is empty or not RGB.
     """
     _expect_rgb(image)
     red, green, blue = np.moveaxis(image.astype(np.float64), -1, 0)
@@ -39,14 +39,14 @@ def diversity(samples: Sequence[np.ndarray]) -> float | None:
     """Measures how much the colorizations of one image differ.
 
     Args:
-      samples: of one image, each uint8 [height, width, 3].
+      samples: colorizations of one image, each uint8 [height, width, 3].
 
     Returns:
-      Root mean square difference over pixels and channels, in levels 0..255, averaged over the pairs of samples; None
-      for fewer than two samples. 0 where all are the same.
+      The root mean square difference over pixels and channels, in levels 0..255, averaged over the pairs of samples.
+      It is 0 if all samples are the same, and None for fewer than two samples.
 
     Raises:
-      UserError: samples that are not RGB images of one size.
+      UserError: the samples are not RGB images of one size.
     """
     for sample in samples:
         _expect_rgb(sample)

@@ -1,4 +1,4 @@
-"""The pixels of a chunk of a folder: records of a shard, or PNG files."""
+"""Reads the pixels of one chunk of a folder. A chunk is a shard of records, or some PNG files."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from eval.images.sources import Source, to_rgb
 
 
 def read_chunk(source: Source, index: int, names: Collection[str]) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Reads some images of the chunk with this index.
+    """Reads the wanted images of one chunk.
 
     Args:
-      source: the folder; its list of chunks is not needed.
-      index: of the chunk.
-      names: of the images that are wanted.
+      source: the folder. Its list of chunks may be empty.
+      index: index of the chunk.
+      names: names of the wanted images.
 
     Returns:
-      (name, uint8 [h, w, 3], diversity of its samples or NaN) of each.
+      (name, uint8 [h, w, 3], diversity of its samples or NaN) of each image.
     """
     if names:
         yield from read_pngs(source, names) if source.folder is None else read_records(source, index, names)
 
 
 def read_records(source: Source, index: int, names: Collection[str]) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Yields (key, uint8 [h, w, 3], diversity of its samples or NaN) of a shard's chosen records, in file order."""
+    """Yields (key, uint8 [h, w, 3], diversity of its samples or NaN) for a shard's chosen records, in file order."""
     if source.folder is None or source.feature is None or source.index_feature is None:
         raise ValueError(f"expected a folder of records, got {source.kind}")
     shard = source.folder.manifest.shards[index]
@@ -48,10 +48,10 @@ def read_records(source: Source, index: int, names: Collection[str]) -> Iterator
 
 
 def read_pngs(source: Source, names: Collection[str]) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Yields (path, uint8 [h, w, 3], NaN) of PNG files.
+    """Yields (path, uint8 [h, w, 3], NaN) for each PNG file.
 
     Raises:
-      UserError: a file is damaged or of another size.
+      UserError: a file is damaged or has another size.
     """
     for path in sorted(names):
         yield path, read_png(path, source.size), np.nan
@@ -61,7 +61,7 @@ def read_png(path: str, size: tuple[int, int]) -> np.ndarray:
     """Reads a PNG as uint8 [height, width, 3].
 
     Raises:
-      UserError: the file is damaged, or not of `size` (height, width).
+      UserError: the file is damaged, or its size is not `size` (height, width).
     """
     try:
         pixels = decoding.decode(storage.read_bytes(path), min_side=1).rgb

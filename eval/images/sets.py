@@ -1,4 +1,4 @@
-"""A set of images to score: chosen images of some folders, or the statistics of a set that was scored before."""
+"""Defines a set of images to score. It holds chosen images of some folders, or the statistics of an earlier set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eval.images import sources as image_sources
 from eval.images.sources import PNG_KIND, Source
 
 STATISTICS_KIND = "statistics file"
-GROUPS = 10  # disjoint tenths of a set, from which a result's standard error comes
+GROUPS = 10  # A set is split into disjoint tenths. The standard error of a result comes from them.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,11 +25,11 @@ class ImageSet:
     """Images of one size from one kind of source.
 
     Attributes:
-      sources: the folders; none for a statistics file.
+      sources: the folders; empty for a statistics file.
       chosen: names of the images that belong to the set.
-      part: `condition` or `truth` half, or None for all.
-      seed: of part and choice.
-      saved: the statistics file, else None.
+      part: the `condition` or `truth` half, or None for all images.
+      seed: the seed that decides the halves and the choice.
+      saved: the statistics file, or None for folders.
     """
 
     sources: tuple[Source, ...] = ()
@@ -45,12 +45,12 @@ class ImageSet:
 
     @property
     def kind(self) -> str:
-        """What the set is made from: a kind of `Source`, or a statistics file."""
+        """What the set comes from: a kind of `Source`, or a statistics file."""
         return STATISTICS_KIND if self.saved else self.sources[0].kind
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(height, width) of every image; None where a statistics file does not say."""
+        """The (height, width) of every image, or None if a statistics file does not name it."""
         if self.saved is None:
             return self.sources[0].size
         said = (self.saved.about or {}).get("image_size")
@@ -61,49 +61,49 @@ class ImageSet:
 
     @property
     def count(self) -> int | None:
-        """How many images; None where a statistics file does not say."""
+        """The number of images, or None if a statistics file does not name it."""
         return self.saved.count if self.saved else len(self.chosen)
 
     @property
     def keys(self) -> frozenset[str] | None:
-        """Record keys; None where there are none to compare (PNG files, statistics files of other tools)."""
+        """The record keys, or None for PNG files and for statistics files of other tools, which have no keys."""
         if self.saved:
             return None if self.saved.keys is None else frozenset(self.saved.keys)
         return None if self.kind == PNG_KIND else self.chosen
 
     @property
     def sample(self) -> int | None:
-        """Which sample of each image counts; None for what is not colorized records."""
+        """Which sample of each image counts, or None if the images are not colorized records."""
         if self.saved or self.sources[0].index_feature != schema.SAMPLE:
             return None
         return self.sources[0].index
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """A fingerprint of the content of each source, or of a statistics file's mean and covariance."""
+        """A fingerprint of each source's content, or of the mean and covariance of a statistics file."""
         if self.saved:
             return (hashlib.sha256(self.saved.mean.tobytes() + self.saved.covariance.tobytes()).hexdigest(),)
         return tuple(source.fingerprint for source in self.sources)
 
     @functools.cached_property
     def identity(self) -> str:
-        """A hash that is equal for sets of the same images and pixels, so that their features are summed up once."""
+        """A hash that is equal for sets of the same images and pixels. It lets us sum up their features only once."""
         pixels = [source.feature for source in self.sources]
         told_by = [self.kind, self.paths, self.fingerprints, pixels, self.sample, sorted(self.chosen)]
         return hashlib.sha256(json.dumps(told_by).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @functools.cached_property
     def groups(self) -> Mapping[str, int]:
-        """The tenth that each chosen image belongs to; sizes differ by 1 at most."""
+        """The tenth that each chosen image belongs to. The sizes of the tenths differ by 1 at most."""
         return grouped(self.chosen)
 
 
-# What one option names, opened: folders, or a statistics file.
+# One option of the command names this: folders, or a statistics file.
 Opened = tuple[Source, ...] | SavedStatistics
 
 
 def can_choose(opened: Opened) -> TypeGuard[tuple[Source, ...]]:
-    """Says whether a half, or a number of images, can be chosen. That is so for records alone."""
+    """Says whether a half, or a number of images, can be chosen. Only records allow that."""
     return not isinstance(opened, SavedStatistics) and opened[0].kind != PNG_KIND
 
 
@@ -113,15 +113,15 @@ def has_halves(opened: Opened) -> TypeGuard[tuple[Source]]:
 
 
 def grouped(names: Iterable[str]) -> dict[str, int]:
-    """Deals images into tenths: {name: 0..9}, by rank in an order of hashes, whatever the folders' order."""
+    """Deals images into tenths, {name: 0..9}, by their rank in an order of hashes. The folders' order has no effect."""
     return {name: rank % GROUPS for rank, name in enumerate(partition.shuffled(names, seed=0))}
 
 
 def open_sources(paths: Sequence[str], image: str, sample: int) -> Opened:
-    """Opens what one option names: record folders, folders of PNGs, or one statistics file.
+    """Opens the record folders, the folders of PNGs, or the one statistics file that an option names.
 
     Raises:
-      UserError: kinds or sizes that differ, one key in two folders, and what the openers raise.
+      UserError: kinds or sizes differ, two folders hold the same key, or a folder or file cannot be opened.
     """
     if any(path.endswith(saved_statistics.SUFFIX) for path in paths):
         if len(paths) > 1:
@@ -143,10 +143,11 @@ def choose(sources: Opened, *, part: str | None, num: int | None, seed: int) -> 
     """Chooses images of opened sources.
 
     Args:
-      sources: of `open_sources`.
-      part, num, seed: as in `partition.choose`. PNG files and statistics files are always taken whole.
+      sources: what `open_sources` returned.
+      part, num, seed: as in `partition.choose`. PNG files and statistics files are always taken as a whole.
+
     Raises:
-      UserError: fewer images than `num`, or a part of what has no keys.
+      UserError: there are fewer images than `num`, or a part was asked for but the images have no keys.
     """
     if isinstance(sources, SavedStatistics):
         _refuse_choice(sources.path, "a statistics file has no images to choose from", part, num, sources.count)
@@ -160,7 +161,7 @@ def choose(sources: Opened, *, part: str | None, num: int | None, seed: int) -> 
 
 
 def available(sources: Opened, part: str | None) -> int | None:
-    """Returns how many images `choose` could give, or None where a statistics file does not say."""
+    """Returns how many images `choose` could give, or None if a statistics file does not tell its count."""
     if isinstance(sources, SavedStatistics):
         return sources.count
     total = len({name for source in sources for name in source.names})
@@ -168,7 +169,7 @@ def available(sources: Opened, part: str | None) -> int | None:
 
 
 def shared_keys(first: ImageSet, second: ImageSet) -> list[str] | None:
-    """Returns the keys that are in both sets, sorted, or None where a set has no keys to check."""
+    """Returns the sorted keys that both sets contain, or None if a set has no keys."""
     if first.keys is None or second.keys is None:
         return None
     return sorted(first.keys & second.keys)

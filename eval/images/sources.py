@@ -1,4 +1,7 @@
-"""Sources of images to score: record folders and folders of PNGs, opened, checked and listed before a job starts."""
+"""Opens, checks and lists the sources of images to score, which are record folders and folders of PNGs.
+
+All of this happens before a job starts.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +34,16 @@ class Source:
     """One folder of images of one size.
 
     Attributes:
-      path: as the user named it.
+      path: the path as the user wrote it.
       kind: `truth records`, `colorized records` or `PNG files`.
       size: (height, width) of every image.
-      fingerprint: the record folder's own, or a sha256 over names and contents of the PNG files.
-      chunks: one entry for each piece that is read at once (a shard, or some PNG files): the names of its images,
-        which are record keys or paths of files.
+      fingerprint: the fingerprint of the record folder, or a sha256 over names and contents of the PNG files.
+      chunks: one entry for each shard, or for some PNG files that are read together. An entry holds the names of its
+        images, which are record keys or paths of files.
       folder: the record folder; None for PNG files.
-      feature: which pixels of the records; None for PNG files.
-      index_feature, index: of the records of one image only this one counts: crop 0 of truth records, the sample that
-        was asked for of colorized ones.
+      feature: which pixels of the records to read; None for PNG files.
+      index_feature, index: which one of the records of an image counts. It is crop 0 in truth records, and the sample
+        that was asked for in colorized records.
     """
 
     path: str
@@ -55,30 +58,31 @@ class Source:
 
     @property
     def names(self) -> list[str]:
-        """The names of all images, in the folder's order."""
+        """The names of all images in the folder's order."""
         return [name for chunk in self.chunks for name in chunk]
 
     @property
     def holds_truth(self) -> bool:
-        """Whether the images are truth records, which can be halved and made gray."""
+        """Whether the images are truth records. Only these can be halved and made gray."""
         return self.folder is not None and self.folder.schema is schema.TRUTH
 
     @property
     def made_with(self) -> Mapping[str, Any]:
-        """The options that the record folder was made with, by its manifest; nothing for PNG files."""
+        """The options that made the record folder, from its manifest; empty for PNG files."""
         return {} if self.folder is None else self.folder.manifest.options
 
 
 def open_records(path: str, image: str, sample: int = 0, *, gray: bool = False) -> Source:
-    """Opens a record folder. Reads every record's key, and no pixels.
+    """Opens a record folder. It reads the key of every record, but no pixels.
 
     Args:
-      path: truth or colorized records.
+      path: a folder of truth or colorized records.
       image: `hi`, `lo` or `coarse`: 256x256, 64x64, or 64x64 in 3-bit colors.
-      sample: which sample of each image colorized records give.
-      gray: the gray plane of truth records, as the grayscale row of the paper's table 2.
+      sample: which sample of each image to take from colorized records.
+      gray: whether to take the gray plane of truth records, as in the grayscale row of the paper's table 2.
+
     Raises:
-      UserError: a folder that is missing, unfinished or empty, or has no such pixels or sample.
+      UserError: the folder is missing, unfinished or empty, or it lacks these pixels or this sample.
     """
     feature = (GRAY if gray else COLOR)[image]
     folder = record_folder.open_folder(path, needs=[feature])
@@ -105,7 +109,7 @@ def open_pngs(path: str) -> Source:
     """Opens a folder of PNG files.
 
     Raises:
-      UserError: there are lossy images beside them, or the first one is damaged.
+      UserError: the folder also holds lossy images, or its first PNG is damaged.
     """
     listing = storage.list_files(path)
     lossy = [name for name, _ in listing if name.lower().endswith(_LOSSY)]
@@ -125,7 +129,7 @@ def open_pngs(path: str) -> Source:
 
 
 def is_png_folder(path: str) -> bool:
-    """Says whether a folder holds images and no records."""
+    """Says whether a folder holds images but no records."""
     if not storage.is_folder(path):
         return False
     names = [name for name, _ in storage.list_files(path)]
@@ -134,7 +138,7 @@ def is_png_folder(path: str) -> bool:
 
 
 def check_together(sources: Sequence[Source]) -> None:
-    """Raises UserError where folders cannot be one set: kinds or sizes that differ, or one key in two folders."""
+    """Raises a UserError if folders cannot form one set: kinds or sizes differ, or two folders hold the same key."""
     paths = ", ".join(source.path for source in sources)
     kinds, sizes = {source.kind for source in sources}, {source.size for source in sources}
     if len(kinds) > 1 or len(sizes) > 1:
@@ -151,7 +155,7 @@ def check_together(sources: Sequence[Source]) -> None:
 def to_rgb(pixels: np.ndarray, feature: str) -> np.ndarray:
     """Returns a record's pixels as uint8 [h, w, 3].
 
-    3-bit colors become the bottom of their bins, and gray stands in all three channels.
+    3-bit colors become the lowest value of their bins, and gray is repeated in all three channels.
     """
     if feature == schema.COARSE_LO:
         return colors.coarse_to_rgb(pixels)
@@ -163,7 +167,7 @@ def _read_keys(folder: RecordFolder, index_feature: str, index: int) -> tuple[tu
         rows = folder.read_shard(shard, [schema.KEY, index_feature])
         return tuple(values[schema.KEY] for values in rows if values[index_feature] == index)
 
-    # Threads, because the time goes to disk or network and to checksums, which release the GIL.
+    # Threads are enough here: the time goes to disk or network and to checksums, which release the GIL.
     with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:
         return tuple(readers.map(read, folder.manifest.shards))
 
