@@ -1,1 +1,1 @@
-"""Beam: large-scale sampling, and FID."""
+"""Runs large-scale sampling and FID on Apache Beam."""

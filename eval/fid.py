@@ -1,11 +1,11 @@
-"""coltran-fid: Frechet Inception distance by the paper's protocol. `coltran-fid --help` says how it is used.
+"""coltran-fid: Frechet Inception distance by the paper's protocol. `coltran-fid --help` says how to use it.
 
-A run goes through the files of eval/scoring/ in this order, once through each:
+A run goes once through the files of eval/scoring/ in this order:
 
     options      arguments.py                      what the command line says
     sets         plan.py, pairs.py                 which images are compared with which
     job          job.py, tasks.py, network.py      features of every image, statistics of each tenth of each set
-    statistics   set_features.py, saved_sets.py    what is known of a set, read back
+    statistics   set_features.py, saved_sets.py    statistics and features of each set, read back
     scores       score.py, result.py               the numbers of every pair and row
     report       extremes.py, report.py            what people look at, and the lines on the screen (summary.py)
 """
@@ -33,10 +33,11 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
     """Runs the job to its end and returns what it wrote to fid.json in `options.out`.
 
     Args:
-      options: of the command.
+      options: the command's options.
       beam_arguments: Beam's own flags.
+
     Raises:
-      UserError: for what the user can put right, most of it before any image is read.
+      UserError: the user can fix this error. Most errors come before any image is read.
     """
     from eval.scoring import earlier, network, plan
     from eval.scoring.layout import Layout
@@ -97,9 +98,9 @@ def _command(argv: Sequence[str] | None) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of coltran-fid; returns the exit status."""
-    # The other commands turn oneDNN off for results that repeat to the bit; here it is worth 40% of the speed, and
-    # features move by 1e-5.
+    """Runs coltran-fid and returns the exit status."""
+    # The other commands turn oneDNN off, so that results repeat to the bit. Here it is worth 40% of the speed, and it
+    # changes features by only 1e-5.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     return cli.run_command(PROG, lambda: _command(argv))
 

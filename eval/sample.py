@@ -1,7 +1,7 @@
-"""coltran-sample: the Beam job that colorizes a record folder. `coltran-sample --help` says how it is used.
+"""coltran-sample: the Beam job that colorizes a record folder. `coltran-sample --help` says how to use it.
 
-Shard in, shard out: every input shard gives the output shard of the same number, so that a killed run goes on with the
-shards that are missing, and no image is lost or made twice.
+Every input shard gives the output shard with the same number. So a killed run goes on with the missing shards, and no
+image is lost or made twice.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pipelines.shards.run import ShardRun
 
 GALLERY = "gallery.png"
-_FULL_BATCHES = 4  # what one worker makes at a time: at worst one batch in five is padding
+_FULL_BATCHES = 4  # A worker makes this many batches at a time. At worst one batch in five is padding.
 
 
 def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
-    """Runs the job to its end. Raises UserError for what the user can put right."""
+    """Runs the job to its end. It raises a UserError for errors that the user can fix."""
     from eval.sampling.shard import SampleShards, needed_features
     from pipelines.beam import options as beam_options
     from pipelines.shards import run as shard_run
@@ -46,7 +46,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
 
 
 def _write_gallery(source: RecordFolder, options: Options) -> None:
-    """Adds the picture to a finished folder that has none, since a run may have been killed just before it was made."""
+    """Adds the picture to a finished folder that has none. A run may have been killed just before making it."""
     from eval.sampling import gallery
 
     path = storage.join(options.out, GALLERY)
@@ -56,7 +56,7 @@ def _write_gallery(source: RecordFolder, options: Options) -> None:
 
 
 def _grouped(missing: Sequence[int], planned: Sequence[Sized], least: int) -> list[list[int]]:
-    """Groups the missing shards to at least `least` samples each, so that few batches end half empty."""
+    """Groups the missing shards. A group has at least `least` samples, so that few batches end half empty."""
     groups: list[list[int]] = []
     samples = least
     for index in missing:
@@ -69,7 +69,7 @@ def _grouped(missing: Sequence[int], planned: Sequence[Sized], least: int) -> li
 
 
 def _choose(source: RecordFolder, options: Options) -> list[list[dict[str, object]]]:
-    """Lists for each input shard the (key, sample) pairs to make, in its order, of first crops only."""
+    """Lists for each input shard the (key, sample) pairs to make, in its order. Only first crops count."""
     keys = [
         [
             values[schema.KEY]
@@ -111,9 +111,9 @@ def _plan_job(source: RecordFolder, options: Options) -> ShardJob:
 
 
 def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, object]:
-    """Looks up each given checkpoint's step and the sha256 of its weights, for manifest and fingerprint.
+    """Looks up each given checkpoint's step and the sha256 of its weights, for the manifest and the fingerprint.
 
-    Raises UserError for a checkpoint of another stage or size.
+    It raises a UserError for a checkpoint of another stage or size.
     """
     from coltran.networks import config as configs
     from coltran.weights import checkpoint
@@ -146,7 +146,7 @@ def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, obje
 
 
 def report(result: ShardRun, options: Options) -> Iterator[str]:
-    """Yields the lines that the command ends with."""
+    """Yields the lines that the command prints at the end."""
     manifest = result.manifest
     if result.made == 0:
         yield f"{options.out}: already finished, nothing to do"
@@ -169,7 +169,7 @@ def _command(argv: Sequence[str] | None) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of coltran-sample; returns the exit status."""
+    """Runs coltran-sample and returns the exit status."""
     return cli.run_command(PROG, lambda: _command(argv))
 
 

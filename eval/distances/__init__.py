@@ -1,1 +1,1 @@
-"""From features to numbers: statistics, Frechet and kernel distance, and how sure they are."""
+"""Turns features into numbers: statistics, Frechet and kernel distances, and how sure these are."""

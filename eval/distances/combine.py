@@ -1,4 +1,4 @@
-"""Sums up batches of features to `Statistics` in Beam."""
+"""Sums up batches of features into `Statistics` in Beam."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eval.distances.statistics import Statistics
 
 @dataclass
 class _Accumulator:
-    """Holds the statistics of what was folded in, and the batches that wait to be."""
+    """Holds the statistics of the folded batches, and the batches that still wait."""
 
     folded: Statistics | None = None
     waiting: list[np.ndarray] = field(default_factory=list)
@@ -24,11 +24,11 @@ class _Accumulator:
 
 
 class CombineStatistics(beam.CombineFn):
-    """Sums up batches [batch, dims] of features to one `Statistics`; equal to `Statistics.from_features` of them all.
+    """Sums up batches [batch, dims] of features into one `Statistics`, equal to `Statistics.from_features` of them all.
 
-    Up to `dims` vectors wait before they are folded into a scatter matrix: one large matrix product instead of many
-    updates of a 2048 x 2048 matrix (33 MB), small accumulators for the runner to move, and small sets keep their
-    features, from which their distance is exact.
+    Up to `dims` vectors wait before they are folded into a scatter matrix. This needs one large matrix product instead
+    of many updates of a 2048 x 2048 matrix (33 MB). The runner moves smaller accumulators. Small sets keep their
+    features, which give an exact distance.
     """
 
     def __init__(self, dims: int) -> None:

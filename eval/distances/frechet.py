@@ -1,12 +1,15 @@
-"""The Frechet distance between two sets of features: the third of the three steps of an FID.
+"""Computes the Frechet distance between two sets of features. It is the third of the three steps of an FID.
 
-|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), Heusel et al. 2017, equation 6. What tools differ in is the trace of the
-root. With any factors F'F = C it is the nuclear norm (sum of singular values) of F1 F2', which never forms the product
-C1 C2, whose small eigenvalues drown in rounding. Three ways to a factor, the best that the statistics allow:
+The distance is |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), Heusel et al. 2017, equation 6. Tools differ in how they
+compute the trace of the root. With any factors F'F = C, the trace is the nuclear norm (sum of singular values) of
+F1 F2'. This way never forms the product C1 C2, whose small eigenvalues get lost in rounding. We take the best factor
+that the statistics allow:
 
-- the features were kept (count <= dims): the centered features themselves; exact at any rank,
-- full rank: Cholesky; the singular values are then roots of the eigenvalues of L1' C2 L1, which is faster,
-- rank-deficient and without features: eigenvectors, with eigenvalues below 1e-14 of the largest taken as rounding.
+- If the features were kept (count <= dims), the factor is the centered features themselves. It is exact at any rank.
+- At full rank, Cholesky gives the factor. The singular values are then roots of the eigenvalues of L1' C2 L1, which is
+  faster.
+- Without features and without full rank, eigenvectors give the factor. Eigenvalues below 1e-14 of the largest count as
+  rounding.
 """
 
 import functools
@@ -18,7 +21,7 @@ from eval.distances.statistics import Statistics
 
 EIGENVALUE_CLIP = 1e-14
 _LEAST_PIVOT = 1e-12
-_KEPT = 2  # factors of 33 MB: one set is often compared with several others in a row
+_KEPT = 2  # We keep two factors of 33 MB, because one set is often compared with several others in a row.
 
 
 def frechet_distance(first: Statistics, second: Statistics) -> float:
@@ -26,13 +29,13 @@ def frechet_distance(first: Statistics, second: Statistics) -> float:
 
     Args:
       first: statistics of one set, at least 2 vectors.
-      second: of the other; swapping them changes nothing.
+      second: statistics of the other set. Swapping the two changes nothing.
 
     Returns:
       A number >= 0; 0 for identical sets.
 
     Raises:
-      UserError: fewer than 2 vectors, different dims, or values that are not finite.
+      UserError: a set has fewer than 2 vectors, the dims differ, or a value is not finite.
     """
     if first.dims != second.dims:
         raise UserError(f"cannot compare features of {first.dims} and of {second.dims} dimensions")
@@ -46,7 +49,10 @@ def frechet_distance(first: Statistics, second: Statistics) -> float:
 
 
 def trace_of_root(first: Statistics, second: Statistics) -> float:
-    """Returns tr (C1 C2)^(1/2) of the two covariances; see the module's docstring. Raises as `frechet_distance`."""
+    """Returns tr (C1 C2)^(1/2) of the two covariances, as the module's docstring explains.
+
+    It raises the same errors as `frechet_distance`.
+    """
     lower_1, lower_2 = _cholesky(first), _cholesky(second)
     if lower_1 is not None and lower_2 is not None:
         inner = lower_1.T @ second.covariance @ lower_1
@@ -72,7 +78,7 @@ def _cholesky(statistics: Statistics) -> np.ndarray | None:
     except np.linalg.LinAlgError:
         return None
     pivots = np.diagonal(lower) ** 2
-    # Rounding can make a singular matrix pass: its pivots are then noise, and so would be the roots of eigenvalues.
+    # Rounding can let a singular matrix pass. Its pivots are then noise, and the roots of eigenvalues would be too.
     return lower if pivots.min() > _LEAST_PIVOT * pivots.max() else None
 
 

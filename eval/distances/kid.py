@@ -1,9 +1,10 @@
-"""The kernel distance (KID) of two sets of features: Binkowski et al. 2018, "Demystifying MMD GANs", section 4.
+"""Computes the kernel distance (KID) of two sets of features.
+
+It follows Binkowski et al. 2018, "Demystifying MMD GANs", section 4.
 
 KID is the squared maximum mean discrepancy under the kernel k(x, y) = (x.y / d + 1)^3, which compares the first three
-moments. Unlike FID it has an unbiased estimator at any number of images, so that its values at 500 and at 5000 images
-can be compared; the price is that it is noisier, and that two sets of one distribution give negative values half of the
-time.
+moments. Unlike FID, it has an unbiased estimator at any number of images, so you can compare its values at 500 and at
+5000 images. In return it is noisier, and two sets of one distribution give negative values half of the time.
 """
 
 from collections.abc import Sequence
@@ -16,18 +17,18 @@ from coltran.errors import UserError
 def kernel_distance(real_blocks: Sequence[np.ndarray], fake_blocks: Sequence[np.ndarray]) -> tuple[float, float | None]:
     """Returns the KID as the mean over pairs of blocks.
 
-    Blocks keep the kernel matrices small, and being disjoint they are independent: their scatter is an honest standard
-    error.
+    Blocks keep the kernel matrices small. They are disjoint and so independent, which makes their scatter an honest
+    standard error.
 
     Args:
-      real_blocks: disjoint blocks of one set, each float [images, dims], at least 2 images; the sizes may differ.
+      real_blocks: disjoint blocks of one set, each float [images, dims] with at least 2 images. Their sizes may differ.
       fake_blocks: as many blocks of the other set, paired with the first by position.
 
     Returns:
       The mean of the blocks' unbiased estimates, and its standard error (None for a single block).
 
     Raises:
-      UserError: no blocks, unequal numbers of them, a block of fewer than 2 images, or different dims.
+      UserError: there are no blocks or unequal numbers of them, a block has fewer than 2 images, or the dims differ.
     """
     if not real_blocks or len(real_blocks) != len(fake_blocks):
         raise UserError(f"expected as many real blocks as fake ones, got {len(real_blocks)} and {len(fake_blocks)}")
@@ -37,7 +38,7 @@ def kernel_distance(real_blocks: Sequence[np.ndarray], fake_blocks: Sequence[np.
 
 
 def _unbiased(real: np.ndarray, fake: np.ndarray) -> float:
-    """The unbiased estimate of the squared discrepancy (Gretton et al. 2012, equation 3, for unequal sizes too)."""
+    """Estimates the squared discrepancy without bias, also for unequal sizes (Gretton et al. 2012, equation 3)."""
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         raise UserError(f"expected blocks of shape [images, dims] with the same dims, got {real.shape}, {fake.shape}")
@@ -56,5 +57,5 @@ def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     kernel = first @ second.T
     kernel /= first.shape[1]
     kernel += 1
-    # Not `** 3`, which NumPy computes by logarithms, ten times slower.
+    # We avoid `** 3`, which NumPy computes by logarithms, ten times slower.
     return kernel * kernel * kernel

@@ -1,16 +1,16 @@
-"""Statistics of a set of images as an .npz file: written by every run, and read as `--real FILE.npz` by later ones.
+"""Writes the statistics of a set of images as an .npz file, which later runs can read as `--real FILE.npz`.
 
-What is written can be read by pytorch-fid and clean-fid too, which look for `mu` and `sigma`:
+pytorch-fid and clean-fid can read these files too, because they only look for `mu` and `sigma`:
 
     mu         float64 [2048], mean
     sigma      float64 [2048, 2048], covariance, divided by count - 1
     count      how many images
     features   float32 [count, 2048], in the order of `keys` (left out above `MAX_FEATURES` images)
-    keys       record keys, where the images have keys
+    keys       record keys, if the images have keys
     about      JSON: extractor, sha256 of its weights, resize, image (hi, lo or coarse), image size
 
-Files of those tools have `mu` and `sigma` alone. Such a file can be used, and the result says what nobody could check:
-the number of images, the extractor, and overlap.
+Files of those tools only have `mu` and `sigma`. You can use such a file, and the result then says what nobody could
+check: the number of images, the extractor, and overlap.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class SavedStatistics:
     """The content of a statistics file.
 
     Attributes:
-      path: of the file.
+      path: path of the file.
       mean, covariance: float64 [2048] and [2048, 2048].
-      count: how many images; None where the file does not say.
+      count: number of images; None if the file does not tell it.
       features: float32 [count, 2048], or None.
-      keys: one an image in the order of `features`, or None.
-      about: what made them; None where the file does not say.
+      keys: one key per image in the order of `features`, or None.
+      about: what made the statistics; None if the file does not tell it.
     """
 
     path: str
@@ -57,7 +57,7 @@ class SavedStatistics:
     def statistics(self) -> Statistics:
         """Returns the statistics that a distance is computed from.
 
-        A count that the file does not say is set to one more than the dims: here it only scales the scatter.
+        If the file does not tell the count, we set it to one more than the dims. Here it only scales the scatter.
         """
         if self.features is not None:
             return Statistics.from_features(self.features)
@@ -73,14 +73,14 @@ def write(
     features: np.ndarray | None = None,
     keys: tuple[str, ...] | None = None,
 ) -> None:
-    """Writes a file that other tools read too.
+    """Writes a statistics file that other tools can read too.
 
     Args:
       path: local or gs://.
-      statistics: of at least 2 images.
-      about: what made them, as JSON has it.
+      statistics: statistics of at least 2 images.
+      about: what made them, in values that JSON knows.
       features: float32 [count, 2048].
-      keys: one a row of `features`.
+      keys: one key per row of `features`.
     """
     arrays: dict[str, np.ndarray] = {
         "mu": statistics.mean,
@@ -96,10 +96,10 @@ def write(
 
 
 def read(path: str) -> SavedStatistics:
-    """Reads a file of this project, of pytorch-fid or of clean-fid; `feats` or `features` alone are enough.
+    """Reads a file of this project, of pytorch-fid or of clean-fid. A file with only `feats` or `features` is enough.
 
     Raises:
-      UserError: no such file, no .npz, without `mu` and `sigma`, of other dimensions, or with NaN.
+      UserError: the file is missing, is not an .npz, lacks `mu` and `sigma`, has other dimensions, or holds NaN.
     """
     arrays = load_arrays(path)
     features = arrays.get("features", arrays.get("feats"))
@@ -134,7 +134,7 @@ def read(path: str) -> SavedStatistics:
 
 
 def save_arrays(path: str, **arrays: np.ndarray) -> None:
-    """Writes an .npz file, local or gs://; it appears under its name only when it is complete."""
+    """Writes an .npz file, local or gs://. The file gets its name only when it is complete."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     storage.write_bytes(path, buffer.getvalue())
@@ -144,10 +144,10 @@ def load_arrays(path: str) -> dict[str, np.ndarray]:
     """Reads an .npz file, local or gs://.
 
     Returns:
-      {name: array}, each of the shape and dtype (float32, float64, int64, text) that was written.
+      {name: array}, each with the shape and dtype (float32, float64, int64, text) that was written.
 
     Raises:
-      UserError: the file is missing, cut, or holds pickled objects.
+      UserError: the file is missing or cut off, or it holds pickled objects.
     """
     data = storage.read_bytes(path)
     try:

@@ -1,21 +1,21 @@
-"""How sure an FID is, and what it would be with infinitely many images.
+"""Measures how sure an FID is, and what it would be with infinitely many images.
 
-An FID of N images is off in two ways. It scatters, as any number from a sample does. And it is too high, by about b / N
-with a b that depends on the images (`eval/distances/floor.py`), so that two FIDs may be compared only at the same N.
-Both are measured here from the same features, by leaving images out:
+An FID of N images is off in two ways. It scatters, as any number from a sample does. It is also too high by about
+b / N, and b depends on the images (`eval/distances/floor.py`). So two FIDs can only be compared at the same N. This
+module measures both errors from the same features by leaving images out:
 
-- Scatter: the delete-group jackknife. The images are dealt into G groups; the FIDs without one group each show how much
-  a group matters.
-- Bias: the same FIDs are of (G - 1) / G of the images, and the difference to the FID of all, times G - 1, is b / N
-  (`corrected`). Or smaller and smaller subsets are taken, and the line through FID against 1/N is followed to 1/N = 0
-  (`infinite`; Chong and Forsyth 2020, "Effectively unbiased FID").
+- For the scatter, it uses the delete-group jackknife. The images are dealt into G groups. The FIDs without one group
+  each show how much a group matters.
+- For the bias, it uses the same FIDs, which are of (G - 1) / G of the images. Their difference to the FID of all
+  images, times G - 1, is b / N (`corrected`). The other way takes smaller and smaller subsets and follows the line
+  through FID against 1/N to 1/N = 0 (`infinite`; Chong and Forsyth 2020, "Effectively unbiased FID").
 
-What is never done is a bootstrap: drawing N images with replacement repeats some, which doubles the bias that it should
-measure. All subsets here are without replacement.
+We never use a bootstrap. It draws N images with replacement and so repeats some, which doubles the bias that it should
+measure. All subsets here are drawn without replacement.
 
-Both lines are straight only while every subset has more images than dims, so that its covariance has full rank. Below
-that an FID grows less than 1/N: in simulation with 150 images of 128 dims `infinite` would keep 12% to 18% of the bias
-(with 100 images, 34% to 46%). Where it is so, the fields are None rather than wrong.
+Both lines are straight only while every subset has more images than dims, so that its covariance has full rank. With
+fewer images, an FID grows more slowly than 1/N. In simulation with 150 images of 128 dims, `infinite` would keep 12% to
+18% of the bias (with 100 images, 34% to 46%). In that case the fields are None rather than wrong.
 """
 
 from __future__ import annotations
@@ -36,20 +36,21 @@ _MOST_WINDOW_SIZES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """An FID and how far to trust it; None where there are too few groups or images to say.
+    """An FID and how far to trust it. A field is None if there are too few groups or images to know it.
 
     Attributes:
-      fid: of all groups merged, the FID as any tool would give it; biased up.
-      standard_error: of `fid`, by the delete-group jackknife. About right where the two sets differ; about 1.5 times
-        too large for two sets of one distribution, whose FID hardly scatters, and up to 1.4 times with hardly more
-        images than dims. Being from G groups, it is itself uncertain by 1 / sqrt(2 (G - 1)), 24% for 10 groups.
-      corrected: `fid` without its bias, by the jackknife; it scatters as `fid` does. May be negative: an unbiased
-        estimate of something near 0 must be. None unless G - 1 groups have more images than dims, on both sides.
-      infinite: intercept of the least squares of `curve` against 1/N. None unless half of the groups have more images
-        than dims, on both sides. May be negative too.
-      infinite_standard_error: of `infinite`. The subsets overlap, so that the residuals of the line say nothing of it;
-        it is the jackknife's again, scaled by how unequally the fit weighs the groups (a few percent).
-      curve: (N, mean FID of subsets of N fake images), ascending, the last of all images.
+      fid: FID of all groups merged, as any tool would compute it. It is biased up.
+      standard_error: standard error of `fid` by the delete-group jackknife. It is about right if the two sets differ.
+        It is about 1.5 times too large for two sets of one distribution, whose FID hardly scatters, and up to 1.4 times
+        too large with hardly more images than dims. As it comes from G groups, it is itself uncertain by
+        1 / sqrt(2 (G - 1)), which is 24% for 10 groups.
+      corrected: `fid` without its bias, by the jackknife. It scatters as `fid` does. It may be negative, as an unbiased
+        estimate of something near 0 must be. None unless G - 1 groups have more images than dims on both sides.
+      infinite: intercept of the least-squares line of `curve` against 1/N. It may be negative too. None unless half of
+        the groups have more images than dims on both sides.
+      infinite_standard_error: standard error of `infinite`. The subsets overlap, so the residuals of the line do not
+        show it. It is the jackknife's error, scaled by how unequally the fit weighs the groups (a few percent).
+      curve: (N, mean FID of subsets of N fake images), ascending. The last entry has all images.
     """
 
     fid: float
@@ -65,24 +66,24 @@ def measure_spread(
 ) -> Spread:
     """Measures an FID, its standard error and its bias from groups of images.
 
-    For 10 groups it takes 19 distances: all images, 10 times all but a group, the two halves, and two subsets each of
-    6, 7 and 8 groups. At 5000 images and 2048 dims they took 35 s together on 2 cores (benchmarks/fid.py), where
-    one distance takes 1.5 s; memory peaks at 1.7 GB, the groups themselves included.
+    For 10 groups it computes 19 distances: of all images, 10 times of all but one group, of the two halves, and of two
+    subsets each of 6, 7 and 8 groups. At 5000 images and 2048 dims they took 35 s together on 2 cores
+    (benchmarks/fid.py), where one distance takes 1.5 s. Memory peaks at 1.7 GB, which includes the groups themselves.
+
+    If you only know the statistics of one side as a whole, give that side as one group. Then only the groups of the
+    other side are left out. `standard_error` shows the scatter of that other side, which is the one that matters when
+    you compare colorizers against one reference. `corrected`, `infinite` and the curve stay empty, because half of the
+    bias cannot be seen.
 
     Args:
-      real: statistics of G disjoint groups of images, dealt at random, of sizes equal within 1. G = 10 is usual.
-      fake: the same of the other side. Group i of both sides is left out together, so where fake images are made from
-        real ones, both of a pair should be in groups of the same index.
-      progress: called after every distance with how many are done and how many there are.
-
-    A side of which only the statistics of the whole are known is given as one group. Then the groups of the other side
-    alone are left out: `standard_error` is what comes from that side, the one that matters when colorizers are
-    compared against one reference; `corrected`, `infinite` and the curve are left out, as the other half of the bias
-    cannot be seen.
+      real: statistics of G disjoint groups of images, dealt at random, with sizes equal within 1. G = 10 is usual.
+      fake: the same for the other side. Group i of both sides is left out together. So if fake images are made from
+        real ones, both images of a pair should be in groups of the same index.
+      progress: called after every distance with the number done and the total number.
 
     Raises:
-      UserError: fewer than 2 images on a side, different dims, or values that are not finite.
-      ValueError: numbers of groups that differ (and neither is 1), or groups of unequal sizes.
+      UserError: a side has fewer than 2 images, the dims differ, or a value is not finite.
+      ValueError: the numbers of groups differ (and neither is 1), or the groups have unequal sizes.
     """
     groups = _checked(real, fake)
     joint = len(real) == len(fake)
@@ -115,7 +116,7 @@ def measure_spread(
 
 @dataclass(frozen=True, kw_only=True)
 class _Subset:
-    """The distance of some groups, and how many fake images they hold."""
+    """The distance of some groups, and the number of their fake images."""
 
     members: tuple[int, ...]
     count: int
@@ -123,7 +124,7 @@ class _Subset:
 
 
 def _checked(real: Sequence[Statistics], fake: Sequence[Statistics]) -> int:
-    """The number of groups."""
+    """Checks the sizes of both sides, and returns the number of groups."""
     for side in (real, fake):
         if not side:
             raise UserError("an FID needs at least 2 images in each set, got none")
@@ -136,7 +137,7 @@ def _checked(real: Sequence[Statistics], fake: Sequence[Statistics]) -> int:
 
 
 def _least_count(side: Sequence[Statistics], groups: int) -> int:
-    """Counts the images in the smallest `groups` of the groups. Of a side with one group nothing is left out."""
+    """Counts the images in the smallest `groups` of the groups. A side with one group counts as a whole."""
     counts = sorted(group.count for group in side)
     return sum(counts if len(side) == 1 else counts[:groups])
 
@@ -149,7 +150,7 @@ def _merged(side: Sequence[Statistics]) -> Statistics:
 
 
 def _window_sizes(groups: int) -> tuple[int, ...]:
-    """Numbers of groups of the curve's points: the half, and a few between it and the leave-one-outs."""
+    """Returns the group counts of the curve's points: half of the groups, and a few counts up to all but one."""
     between = range(groups // 2 + 1, groups - 1)
     if len(between) > _MOST_WINDOW_SIZES:
         between = np.linspace(between[0], between[-1], _MOST_WINDOW_SIZES).round().astype(int).tolist()
@@ -162,7 +163,7 @@ def _distances(
     sizes: tuple[int, ...],
     progress: Callable[[int, int], None] | None,
 ) -> list[_Subset]:
-    """Distances of the subsets that `_subsets` names, the last of all groups."""
+    """Measures the distances of the subsets that `_subsets` yields. The last one is of all groups."""
     groups = max(len(real), len(fake))
     total = 2 * len(sizes) + groups + 1
     sides = [
@@ -180,11 +181,13 @@ def _distances(
 
 
 def _subsets(groups: Sequence[Statistics], sizes: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Statistics]]:
-    """Indices and statistics of groups: per size the first groups, and the last half followed by the first ones; all
-    leave-one-outs; and at last all.
+    """Yields the indices and the merged statistics of subsets of the groups.
 
-    Each is the merge of a running prefix and a stored suffix, so that the cost grows with the number of groups and not
-    with its square: a merge of 2048 dims moves 33 MB. The suffixes are what takes memory, 33 MB a group.
+    For each size these are the first groups, and the last half followed by the first groups. There is also each subset
+    without one group. The last one has all groups.
+
+    Each subset merges a running prefix and a stored suffix, so the cost grows with the number of groups and not with
+    its square. (A merge of 2048 dims moves 33 MB.) The suffixes take the memory, 33 MB per group.
     """
     number, half = len(groups), len(groups) // 2
     nothing = Statistics.empty(groups[0].dims)
@@ -212,13 +215,14 @@ def _curve(subsets: list[_Subset]) -> Iterator[tuple[int, float]]:
 
 
 def _extrapolate(subsets: list[_Subset], groups: int) -> tuple[float, float]:
-    """Intercept of the curve's points against 1/N, each point weighing the same, and how unevenly groups enter it.
+    """Returns the intercept of the curve's points against 1/N, and how unevenly the groups enter it.
 
-    To first order, a subset's FID is off by the mean of what its groups are off by, u_g. The intercept, a weighted sum
-    of subsets, is then off by sum_g c_g u_g with sum_g c_g = 1. Were all c_g = 1/G, it would scatter exactly as the FID
-    of all images does; the windows make it sqrt(G sum c_g^2) times as much. In simulation (64 and 128 dims, flat
-    and falling spectra, Gaussian and skewed features) the error so found was 0.9 to 1.2 times the true scatter. More
-    weight for the points of more images lowered the scatter by 1% to 4%, which is not worth a rule.
+    Each point has the same weight. To first order, a subset's FID is off by the mean error of its groups, u_g. The
+    intercept is a weighted sum of subsets, so it is off by sum_g c_g u_g with sum_g c_g = 1. If all c_g were 1/G, it
+    would scatter exactly as the FID of all images does. The windows make it scatter sqrt(G sum c_g^2) times as much.
+    In simulation (64 and 128 dims, flat and falling spectra, Gaussian and skewed features) this error was 0.9 to 1.2
+    times the true scatter. More weight for the points of more images lowered the scatter by 1% to 4%, which is not
+    worth a rule.
     """
     sizes = np.array([len(subset.members) for subset in subsets])
     points, which, repeats = np.unique(sizes, return_inverse=True, return_counts=True)

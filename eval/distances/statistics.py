@@ -1,7 +1,7 @@
-"""Count, mean and covariance of features, in a form that merges: the second of the three steps of an FID.
+"""Sums up features into count, mean and covariance, in a form that merges.
 
-features -> statistics -> distance. Parts of a set can be summed up in any order on any machine; the merged statistics
-are those of the whole set up to float64 rounding.
+This is the second of the three steps of an FID: features -> statistics -> distance. You can sum up parts of a set in
+any order on any machine. The merged statistics equal those of the whole set up to float64 rounding.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from coltran.errors import UserError
 
 
 class Statistics:
-    """What is known of a set of feature vectors. It is never changed once it is made.
+    """The statistics of a set of feature vectors. An instance never changes.
 
     Attributes:
       count: number of vectors.
-      mean: float64 [dims]; zeros where count is 0.
-      scatter: float64 [dims, dims], sum over vectors of (x - mean)(x - mean)'. It, and not the covariance, is what
-        merges without a division, and it is defined for one vector too. Where features are kept it is computed from
-        them when it is asked for: for a small set, its 33 MB at 2048 dims are most of the work.
-      features: [count, dims] as they came, or None. Kept while count <= dims: so few vectors have a covariance without
-        full rank, from which alone the distance is inexact. Their order means nothing.
+      mean: float64 [dims]; zeros if count is 0.
+      scatter: float64 [dims, dims], the sum over vectors of (x - mean)(x - mean)'. Unlike the covariance, it merges
+        without a division and exists for one vector too. If features are kept, it is computed from them on demand,
+        because for a small set its 33 MB at 2048 dims are most of the work.
+      features: [count, dims] as they came, or None. They are kept while count <= dims. The covariance of so few vectors
+        does not have full rank, and the distance from it alone is inexact. Their order has no meaning.
     """
 
     def __init__(
         self, *, count: int, mean: np.ndarray, scatter: np.ndarray | None = None, features: np.ndarray | None = None
     ) -> None:
-        """Takes the attributes, of which one of `scatter` and `features` may be left out."""
+        """Takes the attributes. You may leave out either `scatter` or `features`."""
         if scatter is None and features is None:
             raise ValueError("statistics need a scatter matrix or features")
         self.count = count
@@ -41,20 +41,20 @@ class Statistics:
 
     @functools.cached_property
     def scatter(self) -> np.ndarray:
-        """The scatter matrix, float64 [dims, dims], of the features that are kept."""
+        """The scatter matrix of the kept features, float64 [dims, dims]."""
         centered = self.features - self.mean
         return centered.T @ centered
 
     @property
     def trace(self) -> float:
-        """The trace of the scatter matrix. Where features are kept, the matrix itself is not made."""
+        """The trace of the scatter matrix. If features are kept, it is computed without the matrix itself."""
         if self.features is not None:
             return float(np.sum((self.features - self.mean) ** 2))
         return float(np.trace(self.scatter))
 
     @classmethod
     def empty(cls, dims: int) -> Statistics:
-        """The statistics of no vector, which change nothing when merged."""
+        """Returns the statistics of no vectors. Merging them changes nothing."""
         return cls(count=0, mean=np.zeros(dims), features=np.zeros((0, dims), np.float32))
 
     @classmethod
@@ -65,7 +65,7 @@ class Statistics:
           features: [count, dims], any float type, finite.
 
         Raises:
-          UserError: a value is NaN or infinite, or the array has not two axes.
+          UserError: a value is NaN or infinite, or the array does not have two axes.
         """
         features = np.asarray(features)
         if features.ndim != 2:
@@ -86,7 +86,7 @@ class Statistics:
         return cls(count=count, mean=mean, scatter=centered.T @ centered)
 
     def __reduce__(self) -> tuple[Callable[..., Statistics], tuple[object, ...]]:
-        # Between workers, features say all: a few kilobytes each instead of a scatter matrix of 33 MB.
+        # Between workers, the features are enough. They take a few kilobytes each, and the scatter matrix takes 33 MB.
         if self.features is not None:
             return Statistics.from_features, (self.features,)
         return _without_features, (self.count, self.mean, self.scatter)
@@ -110,7 +110,7 @@ class Statistics:
     def merge(self, other: Statistics) -> Statistics:
         """Returns the statistics of both sets together (Chan, Golub and LeVeque 1979).
 
-        The method is stable where the means are far from 0.
+        The method is stable even if the means are far from 0.
 
         Raises:
           UserError: the dims differ.

@@ -5,8 +5,8 @@ a few names, and each of them only takes notes: an ordered dictionary, a tensor'
 the element types of the storages. NumPy reads the bytes afterwards. Two formats are in use:
 
 - The zip format, since PyTorch 1.6, has `<name>/data.pkl` and one file `<name>/data/<key>` per storage.
-- The legacy format has five pickles one after the other (magic number, protocol, system, the object, the storage keys).
-  Then for each storage key it has the number of elements as int64 and the bytes.
+- The legacy format, used before, has five pickles one after the other (magic number, protocol, system, the object, the
+  storage keys). Then for each storage key it has the number of elements as int64 and the bytes.
 """
 
 import io

@@ -1,1 +1,1 @@
-"""The job of coltran-sample: its options, its shards, its gallery."""
+"""Runs the job of coltran-sample, with its options, its shards and its gallery."""

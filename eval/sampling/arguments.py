@@ -1,4 +1,4 @@
-"""Options of coltran-sample, and how its command line is read."""
+"""Defines the options of coltran-sample, and reads its command line."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Options(SamplingFlags):
             self._check_truth()
 
     def _check_truth(self) -> None:
-        """Raises UserError for options that make no sense where no colorizer runs."""
+        """Raises a UserError for options that make no sense without a colorizer."""
         given = {"--colorizer": self.colorizer, "--uncertainty": self.uncertainty}
         for name, value in given.items():
             if value is not None:
@@ -81,14 +81,14 @@ class Options(SamplingFlags):
 
 
 def parser() -> cli.Parser:
-    """Makes the parser of coltran-sample. Flags that it does not know are left for Beam."""
+    """Makes the parser of coltran-sample. It leaves unknown flags for Beam."""
     made = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
     add_flags(made, Options)
     return made
 
 
 def flags() -> list[str]:
-    """Lists the flags of the command, so that the nearest one can be suggested for a misspelt flag."""
+    """Lists the flags of the command, so that we can suggest the nearest one for a misspelled flag."""
     return [f"--{field.name}" for field in flags_of(Options)]
 
 

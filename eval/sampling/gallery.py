@@ -1,4 +1,4 @@
-"""A picture for people: one row an image, with its grayscale, its samples and the truth."""
+"""Draws a picture for people. It has one row per image, with its grayscale, its samples and the truth."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def gallery(truth: RecordFolder, colorized: RecordFolder, rows: int, seed: int) 
     Args:
       truth: the records that were colorized.
       colorized: their samples.
-      rows: at most so many images.
-      seed: of the choice.
+      rows: maximum number of images.
+      seed: seed of the choice.
+
     Raises:
       UserError: no image is in both folders.
     """

@@ -1,4 +1,4 @@
-"""The worker's side of coltran-sample: the samples of some shards, each to a TFRecord file of its own."""
+"""Does the worker's side of coltran-sample. It makes the samples of some shards, with one TFRecord file per shard."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def sampler_options(options: Options) -> SamplerOptions:
-    """Returns the options of the sampler. Raises UserError for values out of range."""
+    """Returns the options of the sampler. It raises a UserError for values out of range."""
     return SamplerOptions(
         mode=options.mode, temperature=options.temperature, top_k=options.top_k, pooling=options.pooling
     )
@@ -39,7 +39,7 @@ def needed_features(options: Options) -> list[str]:
 
 
 def load_model(options: Options) -> ColorizationPipeline:
-    """Loads the networks that the options name, ready to sample."""
+    """Loads the networks that the options name. They are then ready to sample."""
     from coltran.sampling.pipeline import ColorizationPipeline
 
     return ColorizationPipeline.load(
@@ -53,16 +53,16 @@ def load_model(options: Options) -> ColorizationPipeline:
 
 
 class SampleShards(beam.DoFn):
-    """Makes the output shards of some numbers from the input shards of the same numbers, in their order.
+    """Makes each output shard from the input shard with the same number, in the order of the input.
 
-    Batches are filled across shards, so that small ones do not leave most of a compiled batch to padding.
+    It fills batches across shards. Otherwise, with small shards, most of a compiled batch would be padding.
     """
 
     def __init__(self, source: RecordFolder, job: shard_job.ShardJob, options: Options) -> None:
         self._source = source
         self._job = job
         self._options = options
-        self._shared = shared.Shared()  # one model a process, for all its threads
+        self._shared = shared.Shared()  # All threads of a process share one model.
 
     def setup(self) -> None:
         self._model = self._shared.acquire(lambda: load_model(self._options))
@@ -84,9 +84,9 @@ class SampleShards(beam.DoFn):
     def _made(
         self, planned: Mapping[int, Sequence[Mapping]], seconds: dict[str, float]
     ) -> Iterator[tuple[dict[str, Any], np.ndarray | None]]:
-        """Yields (colorized record, its largest probabilities) of every sample; adds to `seconds` by stage."""
+        """Yields (colorized record, its largest probabilities) of every sample. It adds to `seconds` by stage."""
         wanted = itertools.chain.from_iterable(itertools.starmap(self._wanted, planned.items()))
-        # As many rows as give full batches of distinct images: an image is encoded once, not once a sample.
+        # We take enough rows for full batches of distinct images. So an image is encoded once, not once per sample.
         while rows := list(itertools.islice(wanted, self._options.batch_size * self._options.samples)):
             result = self._colorize(rows)
             for stage, time in result.seconds.items():
@@ -126,7 +126,7 @@ class SampleShards(beam.DoFn):
     def _values(self, result: Result, place: int, key: str, sample: int) -> dict[str, Any]:
         values: dict[str, Any] = {schema.KEY: key, schema.SAMPLE: sample, schema.COARSE_LO: result.coarse_lo[place]}
         if result.log_likelihood is not None:
-            # float32 sums of a sure network may come out above 0 by an ulp
+            # With a sure network, the float32 sum may exceed 0 by an ulp.
             values[schema.LOG_LIKELIHOOD] = min(float(result.log_likelihood[place]), 0.0)
         if self._options.color_upsampler is not None:
             values[schema.RGB_LO] = result.rgb_lo[place]

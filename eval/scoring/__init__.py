@@ -1,1 +1,1 @@
-"""The job of coltran-fid: its options, rows, features, scores and report."""
+"""Runs the job of coltran-fid, with its options, rows, features, scores and report."""

@@ -1,4 +1,4 @@
-"""Options of coltran-fid, and how its command line is read."""
+"""Defines the options of coltran-fid, and reads its command line."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ truth at the same number of images, below which no number can be expected.
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RowSpec:
-    """A row that was asked for: its name, and one group of folders for each repeat (none for truth and grayscale)."""
+    """A row that the user asked for: its name, and one group of folders per repeat (none for truth and grayscale)."""
 
     name: str
     repeats: tuple[tuple[str, ...], ...] = ()
@@ -80,8 +80,8 @@ def _num(text: str) -> int | str:
     return text if text == ALL else cli.positive(text)
 
 
-# The fingerprint of a run holds its sets of images and its extractor, each by its content. The options that only choose
-# those do not enter it again by their own values, so they are declared with decides=False too.
+# The fingerprint of a run covers the content of its image sets and of its extractor. Options that only choose these
+# need not enter the fingerprint again by their own values, so they also have decides=False.
 _choice = functools.partial(option, decides=False)
 
 
@@ -159,14 +159,14 @@ class Options:
 
 
 def parser() -> cli.Parser:
-    """Makes the parser of coltran-fid. Flags that it does not know are left for Beam."""
+    """Makes the parser of coltran-fid. It leaves unknown flags for Beam."""
     made = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
     add_flags(made, Options)
     return made
 
 
 def flags() -> list[str]:
-    """Lists the flags of the command, so that the nearest one can be suggested for a misspelt flag."""
+    """Lists the flags of the command, so that we can suggest the nearest one for a misspelled flag."""
     return [f"--{field.name}" for field in flags_of(Options)]
 
 
@@ -182,7 +182,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
 
 
 def _check_out(path: str) -> None:
-    """Refuses a folder that cannot be written, before the work and not after it."""
+    """Refuses a folder that cannot be written before any work starts."""
     if storage.is_gcs(path):
         return
     above = os.path.abspath(path)

@@ -1,4 +1,4 @@
-"""The fingerprint of a run, and the result of an earlier run in the same folder."""
+"""Computes the fingerprint of a run, and reads the result of an earlier run in the same folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipelines.shards import job as shard_job
 
 
 def fingerprint(rows: Sequence[Row], extractor: Extractor, options: Options) -> str:
-    """Returns a sha256 over what decides on the numbers: the rows' sets, the extractor, and the deciding options."""
+    """Returns a sha256 over all that affects the numbers: the rows' sets, the extractor, and the deciding options."""
     sets = [
         [row.name, row.step, [[pair.seed, *_identities(pair.real, pair.fake, pair.floor)] for pair in row.pairs]]
         for row in rows
@@ -34,10 +34,10 @@ def _identities(*sets: ImageSet | None) -> list[str | None]:
 
 
 def finished_result(layout: Layout, expected_fingerprint: str) -> FidResult | None:
-    """Reads the result in the folder, or returns None where no run has finished.
+    """Reads the result in the folder, or returns None if no run has finished.
 
     Raises:
-      UserError: the folder holds a result of other images or options.
+      UserError: the folder holds a result for other images or options.
     """
     if not storage.exists(layout.result):
         return None

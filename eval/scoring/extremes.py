@@ -1,4 +1,4 @@
-"""The images nearest to and farthest from the truth: found in feature space, and drawn for people to look at."""
+"""Finds the images nearest to and farthest from the truth in feature space, and draws them for people to look at."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ _SIDE = 128  # pixels of a thumbnail
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Extremes:
-    """Names of images and their distances to the nearest truth in feature space: the nearest, the farthest first."""
+    """The names of images and their distances to the nearest truth in feature space.
+
+    `nearest` begins with the nearest image, and `farthest` begins with the farthest one.
+    """
 
     nearest: tuple[tuple[str, float], ...]
     farthest: tuple[tuple[str, float], ...]
 
 
 def find(pair: Pair, load: Load, shown: int = _SHOWN) -> Extremes | None:
-    """Finds the fake images nearest to any truth and farthest from all of it; None where features are not kept."""
+    """Finds the fake images nearest to any truth and farthest from all of it. Returns None if features are not kept."""
     real, fake = load(pair.real).features, load(pair.fake).features
     if real is None or fake is None or pair.fake.saved:
         return None
@@ -39,7 +42,10 @@ def find(pair: Pair, load: Load, shown: int = _SHOWN) -> Extremes | None:
 
 
 def sheet(pair: Pair, load: Load) -> bytes | None:
-    """Draws the nearest and the farthest fake images with their distances as PNG bytes; None where `find` has none."""
+    """Draws the nearest and the farthest fake images with their distances as PNG bytes.
+
+    It returns None if `find` finds no images.
+    """
     found = find(pair, load)
     if found is None or not found.nearest:
         return None
@@ -53,7 +59,7 @@ def sheet(pair: Pair, load: Load) -> bytes | None:
 
 
 def _pixels(images: ImageSet, names: set[str]) -> dict[str, np.ndarray]:
-    """Reads {name: uint8 [h, w, 3]} from the chunks that hold one of the images."""
+    """Reads {name: uint8 [h, w, 3]} from all chunks that hold one of the images."""
     found: dict[str, np.ndarray] = {}
     for source in images.sources:
         for index, chunk in enumerate(source.chunks):

@@ -1,8 +1,10 @@
-"""Features by image, kept in .npz files: a killed run, or one with further rows, computes only what is missing.
+"""Keeps the features of each image in .npz files.
+
+A run that was killed, or a run with more rows, then computes only the missing features.
 
     features/<id>/00003.npz    keys, features, colorfulness, diversity of some images of chunk 3 of a folder
 
-<id> is a hash of all that decides on a feature: the folder's fingerprint, which pixels of it, and the extractor.
+<id> is a hash of all that affects a feature: the folder's fingerprint, which of its pixels, and the extractor.
 """
 
 from __future__ import annotations
@@ -40,12 +42,12 @@ class Features:
 
     @classmethod
     def empty(cls) -> Features:
-        """The features of no image."""
+        """Returns the features of no images."""
         none = np.zeros(0, np.float32)
         return cls(names=(), features=np.zeros((0, FEATURE_DIMS), np.float32), colorfulness=none, diversity=none)
 
     def select(self, names: Iterable[str]) -> Features:
-        """Returns the rows of these names, in their order. Raises KeyError for one that is not there."""
+        """Returns the rows with these names, in the order of the names. It raises a KeyError for an unknown name."""
         rows = {name: row for row, name in enumerate(self.names)}
         names = tuple(names)
         order = np.array([rows[name] for name in names], np.int64)
@@ -58,7 +60,7 @@ class Features:
 
 
 def joined(several: Sequence[Features]) -> Features:
-    """Joins the rows of several, in their order."""
+    """Joins the rows of several `Features` in their order."""
     if not several:
         return Features.empty()
     return Features(
@@ -70,7 +72,7 @@ def joined(several: Sequence[Features]) -> Features:
 
 
 def chunk_path(folder: str, source: Source, extractor: Extractor, index: int) -> str:
-    """Names the file that keeps the features of one chunk of a source."""
+    """Returns the path of the file that keeps the features of one chunk of a source."""
     decisive: list[object] = [source.fingerprint, source.feature, source.index]
     decisive += [extractor.name, extractor.weights_sha256, extractor.resize]
     digest = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
@@ -78,7 +80,7 @@ def chunk_path(folder: str, source: Source, extractor: Extractor, index: int) ->
 
 
 def load(path: str) -> Features:
-    """Reads the features that are kept under `path`: none where there is no file, or where it is damaged."""
+    """Reads the features in the file `path`. A missing or damaged file has no features."""
     if not storage.exists(path):
         return Features.empty()
     try:
@@ -92,5 +94,5 @@ _ARRAYS = ("features", "colorfulness", "diversity")
 
 
 def save(path: str, features: Features) -> None:
-    """Writes the features of a chunk; the file appears under its name only when it is complete."""
+    """Writes the features of a chunk. The file gets its name only when it is complete."""
     save_arrays(path, keys=np.array(features.names), **{name: getattr(features, name) for name in _ARRAYS})

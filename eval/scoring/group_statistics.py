@@ -1,4 +1,4 @@
-"""Statistics of each tenth of each set, on disk: written by the job, read by the score."""
+"""Keeps the statistics of each tenth of each set on disk. The job writes them, and the scoring reads them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def _group_path(folder: str, identity: str, group: int) -> str:
 
 
 def write_group(folder: str, identity: str, group: int, statistics: Statistics) -> None:
-    """Writes the statistics of a tenth of a set: its features where they were kept, else count, mean and scatter."""
+    """Writes the statistics of a tenth of a set: its features if they were kept, else count, mean and scatter."""
     if statistics.features is not None:
-        # An engine delivers in any order; in this one a rerun sums up the same bits.
+        # A Beam engine delivers in any order. With this fixed order, a rerun sums up to the same bits.
         arrays = {"features": statistics.features[np.lexsort(statistics.features[:, :8].T)]}
     else:
         arrays = {"count": np.array(statistics.count, np.int64), "mean": statistics.mean, "scatter": statistics.scatter}
@@ -29,7 +29,7 @@ def write_group(folder: str, identity: str, group: int, statistics: Statistics) 
 
 
 def read_groups(folder: str, images_set: ImageSet) -> list[Statistics]:
-    """Reads the statistics of a set's tenths; empty tenths are left out.
+    """Reads the statistics of a set's tenths. Empty tenths are left out.
 
     Raises:
       UserError: Beam's engine lost or doubled images.

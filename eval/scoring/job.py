@@ -1,7 +1,8 @@
-"""The Beam job of coltran-fid: images -> features, kept by chunk -> statistics of each tenth of each set.
+"""Runs the Beam job of coltran-fid: images -> features, kept by chunk -> statistics of each tenth of each set.
 
-A worker gets some tasks: chunks of folders (a shard, or some PNG files), and the sets that their images belong to.
-However many sets an image is in, it goes through the network once; what an earlier run kept does not go through again.
+A worker gets some tasks. A task names a chunk of a folder (a shard, or some PNG files), and the sets that its images
+belong to. Each image goes through the network once, even if it is in several sets. Features that an earlier run kept
+are not computed again.
 """
 
 from __future__ import annotations
@@ -30,24 +31,24 @@ from eval.scoring.layout import Layout
 from eval.scoring.tasks import Task, in_groups, tasks_of
 from pipelines.beam import engine, options as beam_options
 
-_images_done = 0  # that this process is through with, for the progress bar
-_FULL_BATCHES = 16  # what one worker makes at a time: at worst one batch in seventeen is padding
+_images_done = 0  # The number of images that this process has finished. The progress bar shows it.
+_FULL_BATCHES = 16  # A worker computes this many batches at a time. At worst one batch in seventeen is padding.
 
 
 def compute_statistics(
     sets: Iterable[ImageSet], extractor: Extractor, options: Options, layout: Layout, engine_options: Any
 ) -> int:
-    """Runs the job: afterwards the features of the sets' images and the statistics of their tenths are on disk.
+    """Runs the job. It writes the features of the sets' images and the statistics of their tenths to disk.
 
     Args:
-      sets: the distinct ones; statistics files among them need no work.
+      sets: the distinct sets. Statistics files among them need no work.
       extractor: decides where features are kept.
-      options: of the command.
+      options: the command's options.
       layout: where to write.
-      engine_options: Beam's, of `beam_options`.
+      engine_options: Beam's options from `beam_options`.
 
     Returns:
-      How many images the sets have, those of which features were kept included.
+      The number of images in the sets, including images whose features were already kept.
     """
     tasks = tasks_of(sets, extractor, layout.features)
     total = sum(len(task.memberships) for task in tasks)
@@ -68,10 +69,10 @@ def build(pipeline: beam.Pipeline, tasks: Sequence[Task], options: Options, fold
     """Adds all steps to the pipeline.
 
     Args:
-      pipeline: an empty one.
-      tasks: of `tasks_of`.
-      options: of the command.
-      folder: where the statistics go, a file for each tenth of each set.
+      pipeline: an empty pipeline.
+      tasks: tasks from `tasks_of`.
+      options: the command's options.
+      folder: where the statistics go, with one file for each tenth of each set.
     """
 
     def keep(tenth: tuple[str, int], statistics: Statistics) -> None:
@@ -97,7 +98,7 @@ class ExtractFeatures(beam.DoFn):
         self._extractor = network.shared_extractor(self._options)
 
     def process(self, tasks: Sequence[Task]) -> Iterator[tuple[tuple[str, int], np.ndarray]]:
-        """Yields ((set, tenth), float32 [images, 2048]) of the images of some tasks."""
+        """Yields ((set, tenth), float32 [images, 2048]) for the images of some tasks."""
         kept = [feature_store.load(task.path) for task in tasks]
         missing = [task.memberships.keys() - set(found.names) for task, found in zip(tasks, kept, strict=True)]
         _count(sum(len(task.memberships) for task in tasks) - sum(map(len, missing)))
@@ -109,7 +110,7 @@ class ExtractFeatures(beam.DoFn):
             yield from _by_member(task, found.select(task.memberships))
 
     def _compute(self, tasks: Sequence[Task], missing: Sequence[set[str]]) -> list[list[Features]]:
-        """Computes the new features of each task, in full batches that reach from one task into the next."""
+        """Computes the new features of each task in full batches. A batch may reach from one task into the next."""
         made: list[list[Features]] = [[] for _ in tasks]
         chosen = (
             (place, *image)
@@ -131,8 +132,8 @@ class ExtractFeatures(beam.DoFn):
         return made
 
     def _features(self, pixels: list[np.ndarray]) -> np.ndarray:
-        # A batch that is not full is filled up: in a batch of one size an image's features are the same bits whatever
-        # is beside it, so that another grouping, or a rerun after a kill, changes nothing.
+        # We fill up a batch that is not full. If all batches have one size, an image's features are the same bits
+        # whatever is beside it. So another grouping, or a rerun after a kill, changes nothing.
         filled = np.zeros((self._options.batch_size, *pixels[0].shape), np.uint8)
         filled[: len(pixels)] = pixels
         with network.in_use:

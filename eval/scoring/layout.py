@@ -1,4 +1,4 @@
-"""The names of what a run of coltran-fid writes below --out."""
+"""Names the files that a run of coltran-fid writes below --out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Layout:
 
     Attributes:
       out: the folder, local or gs://.
-      features: where features are kept and looked for; several runs may share it.
+      features: where features are kept and looked for. Several runs may share this folder.
     """
 
     out: str
@@ -38,9 +38,9 @@ class Layout:
 
     @property
     def work(self) -> str:
-        """The folder of what a killed run goes on from; it is removed at the end."""
+        """The folder that a killed run goes on from. It is removed at the end."""
         return self.path("_work")
 
     def saved_set(self, name: str) -> str:
-        """Returns the path of a set's statistics file, which a later run can take as --real."""
+        """Returns the path of a set's statistics file. A later run can take this file as --real."""
         return self.path("statistics", f"{name}.npz")

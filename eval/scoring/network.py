@@ -1,4 +1,4 @@
-"""The extractor's network: loaded once a process, and used by one thread at a time."""
+"""Loads the extractor's network once per process, and lets one thread use it at a time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import threading
 from eval.features.extractors import Extractor, load_extractor
 from eval.scoring.arguments import Options
 
-# One network and one batch in it at a time for all threads of a process: TensorFlow uses every core by itself, and a
-# second batch would only double the memory.
+# All threads of a process share one network and one batch at a time. TensorFlow uses every core by itself, so a second
+# batch would only double the memory.
 in_use = threading.Lock()
 
 
@@ -19,6 +19,6 @@ def _load(name: str, weights: str | None, resize: str, seed: int, framework: str
 
 
 def shared_extractor(options: Options) -> Extractor:
-    """Returns the extractor of the options, which is loaded once a process. Raises as `load_extractor`."""
+    """Returns the extractor of the options. It is loaded once per process, with the same errors as `load_extractor`."""
     with in_use:
         return _load(options.extractor, options.weights, options.resize, options.weights_seed, options.framework)

@@ -1,4 +1,7 @@
-"""Pairs of image sets that may be compared: equally many images, none of them on both sides, and the pair's floor."""
+"""Makes pairs of image sets that may be compared: with equally many images, and with no image on both sides.
+
+Each pair also has a floor.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,12 @@ class Pair:
     """One comparison.
 
     Attributes:
-      seed: of the halves and of the choice.
+      seed: seed of the halves and of the choice.
       real, fake: the two sets.
-      floor: as many true images of the other half. No colorization can be expected to come nearer to `real` than they
-        do. None where --real has no other half.
-      overlap: one of the states above.
-      overlapping_keys: how many keys are in both sets; None where that is unchecked.
+      floor: equally many true images of the other half. No colorization can be expected to come nearer to `real`. None
+        if --real has no other half.
+      overlap: one of the three `OVERLAP_` states.
+      overlapping_keys: number of keys in both sets; None if this is unchecked.
     """
 
     seed: int
@@ -40,7 +43,7 @@ class Pair:
 
     @property
     def sets(self) -> list[ImageSet]:
-        """Its two or three sets."""
+        """The two or three sets of the pair."""
         return [images for images in (self.real, self.fake, self.floor) if images is not None]
 
 
@@ -55,13 +58,14 @@ def make_pair(
     """Chooses the images of both sets and checks them against each other.
 
     Args:
-      real, fake: of `open_sources`.
-      parts: the half of each, by the names `real` and `fake`; None for all of it.
-      seed: of the halves and of the choice.
-      options: of the command.
-      num: images of each set, before the option --num.
+      real, fake: what `open_sources` returned.
+      parts: the half of each side, under the names `real` and `fake`; None for the whole side.
+      seed: seed of the halves and of the choice.
+      options: the command's options.
+      num: number of images of each set. It takes precedence over the option --num.
+
     Raises:
-      UserError: the sets' distance would mean something else than it seems to.
+      UserError: the distance of the sets would be misleading.
     """
     num = options.num if num is None else num
     if num is None:
@@ -82,12 +86,12 @@ def make_pair(
 
 
 def other_half(part: str) -> str:
-    """Returns the half that `part` is not."""
+    """Returns the other half than `part`."""
     return partition.PARTS[1 - partition.PARTS.index(part)]
 
 
 def _default_num(real: Opened, fake: Opened, parts: Mapping[str, str | None]) -> int:
-    """Returns how many images both sets can have: at most the paper's number, unless a set cannot be cut."""
+    """Returns how many images both sets can have. This is at most the paper's number, unless a set cannot be cut."""
     opened_by_name = {"real": real, "fake": fake}
     known = {name: image_sets.available(opened, parts[name]) for name, opened in opened_by_name.items()}
     uncut = any(known[name] and not can_choose(opened) for name, opened in opened_by_name.items())
@@ -95,7 +99,10 @@ def _default_num(real: Opened, fake: Opened, parts: Mapping[str, str | None]) ->
 
 
 def _asked(opened: Opened, num: int | str, options: Options) -> int | None:
-    """Returns --num for one set: None takes all, as for 'all' and for what can only be taken whole."""
+    """Returns --num for one set, or None for all images.
+
+    None stands for 'all', and for a set that can only be taken as a whole.
+    """
     if isinstance(num, str) or (options.num is None and not can_choose(opened)):
         return None
     return num
@@ -112,7 +119,7 @@ def _floor(real: Opened, chosen: ImageSet, options: Options) -> ImageSet | None:
 
 
 def _check(real: ImageSet, fake: ImageSet, options: Options) -> tuple[str, int | None]:
-    """Returns the overlap's state and number of keys. Raises UserError for what would mislead."""
+    """Returns the state of the overlap and its number of keys. It raises a UserError if the score would mislead."""
     for name, images in (("--real", real), ("fake set", fake)):
         if images.count is not None and images.count < 2:
             raise UserError(f"{name} {' '.join(images.paths)}: images: {images.count}, but a distance needs at least 2")
@@ -142,7 +149,7 @@ def _check(real: ImageSet, fake: ImageSet, options: Options) -> tuple[str, int |
 
 
 def _advice(real: ImageSet, fake: ImageSet) -> str:
-    """`give --num N, or ` where the larger set can be cut to the smaller one, else `give `."""
+    """Returns `give --num N, or ` if the larger set can be cut to the size of the smaller one, else `give `."""
     small, large = sorted((real, fake), key=lambda images: images.count or 0)
     can_cut = large.saved is None and large.kind != PNG_KIND
     return f"give --num {small.count}, or " if can_cut else "give "

@@ -1,9 +1,9 @@
-"""The plan of a run: the rows of its result, each made of pairs of image sets that the paper's protocol compares.
+"""Plans a run. Each row of its result is made of pairs of image sets that the paper's protocol compares.
 
-The paper compares 5000 colorizations with the truth of other images (section 5.1). Records are halved by a hash of
-(seed, key); colorizations of the `condition` half stand against the truth of the other. A folder that coltran-sample
-made from --real with --part says in its manifest which half and seed it has, and its pair follows from that. Repeats
-are samplings with other seeds, and so with other halves.
+The paper compares 5000 colorizations with the truth of other images (section 5.1). A hash of (seed, key) splits records
+into two halves. We compare colorizations of the `condition` half with the truth of the other half. A folder that
+coltran-sample made from --real with --part says in its manifest which half and seed it has, and its pair follows from
+that. Repeats are samplings with other seeds, and so with other halves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from eval.scoring.pairs import Pair, make_pair, other_half
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row of the result: its pairs are repeats; `step` is of the colorizer's checkpoint, where that is known."""
+    """A row of the result. Its pairs are repeats. `step` is the step of the colorizer's checkpoint, if it is known."""
 
     name: str
     pairs: tuple[Pair, ...]
@@ -31,17 +31,17 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Own:
-    """What a colorized folder says of its sampling."""
+    """What a colorized folder says about its sampling."""
 
     seed: int
     part: str
 
 
 def plan(options: Options) -> list[Row]:
-    """Opens every folder and pairs the sets. Reads keys, and no pixels.
+    """Opens every folder and pairs the sets. It reads keys, but no pixels.
 
     Raises:
-      UserError: folders that cannot be opened, or sets whose distance would mean something else than it seems to:
+      UserError: a folder cannot be opened, or the distance of two sets would be misleading. That is so for sets with
         fewer than 2 images, other sizes, unequal counts, or one image on both sides.
     """
     real = image_sets.open_sources(options.real, options.image, options.sample)
@@ -108,7 +108,7 @@ def _plan_row(spec: RowSpec, real: Opened, options: Options) -> Row:
 
 
 def _plan_from_truth(name: str, real: Opened, options: Options, sampled: Sequence[Pair]) -> Row:
-    """Plans the rows `truth` and `grayscale`: the half of --real that is colorized, as it is or as gray."""
+    """Plans the row `truth` or `grayscale`. It shows the colorized half of --real, in its true colors or in gray."""
     if not has_halves(real):
         raise UserError(f"row {name}: --real has to be one folder of truth records, to take its other half from")
     gray = name == GRAY_ROW
@@ -117,7 +117,7 @@ def _plan_from_truth(name: str, real: Opened, options: Options, sampled: Sequenc
     part = options.real_part or next((pair.real.part for pair in sampled if pair.real.part), "truth")
     pairs = []
     for seed in seeds:
-        # As many as the rows beside it have: distances of other counts do not compare.
+        # We take as many images as the other rows have, because distances of other counts cannot be compared.
         counts = [pair.real.count for pair in sampled if pair.seed == seed and pair.real.count]
         num = options.num if options.num is not None else min(counts, default=None)
         pairs.append(make_pair(real, fake, {"real": part, "fake": other_half(part)}, seed, options, num))
@@ -125,7 +125,7 @@ def _plan_from_truth(name: str, real: Opened, options: Options, sampled: Sequenc
 
 
 def _own_choice(real: Opened, fake: Opened) -> _Own | None:
-    """Returns what a colorized folder says of its half, or None where it was not sampled from a half of --real."""
+    """Returns what a colorized folder says about its half, or None if it was not sampled from a half of --real."""
     if not has_halves(real) or not can_choose(fake) or len(fake) > 1:
         return None
     said = fake[0].made_with
@@ -142,5 +142,5 @@ def _step(fake: Opened) -> int | None:
 
 
 def distinct_sets(rows: Sequence[Row]) -> dict[str, ImageSet]:
-    """Returns every set of the rows once, by its identity."""
+    """Returns {identity: set} with every set of the rows once."""
     return {images.identity: images for row in rows for pair in row.pairs for images in pair.sets}

@@ -1,4 +1,4 @@
-"""The curves of a result as PNG: FID against number of images, against training steps, against held-out bits."""
+"""Draws the curves of a result as PNG: FID against number of images, training steps and held-out bits."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _MARKERS = "osD^vPX*<>"
 
 
 def against_images(result: FidResult) -> bytes | None:
-    """Draws FID of subsets against 1 / images with the line that is extrapolated; None where no row has a curve.
+    """Draws FID of subsets against 1 / images with the extrapolated line. Returns None if no row has a curve.
 
-    A row with repeats shows its first. The axis runs to infinitely many images at its left end.
+    A row with repeats shows its first one. The left end of the axis stands for infinitely many images.
     """
     rows = [row for row in result.rows if row.scores[0].curve]
     if not rows:
@@ -44,13 +44,16 @@ def against_images(result: FidResult) -> bytes | None:
 
 
 def _on_line(intercept: float, shares: Sequence[float], numbers: Sequence[float]) -> float:
-    """The fitted line at the largest share: through the intercept, and the mean of the points."""
+    """Returns the fitted line at the largest share. The line goes through the intercept and the mean of the points."""
     mean_share, mean_number = sum(shares) / len(shares), sum(numbers) / len(numbers)
     return intercept + (mean_number - intercept) / mean_share * max(shares)
 
 
 def against_steps(result: FidResult) -> bytes | None:
-    """Draws FID against training steps with standard errors (paper, figure 6); None below 2 different steps."""
+    """Draws FID against training steps with standard errors (paper, figure 6).
+
+    It returns None for fewer than 2 different steps.
+    """
     steps = [step for step, _ in result.by_step()]
     rows = [row for _, row in result.by_step()]
     if len(set(steps)) < 2:
@@ -67,7 +70,10 @@ def against_steps(result: FidResult) -> bytes | None:
 
 
 def against_bits(result: FidResult) -> bytes | None:
-    """Draws FID against held-out bits per pixel with their correlation (section 5.3); None below 2 rows with bits."""
+    """Draws FID against held-out bits per pixel with their correlation (section 5.3).
+
+    It returns None for fewer than 2 rows with bits.
+    """
     rows = [row for row in result.rows if row.bits is not None]
     if len(rows) < 2:
         return None
@@ -93,7 +99,7 @@ def _marker(number: int) -> str:
 def _png(draw: Callable[[Any], None]) -> bytes:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=_SIZE, layout="constrained")  # pyplot would keep it, and count on a display
+    figure = Figure(figsize=_SIZE, layout="constrained")  # pyplot would keep the figure and expect a display.
     axes = figure.add_subplot()
     draw(axes)
     if axes.get_legend_handles_labels()[0]:

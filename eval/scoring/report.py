@@ -1,7 +1,7 @@
-"""report.html: the table beside the paper's, curves, and the images nearest to and farthest from the truth.
+"""Writes report.html: a table with the paper's numbers, curves, and the images nearest to and farthest from the truth.
 
-One file that needs nothing else, so that it can be mailed. Beside it the same as rows.csv, and the curves as PNG. The
-page's template is eval/scoring/report.html.
+The page is one file that needs nothing else, so you can mail it. The table is also in rows.csv, and the curves are also
+PNG files. The page's template is eval/scoring/report.html.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def write(layout: Layout, result: FidResult, sheets: Sequence[bytes | None]) -> 
     """Writes report.html, rows.csv and the curves that the rows allow.
 
     Args:
-      layout: of the run's folder.
-      result: with all numbers.
+      layout: layout of the run's folder.
+      result: the result with all numbers.
       sheets: for each row a PNG of its nearest and farthest images, or None.
     """
     plots = {
@@ -50,11 +50,11 @@ def page(result: FidResult, plots: Mapping[str, bytes | None], sheets: Sequence[
     """Renders the report's HTML.
 
     Args:
-      result: with all numbers.
+      result: the result with all numbers.
       plots: PNG by name: `images`, `steps`, `bits`; None for a curve that the rows do not allow.
       sheets: for each row a PNG of its nearest and farthest images, or None.
     """
-    # Autoescape: names of rows and folders are the user's text.
+    # Autoescape is on, because names of rows and folders are the user's text.
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("eval.scoring", ""),
         autoescape=True,

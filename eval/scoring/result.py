@@ -1,4 +1,4 @@
-"""What fid.json says: every number, and all that decides on it. docs/fid.md explains it field by field."""
+"""Defines the content of fid.json: every number, and all that affects it. docs/fid.md explains each field."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 FLOOR_MEASURED, FLOOR_EXPECTED = "measured", "expected"
 _VERSIONED = ("apache-beam", "coltran-pipelines", "jax", "numpy", "tensorflow")
-_DIGITS = 12  # what merging in another order leaves alone
+_DIGITS = 12  # Merging in another order does not change these digits.
 
-# Table 2 of the paper: FID and what stands behind its +-. The last two are on the holdout (section 5.3).
+# Table 2 of the paper: FID and the number after its +-. The last two rows are on the holdout (section 5.3).
 PAPER = {
     "ColTran": (19.37, 0.09),
     "ColTran-B": (19.98, 0.20),
@@ -32,7 +32,7 @@ PAPER = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScoredSet:
-    """One of the two sets: its folders, what they hold, how many images, which half by which seed, which sample."""
+    """One of the two sets: its folders, what they hold, the number of images, the half and the sample."""
 
     paths: tuple[str, ...]
     kind: str
@@ -46,23 +46,23 @@ class ScoredSet:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Score:
-    """One comparison: the number, how sure it is, and what must be known to read it.
+    """One comparison: the number, how sure it is, and what a reader must know about it.
 
     Attributes:
-      seed: of the halves and of --num.
+      seed: seed of the halves and of --num.
       real, fake: the sets.
       fid: the Frechet distance.
-      standard_error: of it, by a jackknife over ten disjoint groups.
+      standard_error: its standard error, by a jackknife over ten disjoint groups.
       fid_corrected: the jackknife's estimate without the bias of a finite number of images.
-      fid_infinite, fid_infinite_standard_error: extrapolated to infinitely many images.
-      curve: (images, FID) of smaller subsets, up to the whole.
-      floor: the distance of truth from truth at the same number of images; None where it cannot be known.
+      fid_infinite, fid_infinite_standard_error: the FID extrapolated to infinitely many images, and its error.
+      curve: (images, FID) of smaller subsets, up to the whole set.
+      floor: the distance of truth from truth at the same number of images; None if it cannot be known.
       floor_by: `measured` on the other half's truth, or `expected` from the real covariance.
-      kid, kid_standard_error: kernel distance, unbiased at any number of images.
+      kid, kid_standard_error: the kernel distance, unbiased at any number of images, and its error.
       overlap, overlapping_keys: as in `pairs.Pair`.
-      counts_equal: whether both sets have the same number of images; None where a file does not say.
-      comparable: whether the number may stand beside published ones: public weights, the paper's resize, 5000 images
-        of each, no known overlap, high resolution.
+      counts_equal: whether both sets have the same number of images; None if a file does not tell its number.
+      comparable: whether the number can be compared with published ones. This needs public weights, the paper's resize,
+        5000 images on each side, no known overlap, and high resolution.
       notes: what a reader must know, in words.
     """
 
@@ -88,14 +88,14 @@ class Score:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RowResult:
-    """A row: mean and standard deviation over its repeats.
+    """A row with the mean and standard deviation over its repeats.
 
     Attributes:
-      name: of the row.
+      name: name of the row.
       fid: mean over repeats.
-      fid_std: standard deviation over repeats (divided by repeats - 1); None for one.
-      paper, paper_std: what the paper's table has under this name, else None.
-      step: of the colorizer's checkpoint, where the folder says.
+      fid_std: standard deviation over repeats (divided by repeats - 1); None for one repeat.
+      paper, paper_std: the paper's numbers under this name, or None if its table has none.
+      step: step of the colorizer's checkpoint, or None if the folder does not tell it.
       bits: held-out bits per pixel, as given by --bits.
       scores: the repeats.
     """
@@ -112,7 +112,7 @@ class RowResult:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScoredBy:
-    """The extractor that made the features; its fields are those of `extractors.Extractor`."""
+    """The extractor that made the features. Its fields are those of `extractors.Extractor`."""
 
     name: str
     weights_sha256: str
@@ -124,13 +124,13 @@ class FidResult:
     """The content of fid.json.
 
     Attributes:
-      fingerprint: sha256 over all that decides on the numbers; a rerun with another one is refused.
+      fingerprint: sha256 over all that affects the numbers. A rerun with another fingerprint is refused.
       extractor: what made the features.
       image: `hi`, `lo` or `coarse`.
       image_size: [height, width] before the extractor's resize.
-      correlation: of FID and bits over the rows that have both (at least 3), else None.
+      correlation: correlation of FID and bits over the rows that have both (at least 3), else None.
       rows: the results.
-      versions: of the libraries.
+      versions: versions of the libraries.
     """
 
     fingerprint: str
@@ -146,7 +146,7 @@ class FidResult:
         return json.dumps(_rounded(dataclasses.asdict(self)), indent=1).encode() + b"\n"
 
     def by_step(self) -> list[tuple[int, RowResult]]:
-        """Lists (step, row) of the rows whose checkpoint's step is known, by step."""
+        """Lists (step, row) for all rows with a known checkpoint step, sorted by step."""
         known = [(row.step, row) for row in self.rows if row.step is not None]
         return sorted(known, key=lambda step_and_row: step_and_row[0])
 
@@ -157,7 +157,7 @@ class FidResult:
 
 
 def _rounded(value: Any) -> Any:
-    """The same value with floats at `_DIGITS` significant digits."""
+    """Returns the same value with all floats rounded to `_DIGITS` significant digits."""
     if isinstance(value, float):
         return float(f"{value:.{_DIGITS}g}")
     if isinstance(value, dict):
@@ -166,7 +166,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    """Turns JSON's lists and objects into the tuples and dataclasses that `kind` says."""
+    """Turns JSON's lists and objects into the tuples and dataclasses that `kind` names."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return kind(**{name: _read(hints[name], item) for name, item in value.items()})
@@ -179,7 +179,7 @@ def _read(kind: Any, value: Any) -> Any:
 
 
 def row_result(name: str, scores: Sequence[Score], *, step: int | None, bits: float | None) -> RowResult:
-    """Makes a row of its repeats: their mean and deviation, and the paper's number beside them."""
+    """Makes a row from its repeats, with their mean and deviation and with the paper's number."""
     numbers = [score.fid for score in scores]
     paper, paper_std = {known.lower(): value for known, value in PAPER.items()}.get(name.lower(), (None, None))
     return RowResult(
@@ -195,7 +195,10 @@ def row_result(name: str, scores: Sequence[Score], *, step: int | None, bits: fl
 
 
 def correlation(rows: Sequence[RowResult]) -> float | None:
-    """Returns Pearson's correlation of FID and bits; None below 3 rows with bits, or where one is constant."""
+    """Returns Pearson's correlation of FID and bits.
+
+    It returns None for fewer than 3 rows with bits, or if FID or bits are constant.
+    """
     points = [(row.bits, row.fid) for row in rows if row.bits is not None]
     if len(points) < 3:
         return None

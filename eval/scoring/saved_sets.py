@@ -1,4 +1,4 @@
-"""The statistics files of a run: those that it is given are checked, and one is written for each of its sets."""
+"""Checks the statistics files that a run is given, and writes one for each of its sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eval.scoring.set_features import Load
 
 
 def check(sets: Iterable[ImageSet], extractor: Extractor, image: str) -> None:
-    """Raises UserError for a statistics file of another extractor, resize or resolution."""
+    """Raises a UserError if a statistics file has another extractor, resize or resolution."""
     for images in sets:
         if not images.saved or images.saved.about is None:
             continue
@@ -28,7 +28,7 @@ def check(sets: Iterable[ImageSet], extractor: Extractor, image: str) -> None:
 
 
 def write(rows: Sequence[Row], load: Load, extractor: Extractor, image: str, layout: Layout) -> None:
-    """Writes statistics/<row>-<seed>.npz of each set, which later runs can take as --real."""
+    """Writes statistics/<row>-<number>.npz and statistics/real-seed<seed>.npz. Later runs can take them as --real."""
     written: dict[str, str] = {}
     for row in rows:
         for number, pair in enumerate(row.pairs, 1):

@@ -1,4 +1,4 @@
-"""From the features and statistics of a pair's sets to its score."""
+"""Computes the score of a pair from the features and statistics of its sets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from eval.scoring.result import (
 )
 from eval.scoring.set_features import Load, SetFeatures, blocks
 
-_KID_BLOCK = 1000  # images of a tenth that count in the kernel distance, whose cost is quadratic
+_KID_BLOCK = 1000  # The kernel distance uses at most this many images of a tenth, because its cost is quadratic.
 _LEAST_IN_GROUP = 2
 
 
@@ -38,11 +38,11 @@ def score_rows(rows: Sequence[Row], load: Load, extractor: Extractor, fingerprin
     """Computes all numbers of all rows.
 
     Args:
-      rows: as planned.
-      load: gives what is known of a set.
+      rows: the planned rows.
+      load: function that returns the statistics and features of a set.
       extractor: what made the features.
-      fingerprint: of the run.
-      options: of the command.
+      fingerprint: fingerprint of the run.
+      options: the command's options.
     """
     results = []
     with cli.progress_bar(sum(len(row.pairs) for row in rows), "scoring", "pairs", delay=2) as bar:
@@ -68,8 +68,8 @@ def score(pair: Pair, load: Load, extractor: Extractor, image: str) -> Score:
     """Computes all numbers of one comparison.
 
     Args:
-      pair: what is compared.
-      load: gives what is known of a set.
+      pair: the two sets to compare.
+      load: function that returns the statistics and features of a set.
       extractor: what made the features.
       image: `hi`, `lo` or `coarse`.
     """
@@ -101,7 +101,7 @@ def score(pair: Pair, load: Load, extractor: Extractor, image: str) -> Score:
 
 
 def _comparable_groups(real: SetFeatures, fake: SetFeatures) -> tuple[Sequence[Statistics], Sequence[Statistics]]:
-    """Returns each set's tenths, or the set as one group where it has no tenths or too few images for them."""
+    """Returns each set's tenths, or the set as one group if it has no tenths or too few images for them."""
     sides = []
     for side in (real, fake):
         too_small = len(side.groups) < GROUPS or min(group.count for group in side.groups) < _LEAST_IN_GROUP
@@ -113,7 +113,7 @@ def _floor(pair: Pair, real: SetFeatures, load: Load) -> tuple[float | None, str
     if pair.floor is not None:
         return frechet_distance(real.merged, load(pair.floor).merged), FLOOR_MEASURED
     counts = {count for count in (pair.real.count, pair.fake.count) if count is not None}
-    # Below full rank the covariance itself is too uncertain to say what two sets of it would do.
+    # Without full rank, the covariance is too uncertain to predict the distance of two sets that have it.
     if len(counts) != 1 or min(counts) <= real.merged.dims:
         return None, None
     return expected_floor(real.merged, min(counts)), FLOOR_EXPECTED
@@ -140,7 +140,7 @@ def _color_figures(side: SetFeatures) -> tuple[float | None, float | None]:
 
 
 def scored_set(images: ImageSet, colorfulness: float | None, diversity: float | None) -> ScoredSet:
-    """Makes what the result says of a set."""
+    """Makes the part of the result that describes a set."""
     return ScoredSet(
         paths=images.paths,
         kind=images.kind,
@@ -154,7 +154,7 @@ def scored_set(images: ImageSet, colorfulness: float | None, diversity: float | 
 
 
 def notes(pair: Pair, extractor: Extractor, image: str) -> tuple[tuple[str, ...], bool]:
-    """Returns (what a reader must know of a pair, whether its number may stand beside published ones)."""
+    """Returns the notes that a reader must know, and whether the pair's number can be compared with published ones."""
     real, fake = pair.real.count, pair.fake.count
     found = [extractor.note] if extractor.note else []
     if pair.overlap != OVERLAP_NONE:

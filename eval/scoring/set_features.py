@@ -1,4 +1,4 @@
-"""What is known of a set once the job is through: statistics of its tenths, and its features where they are kept."""
+"""Loads what the job wrote about a set: the statistics of its tenths, and its features if they are kept."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from eval.scoring import feature_store, group_statistics
 from eval.scoring.feature_store import Features
 from eval.scoring.layout import Layout
 
-_KEPT_SETS = 3  # real, fake and floor of one pair: with the covariances of ten groups each, 370 MB a set
+_KEPT_SETS = 3  # These are real, fake and floor of one pair. A set takes 370 MB with the covariances of ten groups.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SetFeatures:
-    """What is known of a set.
+    """The statistics and features of a set.
 
     Attributes:
-      groups: the statistics of its tenths, or of the set as one group where it has no tenths.
-      features: of its images; None where they are not kept.
+      groups: the statistics of its tenths, or of the set as one group if it has no tenths.
+      features: the features of its images; None if they are not kept.
     """
 
     groups: tuple[Statistics, ...]
@@ -49,14 +49,14 @@ def merge(groups: Sequence[Statistics]) -> Statistics:
 
 
 def loader(sets: Mapping[str, ImageSet], extractor: Extractor, layout: Layout) -> Load:
-    """Returns a function that gives what is known of a set. It keeps the sets that were asked for last in memory.
+    """Returns a function that loads the statistics and features of a set. It keeps the last sets in memory.
 
     Args:
-      sets: by their identity.
+      sets: the sets by their identity.
       extractor: what made the features.
       layout: where the job wrote.
     """
-    # Rows share sets without sharing the objects, so that sets are told apart by their identity.
+    # Rows share sets but not the Python objects, so we tell sets apart by their identity.
     kept = functools.lru_cache(_KEPT_SETS)(lambda identity: load_set(sets[identity], extractor, layout))
     return lambda images_set: kept(images_set.identity)
 
@@ -65,7 +65,7 @@ def load_set(images_set: ImageSet, extractor: Extractor, layout: Layout) -> SetF
     """Reads what the job computed for a set, or what its statistics file holds.
 
     Raises:
-      UserError: as `group_statistics.read_groups` says.
+      UserError: Beam's engine lost or doubled images.
     """
     if images_set.saved:
         return _from_file(images_set.saved)
@@ -95,8 +95,8 @@ def blocks(features: Features, largest: int | None = None) -> list[np.ndarray]:
     """Returns the features of each tenth, float32 [images, 2048], in the set's order.
 
     Args:
-      features: of the set.
-      largest: how many images of a tenth at most; None for all.
+      features: features of the set.
+      largest: maximum number of images of a tenth; None for all.
     """
     groups = grouped(features.names)
     member = np.array([groups[name] for name in features.names])

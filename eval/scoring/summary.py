@@ -1,4 +1,4 @@
-"""The lines that coltran-fid ends with."""
+"""Makes the lines that coltran-fid prints at the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eval.scoring.tables import notes_of
 
 
 def summary(result: FidResult, out: str) -> Iterator[str]:
-    """Yields one line for each row, then what holds for all of them."""
+    """Yields one line for each row, and then the facts that hold for all rows."""
     width = max(len(row.name) for row in result.rows)
     for row in result.rows:
         yield f"{row.name:<{width}}  {_numbers(row)}"

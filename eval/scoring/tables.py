@@ -1,4 +1,4 @@
-"""The rows of a result as tables: rows.csv, steps.csv, and the table of report.html beside the paper's."""
+"""Makes tables from the rows of a result: rows.csv, steps.csv, and report.html's table with the paper's numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Number = float | int | None
 
 
 def _mean(name: str) -> Callable[[RowResult], Number]:
-    """Returns a function that gives the mean of a number over a row's repeats, or None where a repeat lacks it."""
+    """Returns a function that computes the mean of a number over a row's repeats, or None if a repeat lacks it."""
 
     def value(row: RowResult) -> Number:
         numbers = [getattr(score, name) for score in row.scores]
@@ -42,7 +42,7 @@ _COLUMNS: dict[str, Callable[[RowResult], Number]] = {
     "paper": lambda row: row.paper,
     "paper_std": lambda row: row.paper_std,
 }
-# Heading of the report's table, the column, and the one behind its +-.
+# Each entry is a heading of the report's table, the column, and the column for the number after the +-.
 _OF_PAPER = ("the paper's", "paper", "paper_std")
 _SHOWN = (
     ("FID (+- over samplings)", "fid", "fid_std"),
@@ -60,7 +60,7 @@ _SHOWN = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Line:
-    """A line of the report's table: the name of its row, and the text of its cells."""
+    """A line of the report's table, with the name of its row and the text of its cells."""
 
     name: str
     cells: tuple[str, ...]
@@ -68,7 +68,7 @@ class Line:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """The report's table: its headings, the lines of this run's rows, and those of the paper's other rows."""
+    """The report's table, with its headings, the lines of this run's rows, and the lines of the paper's other rows."""
 
     headings: tuple[str, ...]
     own: tuple[Line, ...]
@@ -76,7 +76,7 @@ class Table:
 
 
 def beside_the_papers(result: FidResult) -> Table:
-    """Makes the report's table. It has the columns that some row has a number for, and always the paper's."""
+    """Makes the report's table. It has a column if some row has a number for it, and always the paper's column."""
     rows = result.rows
     shown = [column for column in _SHOWN if any(_COLUMNS[column[1]](row) is not None for row in rows)]
     if _OF_PAPER not in shown:
@@ -104,7 +104,7 @@ def _cell(value: Number, spread: Number = None) -> str:
 
 
 def rows_csv(result: FidResult) -> bytes:
-    """Writes one line a row with the columns of the report, unrounded."""
+    """Returns rows.csv: one line per row with the columns of the report, unrounded."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["row", *_COLUMNS, "samplings", "comparable", "notes"])
@@ -116,7 +116,7 @@ def rows_csv(result: FidResult) -> bytes:
 
 
 def steps_csv(result: FidResult) -> bytes:
-    """Writes FID against training steps, one line for each row whose checkpoint's step is known."""
+    """Returns steps.csv: FID against training steps, one line for each row with a known checkpoint step."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["step", "row", "fid", "standard_error", "bits"])
@@ -126,5 +126,5 @@ def steps_csv(result: FidResult) -> bytes:
 
 
 def notes_of(rows: Iterable[RowResult]) -> list[str]:
-    """Lists what a reader must know of the rows, each note once."""
+    """Lists the notes that a reader of the rows must know, each note once."""
     return list(dict.fromkeys(note for row in rows for score in row.scores for note in score.notes))

@@ -1,4 +1,4 @@
-"""The tasks of coltran-fid's workers: each image of each folder is in one task, however many sets it is in."""
+"""Makes the tasks of coltran-fid's workers. Each image of each folder is in one task, even if it is in several sets."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Task:
 
     Attributes:
       source: the folder, without its list of chunks.
-      index: of the chunk.
+      index: index of the chunk.
       path: where the features of the chunk are kept.
-      memberships: the name of each image, and the (set's identity, tenth) pairs that it counts in.
+      memberships: for the name of each image, the (set's identity, tenth) pairs that it counts in.
     """
 
     source: Source
@@ -36,9 +36,9 @@ def tasks_of(sets: Iterable[ImageSet], extractor: Extractor, folder: str) -> lis
     """Makes the tasks for some sets. Each of their images is in one task.
 
     Args:
-      sets: the distinct ones.
+      sets: the distinct sets.
       extractor: decides where features are kept.
-      folder: of the features.
+      folder: folder of the features.
     """
     found: dict[tuple[str, str], tuple[Source, int, dict[str, list[_Member]]]] = {}
     for images_set in sets:
@@ -62,7 +62,7 @@ def tasks_of(sets: Iterable[ImageSet], extractor: Extractor, folder: str) -> lis
 
 
 def in_groups(tasks: Sequence[Task], least: int) -> list[list[Task]]:
-    """Groups tasks of images of one size to at least `least` images each, so that few batches end half empty."""
+    """Groups tasks with images of one size. A group has at least `least` images, so that few batches end half empty."""
     groups: list[list[Task]] = []
     for _, same_size in itertools.groupby(tasks, lambda task: task.source.size):
         images_left = 0
