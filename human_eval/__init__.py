@@ -1,1 +1,1 @@
-"""Two-alternative forced choice studies with human raters."""
+"""Runs two-alternative forced choice studies with human raters."""

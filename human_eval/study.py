@@ -24,8 +24,8 @@ from coltran.errors import UserError
 from coltran.options import add_flags, from_arguments
 
 PROG = "coltran-study"
-# Each is a module of human_eval/commands with a docstring for --help, the dataclass `Options`, whose fields are the
-# flags, and `run(options)`; only the one in use is imported.
+# Each command is a module of human_eval/commands. It has a docstring for --help, the dataclass `Options`, whose fields
+# are the flags, and `run(options)`. Only the command in use is imported.
 _COMMANDS = {
     "design": "choose images, make forms, and write the study folder",
     "export": "write the rater page for a web server, Mechanical Turk or Turkle",
@@ -40,12 +40,12 @@ _COMMANDS = {
     "power": "expected standard errors of a planned study",
     "forget": "delete one rater's ratings",
 }
-_ON_BEAM = ("design", "top_up")  # these take Beam's flags: run(options, beam_arguments)
-_TOP_UP = "--top_up"  # was an option of `design`
+_ON_BEAM = ("design", "top_up")  # These also take Beam's flags: run(options, beam_arguments).
+_TOP_UP = "--top_up"  # This used to be an option of `design`.
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:
-    """Makes the parser of all commands; only `command` gets its flags."""
+    """Makes the parser of all commands. Only `command` gets its flags."""
     parser = cli.Parser(PROG, __doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=PROG)
     for name, text in _COMMANDS.items():
@@ -77,7 +77,7 @@ def _command(argv: Sequence[str] | None) -> None:
 
 
 def _refuse_top_up(argv: Sequence[str]) -> None:
-    """Says where `design --top_up` went, before the parser misses other flags."""
+    """Says where `design --top_up` went, before the parser complains about missing flags."""
     for flag, after in zip(argv, [*argv[1:], ""], strict=True):
         name, _, file = flag.partition("=")
         if name == _TOP_UP:

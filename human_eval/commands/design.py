@@ -42,13 +42,13 @@ class Options(CostFlags, PlanFlags):
 
 
 def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
-    """Designs a study and writes its folder; a folder that holds this very study stays as it is.
+    """Designs a study and writes its folder. A folder that already holds this study stays as it is.
 
     Args:
-      options: of the command.
+      options: the command's options.
       beam_arguments: flags of Apache Beam.
     Raises:
-      UserError: images that do not fit together, too few of them, or a folder that holds something else.
+      UserError: the images do not fit together, there are too few of them, or the folder holds something else.
     """
     from pipelines.beam import options as beam_options
 
@@ -58,14 +58,14 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     design, truth, models = plan_study(options, secret)
     if not is_finished(out, design):
         layout.private_file(out / layout.SECRET, secret)
-        shutil.rmtree(out / "public", ignore_errors=True)  # of an interrupted design
+        shutil.rmtree(out / "public", ignore_errors=True)  # An interrupted design may have left this folder.
         write_parts(out, design, design.forms, truth, models, beam)
         (out / COMPLETED).touch()
     report(options, design, out)
 
 
 def report(options: CostFlags, design: StudyDesign, out: pathlib.Path) -> None:
-    """Prints the self-check's counts, the estimate, and where everything lies."""
+    """Prints the counts of the self-check, the estimated cost, and the place of each output."""
     from human_eval.design import check as design_check
 
     print(design_check.describe(design))

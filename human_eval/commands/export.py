@@ -32,13 +32,13 @@ from human_eval.page.arguments import TextFlags
 
 FORMATS = ("static", "mturk", "turkle")
 BATCH_COLUMNS = ("form", "trials")
-Rows = list[tuple[str, object]]  # of the summary that the command ends with
-Render = Callable[..., bytes]  # `render` of the page with the study's own arguments given
-# Inside the service's own form: what is handed in, and a submit button, without which Turkle would show one of its own
-# that hands in nothing. Disabled, it also keeps the Enter key from submitting.
+Rows = list[tuple[str, object]]  # These are the rows of the summary that the command prints at the end.
+Render = Callable[..., bytes]  # This is the page's `render`, with the study's own arguments already given.
+# This goes inside the service's own form. It holds the field to hand in and a submit button. Without this button,
+# Turkle would show its own, which hands in nothing. As it is disabled, the Enter key cannot submit the form.
 _TASK = """<p id="task" data-form="${form}" hidden>${trials}</p>
   <input type="hidden" name="result" id="result" value="unset"><input type="submit" hidden disabled>"""
-# An HTMLQuestion brings its own form; the page knows where the frame wants it sent.
+# An HTMLQuestion brings its own form. The page knows which address the frame wants.
 _QUESTION = """<form name="mturk_form" id="mturk_form" method="post" action="https://www.mturk.com/mturk/externalSubmit">
   <input type="hidden" name="assignmentId" value=""><input type="hidden" name="result" value="unset"></form>"""
 
@@ -59,7 +59,7 @@ class Options(TextFlags):
 
 
 def run(options: Options) -> None:
-    """Writes the rater page for one service, and looks for leaks in all that raters may see."""
+    """Writes the rater page for one service, and looks for leaks in everything that raters may see."""
     folder = pathlib.Path(options.study)
     design = layout.load_design(folder)
     images = _image_url(options, design)
@@ -96,7 +96,7 @@ def _image_url(options: Options, design: StudyDesign) -> str:
 
 def _check_url(flag: str, url: str) -> None:
     parts = urlsplit(url)
-    # A browser loads no insecure content into a secure frame; this machine itself counts as secure.
+    # A browser does not load insecure content into a secure frame. This machine itself counts as secure.
     local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
     if not parts.netloc or not (parts.scheme == "https" or local) or any(c in url for c in "\"'<>${} \n"):
         raise UserError(f"{flag} {url}: expected an address such as https://images.example.org/study/")
@@ -113,7 +113,7 @@ def _static(folder: pathlib.Path, design: StudyDesign, secret: bytes, render: Re
 
 
 def _questions(out: pathlib.Path, design: StudyDesign, secret: bytes, render: Render, page_url: str | None) -> Rows:
-    """Mechanical Turk's question XML, one a form."""
+    """Writes Mechanical Turk's question XML, one file per form."""
     for form in design.forms:
         html = render(mode="mturk", forms=[layout.public_form(secret, form)], service=_QUESTION)
         _write(out / "questions" / f"form-{form.number + 1:04d}.xml", mturk_questions.html_question(html.decode()))
@@ -125,7 +125,7 @@ def _questions(out: pathlib.Path, design: StudyDesign, secret: bytes, render: Re
 
 
 def _batch(out: pathlib.Path, mode: str, design: StudyDesign, secret: bytes, render: Render) -> Rows:
-    """A batch CSV and its template, in Mechanical Turk's format."""
+    """Writes a batch CSV and its template in Mechanical Turk's format."""
     rows = [(form.number, task_text(secret, form)) for form in design.forms]
     _write(out / "batch.csv", csv_bytes(BATCH_COLUMNS, rows))
     html = render(mode=mode, forms=[], service=_TASK)
@@ -138,10 +138,11 @@ def _batch(out: pathlib.Path, mode: str, design: StudyDesign, secret: bytes, ren
 
 
 def task_text(secret: bytes, form: Form) -> str:
-    """Writes a form as plain text that needs no escaping: TRIAL:FIRST:SECOND; practice adds the fake's place.
+    """Returns a form as plain text that needs no escaping: TRIAL:FIRST:SECOND. Practice trials add the fake's place.
 
     Args:
-      secret, form: of the study.
+      secret: the study's secret.
+      form: the form.
     """
     words = []
     for trial in layout.public_form(secret, form)["trials"]:
@@ -152,7 +153,7 @@ def task_text(secret: bytes, form: Form) -> str:
 
 
 def _fresh(out: pathlib.Path) -> pathlib.Path:
-    """Removes what an earlier export wrote; results that somebody keeps here stay."""
+    """Removes the files of an earlier export. Other files in the folder, such as results, stay."""
     for name in ("questions", "external"):
         shutil.rmtree(out / name, ignore_errors=True)
     for name in ("batch.csv", "template.html"):

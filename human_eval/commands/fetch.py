@@ -33,7 +33,7 @@ def run(options: Options) -> None:
     folder = pathlib.Path(options.study)
     design = layout.load_design(folder)
     turkle, known = connect(options, pilot=options.pilot)
-    # All batches before anything is written, so that the files are of one moment, or of the one before.
+    # We download all batches before we write anything. So all files come from one moment, or all stay as they were.
     batches = published(turkle, design.study, known).values()
     found = {_path(folder, batch.number, options.pilot): download(turkle, batch.number) for batch in batches}
     written = []
@@ -58,7 +58,7 @@ def _path(folder: pathlib.Path, batch: int, pilot: bool) -> pathlib.Path:
 
 
 def _left_out(path: pathlib.Path, results: Results) -> Iterator[str]:
-    """One line for each assignment that is not written, or that was written before and is gone."""
+    """Yields one line for each assignment that is left out, or that was fetched before and is now gone."""
     for one in results.assignments:
         if not one.good:
             yield f"assignment {one.number} (form {one.form + 1}) is {one.status}: left out"

@@ -31,7 +31,7 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Deletes a rater from the tables and databases of a study, and says how much that was."""
+    """Deletes a rater from the tables and databases of a study, and prints how much was deleted."""
     study = pathlib.Path(options.study)
     both = [study / name for name in (ratings.IN_STUDY, ratings.IN_STUDY_PILOT)]
     deleted, left, sittings = forget(study, options.rater, [pathlib.Path(options.ratings)] if options.ratings else both)
@@ -46,12 +46,12 @@ def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]
 
     Args:
       study: the study folder, for its salt and databases.
-      rater: name, or the hash that the tables have.
-      tables: of ratings; a missing file counts as an empty table.
+      rater: the rater's name, or the hash in the tables.
+      tables: tables of ratings. A missing file counts as an empty table.
     Returns:
-      How many rows were deleted, how many are left, and how many sittings of the databases were deleted.
+      The number of deleted rows, of remaining rows, and of sittings deleted from the databases.
     Raises:
-      UserError: There is no such study or rater, or a table is of another study.
+      UserError: there is no such study or rater, or a table belongs to another study.
     """
     key, salt = answer_key.load(study), rater_ids.salt(study)
     rater = rater.strip()
@@ -61,7 +61,7 @@ def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]
         if any(rating.study != key.study for rating in table):
             raise UserError(f"{path}: holds ratings of another study than {study}")
     databases = [pathlib.Path(study) / name for name in (database.STUDY_DATABASE, database.PILOT_DATABASE)]
-    # The databases know names, the tables hashes; whichever was given, both must go.
+    # The databases hold names, and the tables hold hashes. Whichever the user gave, both must go.
     names = {
         (path, name, rater_ids.hashed(salt, "rater", name)) for path in databases for name in database.raters(path)
     }
@@ -73,7 +73,7 @@ def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]
         raise UserError(
             f"{places}: has no rating of the rater '{rater[:40]}'; give the name as the answer file spells it"
         )
-    for one in gone:  # first, so that a running server does not let the rater in again
+    for one in gone:  # This comes first, so that a running server does not let the rater in again.
         rater_ids.forget(study, one)
     sittings = sum(database.delete_rater(path, name) for path, name, _ in sorted(names))
     deleted = kept = 0
@@ -81,6 +81,6 @@ def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]
         left = join.settle(rating for rating in table if rating.rater not in gone)
         ratings.write(path, left)
         comments.add(comments.path_beside(path), (), without=gone)
-        join.summary_path(path).unlink(missing_ok=True)  # it names sittings; the next ingest writes it anew
+        join.summary_path(path).unlink(missing_ok=True)  # It names sittings. The next ingest writes it again.
         deleted, kept = deleted + len(table) - len(left), kept + len(left)
     return deleted, kept, sittings

@@ -47,8 +47,8 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Reads files of answers into the table of ratings, and prints what was found."""
-    load(options.study)  # a wrong folder is said before answers are looked at
+    """Reads files of answers into the table of ratings, and prints a summary."""
+    load(options.study)  # This reports a wrong folder before we look at any answers.
     files = read_files(options.answers, options.format)
     pilot = any(submission.pilot for _, submissions in files for submission in submissions)
     default = pathlib.Path(options.study) / (ratings.IN_STUDY_PILOT if pilot else ratings.IN_STUDY)
@@ -66,7 +66,7 @@ def rules_path(study: str) -> pathlib.Path:
 
 
 def read_files(files: Sequence[str], kind: str = AUTO) -> list[tuple[str, list[Submission]]]:
-    """Returns (file, its submissions) of each file; raises UserError for a file that cannot be read."""
+    """Returns (file, its submissions) for each file. It raises a UserError if a file cannot be read."""
     return [(file, list(answer_files.read_submissions(file, kind))) for file in sorted(set(files))]
 
 
@@ -75,27 +75,27 @@ def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = A
 
     Args:
       study: the study folder.
-      files: of answers.
-      out: the table, which is made if it is not there; so are the exclusion rules.
-      kind: a format's name, or `auto`.
+      files: files of answers.
+      out: the table. If the table or the exclusion rules do not exist, they are made.
+      kind: the name of a format, or `auto`.
     Returns:
-      What ingest.json holds: see `summarize`.
+      The content of ingest.json, as `summarize` returns it.
     Raises:
-      UserError: A file cannot be read or has no trial of this study, the table is of another study, or it would mix
-        answers of simulated raters, of a pilot and of the study.
+      UserError: a file cannot be read or has no trial of this study, the table belongs to another study, or it would
+        mix answers of simulated raters, of a pilot and of the study.
     """
     return add_to_table(study, read_files(files, kind), out)
 
 
 def add_to_table(study: str, found: Sequence[tuple[str, Sequence[Submission]]], out: pathlib.Path) -> dict[str, Any]:
-    """Works as `ingest`, for files that `read_files` has read."""
+    """Works like `ingest`, but for files that `read_files` has read."""
     key, salt = load(study), rater_ids.salt(study)
     before = ratings.read(out) if out.exists() else []
     if any(rating.study != key.study for rating in before):
         raise UserError(f"{out}: holds ratings of another study; give --out another file")
     gone = rater_ids.forgotten(study)
     before = [row for row in before if row.rater not in gone]
-    rows: list[tuple[str, Rating]] = []  # each with the place where it was read
+    rows: list[tuple[str, Rating]] = []  # Each rating has the place where it was read.
     for file, submissions in found:
         new = [(one.where, row) for one in submissions for row in rows_of(one, key, salt)]
         if new and all(row.excluded == UNKNOWN_TRIAL for _, row in new):
@@ -116,7 +116,7 @@ def add_to_table(study: str, found: Sequence[tuple[str, Sequence[Submission]]], 
 def _refuse_mixture(out: pathlib.Path, before: Sequence[Rating], rows: Sequence[tuple[str, Rating]]) -> None:
     mixtures = ("made-up answers of `simulate` with real ones", "a pilot's answers with the study's")
     for number, mixture in enumerate(mixtures):
-        places = {row.nature[number]: where for where, row in reversed(rows)}  # the first of each
+        places = {row.nature[number]: where for where, row in reversed(rows)}  # This keeps the first place of each.
         there = {row.nature[number] for row in before}
         if len(there | set(places)) > 1:
             odd = there != {True}
@@ -127,7 +127,7 @@ def _refuse_mixture(out: pathlib.Path, before: Sequence[Rating], rows: Sequence[
 
 
 def describe(summary: Mapping[str, Any]) -> str:
-    """Returns the summary as lines for people."""
+    """Returns the summary as lines of text for people."""
     lines = [
         f"{summary['rows']} ratings of {summary['raters']} raters in {summary['assignments']} sittings; "
         f"{summary['count']} test ratings count, {summary['truth_first']} of them with the truth first"

@@ -21,7 +21,7 @@ class Options(Effects, SizeFlags):
 
 
 def run(options: Options) -> None:
-    """Prints the expected standard errors, and the smallest difference that a study of this size would find."""
+    """Prints the expected standard errors, and the smallest difference that a study of this size can find."""
     power = expected(
         options, images=options.images, raters=options.raters, samples=options.samples, block=options.block
     )

@@ -36,7 +36,7 @@ class Options(ServerFlags):
 
 
 def run(options: Options) -> None:
-    """Publishes what is not published yet."""
+    """Publishes all forms that are not yet published."""
     folder = pathlib.Path(options.study)
     plan = _plan(folder)
     what = "pilot" if plan.pilot else "study"
@@ -72,7 +72,7 @@ def _share_photos(folder: pathlib.Path) -> bool:
 
 
 def _plan(folder: pathlib.Path) -> Plan:
-    """What to publish; raises UserError for what was not exported as the design is, or has a leak."""
+    """Returns what to publish. It raises a UserError if the export does not match the design or has a leak."""
     design = layout.load_design(folder)
     secret = layout.load_secret(folder / layout.SECRET)
     plan = read_plan(folder, design, ((form.number, task_text(secret, form)) for form in design.forms))

@@ -101,7 +101,7 @@ def write_all(
         "pilot": used[0].nature[1],
         **score_tables.score(used, options),
     }
-    # A pilot's and made-up lists say so in the first column, and top up nothing.
+    # The first column of a list marks a pilot or made-up answers. Such a list cannot top up a study.
     nature = [word for word, is_it in zip(("simulated", "pilot"), used[0].nature, strict=True) if is_it]
     study = " ".join([used[0].study, *nature])
     short = [(study, *row) for row in top_up(used, key, options.raters or key.raters)] if key else []
@@ -121,7 +121,7 @@ def write_all(
 
 
 def describe(results: Mapping[str, Any], out: pathlib.Path) -> str:
-    """Returns the summary to print, whose last lines are the fooling rates."""
+    """Returns the summary to print. Its last lines are the fooling rates."""
     excluded = {name: n for name, n in results["exclusions"].items() if name != "counted"}
     lines = ["these answers are made up (coltran-study simulate)"] if results["made_up"] else []
     lines += ["these answers are of a pilot, not of the study"] if results["pilot"] else []
@@ -146,5 +146,5 @@ def describe(results: Mapping[str, Any], out: pathlib.Path) -> str:
 
 
 def percent(one: Mapping[str, Any]) -> str:
-    """Returns a rate with one standard error as text, such as `42.3% +- 0.8`."""
+    """Returns a rate with its standard error as text, such as `42.3% +- 0.8`."""
     return f"{100 * one['rate']:.1f}% +- {100 * one['standard_error']:.1f}"

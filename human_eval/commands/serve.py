@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 ORGANIZER_TOKEN = pathlib.PurePath("private", "organizer_token")
 _PROLIFIC_URL = "https://app.prolific.com/submissions/complete?cc={code}"
 _MANY_FORMS = 10**9
-_THIS_MACHINE = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")  # what no other machine can open
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")  # No other machine can open these addresses.
 _THREADS = 8
 _CONNECTIONS = 2000
 _HEADER_BYTES = 16 << 10
@@ -115,7 +115,7 @@ def run(options: Options) -> None:
         print(f"{'pilot of study' if options.pilot else 'study'} {design.study} is open; Ctrl-C stops it")
         print(cli.table(rows), flush=True)
         try:
-            listener.run()  # ends at Ctrl-C
+            listener.run()  # Ctrl-C ends this call.
         finally:
             listener.close()
     finally:
@@ -123,7 +123,7 @@ def run(options: Options) -> None:
 
 
 def open_database(study: pathlib.Path, design: layout.StudyDesign, *, pilot: bool) -> Database:
-    """Opens the database of the study, or that of the pilot."""
+    """Opens the database of the study or of its pilot."""
     about = {"study": design.study, "pilot": str(int(pilot))}
     return Database(study / (PILOT_DATABASE if pilot else STUDY_DATABASE), about)
 
@@ -139,10 +139,10 @@ def make(
     """Makes the WSGI application that the options ask for.
 
     Args:
-      options: of the command.
-      design, database: of the study.
-      token: of the progress page.
-      problems: what it shows of the log.
+      options: the command's options.
+      design, database: the study's design and database.
+      token: the word that opens the progress page.
+      problems: the problems from the log that the progress page shows.
       now: the clock.
     """
     from human_eval.server import app as server_app
@@ -181,7 +181,7 @@ def _behind_proxy(app: flask.Flask) -> flask.Flask:
 
 
 def organizer_token(study: pathlib.Path) -> str:
-    """Returns the word that opens the progress page; it is drawn once and kept in a file of mode 0600."""
+    """Returns the word that opens the progress page. It is drawn once and kept in a file of mode 0600."""
     path = study / ORGANIZER_TOKEN
     if not path.exists():
         layout.private_file(path, secrets.token_urlsafe(24).encode() + b"\n")
@@ -200,7 +200,7 @@ def _listen(app: flask.Flask, host: str, port: int) -> Any:
             port=port,
             threads=_THREADS,
             connection_limit=_CONNECTIONS,
-            asyncore_use_poll=True,  # select() ends at 1024 connections
+            asyncore_use_poll=True,  # select() allows only 1024 connections.
             max_request_body_size=MAX_BODY,
             max_request_header_size=_HEADER_BYTES,
             ident=None,

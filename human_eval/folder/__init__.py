@@ -1,1 +1,1 @@
-"""The study folder: its layout, forms, names, spreadsheets and hashes of raters."""
+"""Defines the study folder with its layout, forms, names, spreadsheets and hashes of raters."""

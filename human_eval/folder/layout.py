@@ -1,9 +1,9 @@
-"""A study on disk: what raters may see (public/) and what only the team may see (private/).
+"""Defines how a study lies on disk. Raters may see public/, and only the team may see private/.
 
-public/images/*.png    opaque names; every page shows these
+public/images/*.png    image files under opaque names, which every page shows
 private/design.json    mode 0600: all forms, and what they were made from
 private/key.csv        mode 0600: which file is what
-private/secret         mode 0600: the key of the names
+private/secret         mode 0600: the key that the names are made with
 COMPLETED              written last, by `design`
 public/index.html, public/batch.csv, mturk/, turkle/     what `export` wrote
 """
@@ -33,22 +33,22 @@ IMAGES = pathlib.PurePath("public", "images")
 _VERSION = 1
 _HEAD = ("study", "title", "side", "made_from", "sources", "planned")
 _TRIAL_FIELDS = tuple(field.name for field in dataclasses.fields(Trial))
-_TRIAL_COLUMNS = ("trial", "kind", "model", "key", "sample", "truth_first")  # what the file calls them
-_SAME_TIME = 1_600_000_000  # of every public file, so that no time stamp tells which was written when
+_TRIAL_COLUMNS = ("trial", "kind", "model", "key", "sample", "truth_first")  # These are their names in the file.
+_SAME_TIME = 1_600_000_000  # All public files get this time stamp, so that it does not tell when each was written.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyDesign:
-    """What private/design.json holds.
+    """The content of private/design.json.
 
     Attributes:
-      study: 12 hexadecimal digits that name the study; stays when forms are added.
-      title: what the page is called.
-      side: of every image, in pixels.
-      made_from: the options and fingerprints of the sources, which together decide on all forms.
-      sources: where the images lie, as given.
-      planned: how many forms the first design had; those that were added for missing ratings come after them.
-      forms: numbered from 0.
+      study: 12 hexadecimal digits that name the study. The name stays when forms are added.
+      title: the title of the page.
+      side: side of every image, in pixels.
+      made_from: the options and the fingerprints of the sources, which together decide all forms.
+      sources: where the images lie, as the user gave it.
+      planned: number of forms in the first design. Forms that were added for missing ratings come after them.
+      forms: the forms, numbered from 0.
     """
 
     study: str
@@ -60,7 +60,7 @@ class StudyDesign:
     forms: tuple[Form, ...]
 
     def to_json(self) -> bytes:
-        """Returns the file's bytes; a trial is a list of its fields' values, since there may be 100,000 of them."""
+        """Returns the bytes of the file. A trial is a list of its fields' values, as there may be 100,000 trials."""
         head = {name: getattr(self, name) for name in _HEAD}
         lines = [json.dumps([form.number, form.raters, list(map(_trial_row, form.trials))]) for form in self.forms]
         text = json.dumps({"version": _VERSION, **head, "trial_fields": _TRIAL_COLUMNS}, indent=1, sort_keys=True)
@@ -72,7 +72,7 @@ def _trial_row(trial: Trial) -> list[object]:
 
 
 def study_id(made_from: Mapping[str, object]) -> str:
-    """Returns the name of a study: a digest of all that decides on it."""
+    """Returns the name of a study, which is a digest of all that decides its design."""
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -80,7 +80,7 @@ def load_design(folder: str | os.PathLike) -> StudyDesign:
     """Reads the design of a finished study folder.
 
     Raises:
-      UserError: There is no such folder, it is unfinished, or its file is damaged.
+      UserError: the folder is missing or unfinished, or its file is damaged.
     """
     path = pathlib.Path(folder) / DESIGN
     if not path.is_file():
@@ -91,7 +91,7 @@ def load_design(folder: str | os.PathLike) -> StudyDesign:
 
 
 def read_design(path: pathlib.Path) -> StudyDesign:
-    """Reads a design from its file, whether or not the folder is finished."""
+    """Reads a design from its file, even if the folder is unfinished."""
     try:
         found = json.loads(path.read_bytes())
         if found["version"] != _VERSION or tuple(found["trial_fields"]) != _TRIAL_COLUMNS:
@@ -111,7 +111,7 @@ def read_design(path: pathlib.Path) -> StudyDesign:
 
 
 def private_file(path: pathlib.Path, data: bytes) -> None:
-    """Writes a file that only its owner can ever read; a reader finds all of it, or the file that was there before."""
+    """Writes a file that only its owner can ever read. A reader finds either the whole new file or the old one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     half = path.with_name(path.name + ".part")
     half.unlink(missing_ok=True)
@@ -121,7 +121,7 @@ def private_file(path: pathlib.Path, data: bytes) -> None:
 
 
 def load_secret(path: pathlib.Path) -> bytes:
-    """Reads a secret of the study, or draws and keeps one, so that an interrupted job goes on with the same names."""
+    """Reads a secret of the study, or draws and keeps one. So an interrupted job goes on with the same names."""
     if not path.exists():
         private_file(path, secrets.token_bytes(32))
     return path.read_bytes()
@@ -139,14 +139,15 @@ def image_pairs(secret: bytes, forms: Sequence[Form]) -> Iterator[tuple[Trial, t
 
 
 def public_form(secret: bytes, form: Form, *, flipped: bool = False) -> dict[str, Any]:
-    """Returns what a page gets to know of a form.
+    """Returns what a page may know about a form.
 
     Args:
-      secret, form: of the study.
-      flipped: every pair the other way round, for every second rater of the form.
+      secret: the study's secret.
+      form: the form.
+      flipped: whether to turn every pair around, as for every second rater of the form.
     Returns:
-      `form` and `trials`: each with `trial` and its two `images`; a practice trial also says which is `fake`, since
-      the page gives feedback on it. Test and catch trials look alike.
+      `form` and `trials`. Each trial has `trial` and its two `images`. A practice trial also says which is `fake`,
+      because the page gives feedback on it. Test and catch trials look alike.
     """
     trials = []
     for trial in form.trials:
@@ -159,7 +160,7 @@ def public_form(secret: bytes, form: Form, *, flipped: bool = False) -> dict[str
 
 
 def key_csv(secret: bytes, forms: Sequence[Form]) -> bytes:
-    """Returns the private answer key as CSV: one row for each image file, sorted by file name."""
+    """Returns the private answer key as CSV. It has one row for each image file, sorted by file name."""
     rows = [
         (opaque_name(secret, t.id, role), role, form.number, t.id, t.key, t.sample, t.model, t.kind)
         for form in forms
@@ -170,6 +171,6 @@ def key_csv(secret: bytes, forms: Sequence[Form]) -> bytes:
 
 
 def level_times(folder: pathlib.Path) -> None:
-    """Gives every file and folder below a folder one and the same time stamp."""
+    """Gives the same time stamp to every file and folder below a folder."""
     for path in folder.rglob("*"):
         os.utime(path, (_SAME_TIME, _SAME_TIME))

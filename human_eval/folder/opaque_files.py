@@ -1,7 +1,7 @@
-"""Image files from which nothing but the pixels tells which one is real.
+"""Makes image files of which only the pixels can tell which one is real.
 
-Names are HMACs with the study's secret; all files come from one encoder, without metadata; the two files of a trial
-are padded to one length.
+Names are HMACs with the study's secret. All files come from one encoder, without metadata. The two files of a trial are
+padded to the same length.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 ROLES = ("truth", "colorized")
 _CHUNK_OVERHEAD = 12
 _END_CHUNK = 12
-# Ancillary, private, safe to copy (PNG specification 1.2, section 3.3): decoders pass over it.
+# This chunk is ancillary, private and safe to copy (PNG specification 1.2, section 3.3), so decoders skip it.
 PADDING_CHUNK = b"paDd"
 
 
 def opaque_name(secret: bytes, trial: int, role: str) -> str:
-    """Returns the file name of one image of one trial; two trials never share one, even if they show the same truth."""
+    """Returns the file name of one image of one trial. Two trials never share a name, even with the same truth."""
     return hmac.new(secret, f"{trial}|{role}".encode(), hashlib.sha256).hexdigest()[:24] + ".png"
 
 
@@ -30,9 +30,9 @@ def encode_pair(truth: np.ndarray, colorized: np.ndarray) -> tuple[bytes, bytes]
     """Encodes both images of a trial as PNG files of equal length.
 
     Args:
-      truth, colorized: uint8 [H, W, 3] of one shape.
+      truth, colorized: uint8 [H, W, 3] of the same shape.
     Raises:
-      ValueError: The shapes differ.
+      ValueError: the shapes differ.
     """
     if truth.shape != colorized.shape:
         raise ValueError(f"the truth is {list(truth.shape)}, the colorization {list(colorized.shape)}")
@@ -49,7 +49,7 @@ def encode(image: np.ndarray) -> bytes:
 
 
 def decode(file: bytes) -> np.ndarray:
-    """Decodes the pixels of a PNG file: uint8 [H, W, 3]."""
+    """Decodes the pixels of a PNG file to uint8 [H, W, 3]."""
     from PIL import Image
 
     with Image.open(io.BytesIO(file)) as image:
@@ -57,7 +57,7 @@ def decode(file: bytes) -> np.ndarray:
 
 
 def pad_pair(first: bytes, second: bytes) -> tuple[bytes, bytes]:
-    """Adds a chunk of zeros before the end of each PNG file, so that both are equally long."""
+    """Adds a chunk of zeros before the end of each PNG file, so that both files have the same length."""
     length = max(len(first), len(second)) + _CHUNK_OVERHEAD
     return _pad(first, length), _pad(second, length)
 

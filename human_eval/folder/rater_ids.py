@@ -1,4 +1,7 @@
-"""Raters' names become salted hashes; the salt, and who asked to be forgotten, stay in the study's private folder."""
+"""Turns raters' names into salted hashes.
+
+The salt and the hashes of raters who asked to be forgotten stay in the study's private folder.
+"""
 
 from __future__ import annotations
 
@@ -14,36 +17,36 @@ _HEX_DIGITS = 16
 
 
 def salt(folder: str | pathlib.Path) -> bytes:
-    """Returns the study's salt (mode 0600), which the first call draws; another salt would make other hashes."""
+    """Returns the study's salt (mode 0600). The first call draws it. Another salt would make other hashes."""
     return load_secret(pathlib.Path(folder) / _SALT)
 
 
 def hashed(salt: bytes, kind: str, name: str) -> str:
-    """Returns a short hash of a name; without the salt nobody can find the name by guessing.
+    """Returns a short hash of a name. Without the salt nobody can find the name by guessing.
 
     Args:
-      salt: of the study.
-      kind: `rater` or `assignment`; equal names of two kinds get different hashes.
-      name: as the source spells it.
+      salt: the study's salt.
+      kind: `rater` or `assignment`. Equal names of two kinds get different hashes.
+      name: the name as the source spells it.
     """
     text = f"{kind}|{name}".encode("utf-8", "surrogatepass")
     return hmac.new(salt, text, hashlib.sha256).hexdigest()[:_HEX_DIGITS]
 
 
 def forgotten(folder: str | pathlib.Path) -> set[str]:
-    """Returns the hashes of raters whose data was deleted; ingesting their files again does not bring them back."""
+    """Returns the hashes of raters whose data was deleted. Ingesting their files again does not bring them back."""
     path = pathlib.Path(folder) / _FORGOTTEN
     return set(path.read_text().split()) if path.exists() else set()
 
 
 def forget(folder: str | pathlib.Path, rater: str) -> None:
-    """Notes that this hash must not come back."""
+    """Notes that the rater with this hash must not come back."""
     lines = sorted(forgotten(folder) | {rater})
     private_file(pathlib.Path(folder) / _FORGOTTEN, "".join(line + "\n" for line in lines).encode())
 
 
 def is_flipped(name: str, trial: int) -> bool:
-    """Returns whether the page turns a trial's order around: by a hash of `name|trial`, as in page/rater.js."""
+    """Returns whether the page flips a trial's order. A hash of `name|trial` decides it, as in page/rater.js."""
     value = 0x811C9DC5
     for byte in f"{name}|{trial}".encode("utf-8", "replace"):
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF

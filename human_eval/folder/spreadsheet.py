@@ -1,4 +1,4 @@
-"""Cells of CSV files that no spreadsheet runs: a text that looks like a formula stands behind an apostrophe."""
+"""Writes CSV cells that no spreadsheet runs. A text that looks like a formula gets an apostrophe in front."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")  # what a spreadsheet runs, behind any number of our apostrophes
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")  # A spreadsheet may run this. Any number of our apostrophes may precede it.
 _ESCAPED = re.compile(r"'+[=+\-@\t\r\n]")
 
 
 def escape_formula(text: str) -> str:
-    """Makes a cell of a text that no spreadsheet takes for a formula."""
+    """Turns a text into a cell that no spreadsheet takes for a formula."""
     return "'" + text if _FORMULA.match(text) else text
 
 
@@ -22,7 +22,7 @@ def unescape_formula(cell: str) -> str:
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
-    """Returns a CSV file that no spreadsheet runs; None is an empty cell, a bool is `true` or `false`."""
+    """Returns a CSV file that no spreadsheet runs. None becomes an empty cell, and a bool becomes `true` or `false`."""
     buffer = io.StringIO()
     write, write_quoted = (
         csv.writer(buffer, lineterminator="\n", quoting=quoting).writerow
@@ -31,7 +31,7 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes
     write(columns)
     for row in rows:
         cells = [_cell(value) for value in row]
-        # The csv module reads a bare carriage return as a line's end, but does not quote it by itself.
+        # The csv module reads a bare carriage return as the end of a line, but does not quote it by itself.
         (write_quoted if any("\r" in cell for cell in cells) else write)(cells)
     return buffer.getvalue().encode("utf-8", "surrogatepass")
 

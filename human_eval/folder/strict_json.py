@@ -1,4 +1,4 @@
-"""JSON that raters' browsers or services sent, read strictly."""
+"""Reads JSON from raters' browsers or from services strictly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from coltran.errors import UserError
 
 
 def parse_json(text: str, where: str) -> object:
-    """Returns the value of a JSON text; raises UserError for any other text, such as one with NaN or Infinity."""
+    """Returns the value of a JSON text. It raises a UserError for any other text, also for NaN or Infinity."""
 
     def refuse(word: str) -> None:
         raise ValueError(f"{word} is no JSON")
