@@ -1,1 +1,1 @@
-"""The rater page: its files, its texts, and the question XML around it."""
+"""Makes the rater page, with its files, its texts, and the question XML around it."""

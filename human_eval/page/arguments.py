@@ -1,4 +1,4 @@
-"""Options for what raters read, of `export` and `serve`."""
+"""Defines the options of `export` and `serve` for the texts that raters read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HEADING = "texts"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextFlags:
-    """What raters read before they begin, in place of the texts that the program brings."""
+    """The texts that raters read before they begin, in place of the default texts."""
 
     title: str | None = option(None, group=_HEADING, shown="the design's", help="the page's title")
     consent: str | None = option(

@@ -1,4 +1,4 @@
-"""Mechanical Turk's wrappers of a page: the batch template, and the API's HTMLQuestion and ExternalQuestion."""
+"""Wraps a page for Mechanical Turk as a batch template, or as an HTMLQuestion or ExternalQuestion of the API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from coltran.errors import UserError
 
-MAX_QUESTION_BYTES = 65_535  # white space included
+MAX_QUESTION_BYTES = 65_535  # This includes white space.
 _HTML = "http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2011-11-11/HTMLQuestion.xsd"
 _EXTERNAL = "http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2006-07-14/ExternalQuestion.xsd"
 _PREFIX = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -16,15 +16,15 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
 def as_template(html: str, columns: Iterable[str]) -> bytes:
-    """Makes a batch template of a page: what stands inside the service's own page and form.
+    """Makes a batch template of a page. It goes inside the service's own page and form.
 
-    The service fills in each ${column}. Nothing else may look like one, so rater.js has no template literals.
+    The service fills in each ${column}. Nothing else may look like a column, so rater.js has no template literals.
 
     Args:
       html: the page.
-      columns: of the batch CSV.
+      columns: columns of the batch CSV.
     Raises:
-      UserError: A text of the team has a ${...} of its own.
+      UserError: a text of the team has a ${...} of its own.
     """
     style = html[html.index("<style>") : html.index("</head>")]
     body = html[html.index("<body>") + len("<body>") : html.index("</body>")]
@@ -38,7 +38,7 @@ def as_template(html: str, columns: Iterable[str]) -> bytes:
 
 
 def own_text() -> bytes:
-    """Returns what these wrappers add to any page."""
+    """Returns the text that these wrappers add to any page."""
     return html_question("") + external_question("https://", 0)
 
 
@@ -46,7 +46,7 @@ def html_question(html: str) -> bytes:
     """Makes the HTMLQuestion XML of a whole page.
 
     Raises:
-      UserError: It has more bytes than the service takes, or a text ends the CDATA section.
+      UserError: the question has more bytes than the service takes, or a text ends the CDATA section.
     """
     if "]]>" in html:
         raise UserError("the texts contain ]]>, which ends the question's page; write it otherwise")

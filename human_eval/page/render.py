@@ -1,4 +1,4 @@
-"""The rater page as one HTML file: style, program, texts and forms inside; it asks for nothing but the images."""
+"""Makes the rater page as one HTML file. Style, program, texts and forms are inside, and it only loads the images."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from coltran.errors import UserError
 
 _MARK = re.compile(r"/\*STYLE\*/|/\*PROGRAM\*/|/\*STUDY\*/|<!--(?:TITLE|CONSENT|INSTRUCTIONS|SERVICE)-->")
-_MAX_TEXT = 20_000  # bytes; a question of Mechanical Turk holds 65,535 in all
+_MAX_TEXT = 20_000  # This is in bytes. A question of Mechanical Turk holds 65,535 bytes in all.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Texts:
-    """What raters read before they begin, as HTML."""
+    """The texts that raters read before they begin, as HTML."""
 
     title: str
     consent: str
@@ -26,13 +26,14 @@ class Texts:
 
 
 def read_texts(title: str, consent: str | None, instructions: str | None) -> Texts:
-    """Reads the team's own texts; the defaults stand in for those that are not given.
+    """Reads the team's own texts. If a text is not given, it uses the default.
 
     Args:
       title: plain text.
-      consent, instructions: a .txt file (blank lines part paragraphs) or an .html file (a fragment, taken as it is).
+      consent, instructions: a .txt file (blank lines separate paragraphs), or an .html file with a fragment that is
+        used as it is.
     Raises:
-      UserError: A file is missing, no UTF-8, too long, or neither .txt nor .html.
+      UserError: a file is missing, not UTF-8, too long, or neither .txt nor .html.
     """
     return Texts(
         title=title, consent=_fragment(consent, "consent.txt"), instructions=_fragment(instructions, "instructions.txt")
@@ -54,15 +55,16 @@ def render(
     """Makes one rater page.
 
     Args:
-      texts: to show.
-      mode: where it runs: from disk or any web server (`static`), as a task of `mturk` or `turkle`, from our `server`.
+      texts: the texts to show.
+      mode: where the page runs. `static` is from disk or any web server, `mturk` and `turkle` are tasks of these
+        services, and `server` is our own server.
       study: the study's name.
-      side: of the images, in pixels.
-      forms: of `layout.public_form`; a rater chooses one where there are several.
-      images: what stands before a file name: a relative or absolute URL that ends in a slash.
-      pilot: whether the answers are of a trial run, and never count.
+      side: side of the images, in pixels.
+      forms: forms from `layout.public_form`. If there are several, the rater chooses one.
+      images: the URL before a file name, relative or absolute. It ends in a slash.
+      pilot: whether the answers belong to a trial run and never count.
       service: HTML that a service's task needs, such as the field that its form hands in.
-      more: what the mode needs beside this (of `server`: session, answered).
+      more: what else the mode needs (`server` needs session and answered).
     """
     about = {
         "mode": mode,
@@ -79,7 +81,7 @@ def render(
 
 
 def _filled(texts: Texts, about: Mapping[str, object], service: str) -> bytes:
-    """The page with the texts, what its program must know, and the service's own HTML."""
+    """Returns the page, filled with the texts, the facts that its program needs, and the service's own HTML."""
     room = importlib.resources.files("human_eval.page")
     parts = {
         "/*STYLE*/": (room / "rater.css").read_text(),
@@ -91,12 +93,12 @@ def _filled(texts: Texts, about: Mapping[str, object], service: str) -> bytes:
         "<!--INSTRUCTIONS-->": texts.instructions,
         "<!--SERVICE-->": service,
     }
-    # All marks are replaced in one pass, so that a mark inside a text stays a text.
+    # We replace all marks in one pass, so that a mark inside a text stays text.
     return _MARK.sub(lambda found: parts[found[0]], (room / "rater.html").read_text()).encode()
 
 
 def own_text() -> bytes:
-    """Returns what is in the page of any study: program, style, default texts, and the names of its settings."""
+    """Returns what the page of every study holds: program, style, default texts, and the names of its settings."""
     room = importlib.resources.files("human_eval.page")
     names = ("rater.html", "rater.css", "rater.js", "consent.txt", "instructions.txt")
     known = "mode study title width height images pilot forms form trials session answered server static mturk turkle"
@@ -120,6 +122,6 @@ def _fragment(path: str | None, default: str) -> str:
 
 
 def _paragraphs(text: str) -> str:
-    """Plain text as HTML; blank lines part its paragraphs."""
+    """Turns plain text into HTML. Blank lines separate its paragraphs."""
     paragraphs = [part for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
     return "\n".join(f"<p>{html.escape(part.strip())}</p>" for part in paragraphs)

@@ -1,1 +1,1 @@
-"""A study server of our own."""
+"""Runs a study server of our own."""

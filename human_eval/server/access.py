@@ -1,4 +1,4 @@
-"""Who may come in, and under which name: Prolific's parameters, an invitation, or any name."""
+"""Decides who may take part and under which name, by Prolific's parameters, by an invitation, or by any name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_NAME = 64
 
 
 class StrangerError(Exception):
-    """Somebody who cannot take part; the message is for this person."""
+    """Says that somebody cannot take part. The message is for this person."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -35,7 +35,7 @@ class Access:
     Attributes:
       study: the study folder.
       kind: PROLIFIC, INVITATION or OPEN.
-      pilot: whether this is a pilot; whoever took part in one cannot take part in the study.
+      pilot: whether this is a pilot. People who took part in a pilot cannot take part in the study.
     """
 
     study: pathlib.Path
@@ -45,11 +45,11 @@ class Access:
     _read: object = None
 
     def __post_init__(self) -> None:
-        # Drawn before anybody comes: threads that draw it at the same moment would draw several.
+        # We draw the salt before anybody comes. Threads that need it at the same moment would draw several.
         self._salt = rater_ids.salt(self.study)
 
     def name(self, query: Mapping[str, str]) -> str:
-        """Returns the name of whoever asks; raises StrangerError for somebody who cannot take part."""
+        """Returns the name of the person who asks. It raises a StrangerError if this person cannot take part."""
         name = {PROLIFIC: _prolific, INVITATION: self._invited, OPEN: _any}[self.kind](query)
         if rater_ids.hashed(self._salt, "rater", name) in rater_ids.forgotten(self.study):
             raise StrangerError("You asked us to delete your data, so we cannot let you take part again.")
@@ -63,7 +63,7 @@ class Access:
     def _invited(self, query: Mapping[str, str]) -> str:
         path = self.study / INVITATIONS
         if path.exists():
-            # More may have been written while the server runs.
+            # Somebody may have added invitations while the server runs.
             changed = (path.stat().st_mtime_ns, path.stat().st_ino)
             if changed != self._read:
                 self._invitations, self._read = dict(_read_invitations(path)), changed
@@ -91,19 +91,19 @@ def _any(query: Mapping[str, str]) -> str:
 
 
 def invite(study: pathlib.Path, count: int, url: str) -> pathlib.Path:
-    """Adds invitations to private/invitations.csv, which is read while a server runs; none is ever written twice.
+    """Adds invitations to private/invitations.csv. A running server reads them too. No invitation is written twice.
 
     Args:
       study: the study folder.
-      count: how many.
-      url: the server's address, as raters see it.
+      count: number of new invitations.
+      url: the server's address as raters see it.
     """
     path = study / INVITATIONS
     rows = _rows(path) if path.exists() else []
     first = 1 + max((int(row["number"]) for row in rows), default=0)
     for number in range(first, first + count):
         token = "-"
-        while token.startswith("-"):  # a spreadsheet would take it for a formula
+        while token.startswith("-"):  # A spreadsheet would take this for a formula.
             token = secrets.token_urlsafe(16)
         rows.append({"number": f"{number:04d}", "token": token, "link": f"{url.rstrip('/')}/?invitation={token}"})
     private_file(path, csv_bytes(_COLUMNS, ([row[column] for column in _COLUMNS] for row in rows)))
@@ -111,14 +111,14 @@ def invite(study: pathlib.Path, count: int, url: str) -> pathlib.Path:
 
 
 def has_invitations(study: pathlib.Path) -> bool:
-    """Returns whether anybody was invited; raises UserError for a damaged file."""
+    """Returns whether anybody was invited. It raises a UserError if the file is damaged."""
     path = study / INVITATIONS
     return path.exists() and bool(_rows(path))
 
 
 def _read_invitations(path: pathlib.Path) -> Iterator[tuple[str, int]]:
     for row in _rows(path):
-        # As a number: a spreadsheet saves 0007 as 7, and nobody must become somebody else by that.
+        # We read it as a number. A spreadsheet saves 0007 as 7, and this must not make a rater somebody else.
         yield row["token"], int(row["number"])
 
 

@@ -1,7 +1,7 @@
-"""The study server's addresses: the rater page, its images, answers, the end, and the organizer's progress page.
+"""Serves the study's addresses: the rater page, its images, answers, the end, and the organizer's progress page.
 
-No answer of the server, of whatever kind, says which image is real, except for practice pairs, whose page gives
-feedback; image names are opaque, and all images are sent with the same headers.
+No response of the server says which image is real. Practice pairs are the exception, because their page gives feedback.
+Image names are opaque, and all images are sent with the same headers.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ _LOG = logging.getLogger(server_log.NAME)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Server:
-    """What the addresses work with.
+    """Everything that the addresses work with.
 
     Attributes:
-      study: the folder.
-      design, secret: of the study.
-      texts: of the rater page.
-      database, sittings, access: who does what.
-      lease: seconds, as `sittings` has it.
-      organizer_token: opens the progress page.
-      code: the same completion code for everybody, or empty for one of each sitting.
+      study: the study folder.
+      design, secret: the study's design and secret.
+      texts: the texts of the rater page.
+      database, sittings, access: these know who does what.
+      lease: seconds, the same as in `sittings`.
+      organizer_token: the word that opens the progress page.
+      code: the same completion code for everybody, or empty to give each sitting its own code.
       completion_url: where raters go at the end, with {code} in it, or empty.
-      pilot: whether the answers never count.
-      by_address, by_session: limits.
+      pilot: whether this is a pilot, whose answers never count.
+      by_address, by_session: limits for each address and for each session.
       problems: the newest warnings and errors, for the progress page.
       now: the clock.
     """
@@ -81,7 +81,7 @@ def make_app(server: Server) -> flask.Flask:
 
 
 def _add_guards(app: flask.Flask, server: Server) -> None:
-    """What happens before and after every request."""
+    """Adds the steps before and after every request."""
 
     @app.before_request
     def limit_address() -> flask.Response | None:
@@ -99,7 +99,7 @@ def _add_guards(app: flask.Flask, server: Server) -> None:
 
 
 def _add_pages(app: flask.Flask, server: Server) -> None:
-    """What a browser opens: the rater page with its images, and the progress page."""
+    """Adds the addresses that a browser opens: the rater page with its images, and the progress page."""
     folder = str(server.design.sources.get("images") or server.study / IMAGES)
     images = frozenset(name for _, pair in image_pairs(server.secret, server.design.forms) for name in pair)
 
@@ -107,7 +107,7 @@ def _add_pages(app: flask.Flask, server: Server) -> None:
     def rater_page() -> flask.Response:
         purpose = flask.request.headers.get("Sec-Purpose", "")
         if flask.request.method == "HEAD" or "prefetch" in purpose:
-            return flask.Response(status=204)  # a look at the link is no visit: it must not take a place
+            return flask.Response(status=204)  # A preview of the link is not a visit, so it must not take a place.
         query = flask.request.args.to_dict()
         name = server.access.name(query)
         visit = server.sittings.enter(name, another=query.get("another", ""))
@@ -124,7 +124,7 @@ def _add_pages(app: flask.Flask, server: Server) -> None:
 
     @app.get("/favicon.ico")
     def icon() -> flask.Response:
-        return flask.Response(status=204)  # browsers ask for it by themselves
+        return flask.Response(status=204)  # Browsers ask for it by themselves.
 
     @app.get("/organizer")
     def organizer() -> flask.Response:
@@ -137,7 +137,7 @@ def _add_pages(app: flask.Flask, server: Server) -> None:
 
 
 def _add_answers(app: flask.Flask, server: Server) -> None:
-    """What the rater page sends: answers, and the end of a sitting."""
+    """Adds the addresses that the rater page sends answers and the end of a sitting to."""
     forms = {form.number: form for form in server.design.forms}
 
     @functools.lru_cache(maxsize=256)
@@ -170,7 +170,7 @@ def _add_answers(app: flask.Flask, server: Server) -> None:
 
 
 def _add_errors(app: flask.Flask) -> None:
-    """What a request gets that went wrong."""
+    """Adds the responses to requests that went wrong."""
 
     @app.errorhandler(StrangerError)
     def stranger(error: StrangerError) -> flask.Response:
@@ -187,7 +187,7 @@ def _add_errors(app: flask.Flask) -> None:
 
     @app.errorhandler(Exception)
     def mistake(error: Exception) -> flask.Response:
-        # Also a full disk: nothing was saved, and the page may ask again.
+        # A full disk ends here too. Nothing was saved, and the page may ask again.
         _LOG.error("%s: failed", flask.request.url_rule, exc_info=error)
         return _failed(503, "This did not work and nothing was saved. Please try again.")
 
@@ -211,7 +211,7 @@ def _page(server: Server, sitting: Sitting) -> bytes:
 
 
 def _session(server: Server, body: dict[str, Any]) -> tuple[str, int]:
-    """(sitting, turn) of a request that may go on."""
+    """Returns (sitting, turn) of a request, if its session may still send requests."""
     sitting, turn = tokens.read_session(server.secret, bodies.session_of(body))
     wait = server.by_session.take(sitting)
     if wait:

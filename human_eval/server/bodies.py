@@ -1,4 +1,4 @@
-"""What the rater page sends, checked: whoever writes to the server by hand gets no further than the page does."""
+"""Checks what the rater page sends. People who write to the server by hand can do no more than the page can."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _MAX_RESTARTS = 1000
 _MAX_EXPOSURES = 2
 _MAX_MS = 1e10
 _EXPOSURE_FIELDS = ("planned_ms", "actual_ms", "frame_ms", "dropped")
-# Longest texts that are kept of what a page says at the end; the rest of a longer one is cut.
+# These are the longest texts that we keep of what a page says at the end. Longer texts are cut.
 _TEXTS = {"consent": 64, "color_vision": 200, "comment": 4000, "user_agent": 400, "finished": 64}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnswerBody:
-    """One answer, well-formed; whether it belongs to the sitting's form is for `check_pair`."""
+    """One well-formed answer. `check_pair` checks whether it belongs to the sitting's form."""
 
     session: str
     trial: int
     shown: tuple[str, str]
     fake: str
-    text: str  # the whole answer as JSON, always the same for the same answer
+    text: str  # This is the whole answer as JSON. It is always the same for the same answer.
 
 
 def read_object(data: bytes) -> dict[str, Any]:
-    """Reads the JSON object of a body; raises RefusedError for anything else."""
+    """Reads the JSON object of a body. It raises a RefusedError for anything else."""
     try:
         found = parse_json(data.decode(), "the request")
     except (UnicodeDecodeError, UserError):
@@ -44,7 +44,7 @@ def read_object(data: bytes) -> dict[str, Any]:
 
 
 def session_of(body: Mapping[str, object]) -> str:
-    """Returns the session token of a body; raises RefusedError if it has none."""
+    """Returns the session token of a body. It raises a RefusedError if there is none."""
     session = body.get("session")
     if not isinstance(session, str) or not session.isascii():
         raise RefusedError(403, "the request names no session")
@@ -52,7 +52,7 @@ def session_of(body: Mapping[str, object]) -> str:
 
 
 def read_answer(body: Mapping[str, object]) -> AnswerBody:
-    """Reads an answer; raises RefusedError for what the page never sends."""
+    """Reads an answer. It raises a RefusedError for anything that the page never sends."""
     trial, shown, fake = (body.get(name) for name in ("trial", "shown", "fake"))
     if not _is_whole(trial, _MAX_TRIAL):
         raise RefusedError(400, "trial: expected a whole number")
@@ -85,13 +85,13 @@ def read_answer(body: Mapping[str, object]) -> AnswerBody:
 
 
 def check_pair(answer: AnswerBody, handed_out: Mapping[int, Sequence[str]]) -> str:
-    """Returns the text to save of an answer that fits the sitting.
+    """Returns the text to save for an answer that fits the sitting.
 
     Args:
-      answer: of the page.
-      handed_out: by trial, the two files in the order that this sitting got.
+      answer: the answer from the page.
+      handed_out: for each trial, its two files in the order that this sitting got.
     Raises:
-      RefusedError: The trial is of another form, or these files were not handed out in this order.
+      RefusedError: the trial belongs to another form, or these files were not handed out in this order.
     """
     pair = handed_out.get(answer.trial)
     if pair is None:
@@ -102,7 +102,7 @@ def check_pair(answer: AnswerBody, handed_out: Mapping[int, Sequence[str]]) -> s
 
 
 def read_end(body: Mapping[str, object]) -> dict[str, object]:
-    """Reads what the page says at the end beside the answers; raises RefusedError without a consent."""
+    """Reads what the page says at the end besides the answers. It raises a RefusedError if there is no consent."""
     end: dict[str, object] = {name: _text(body.get(name))[:most] for name, most in _TEXTS.items()}
     if not end["consent"]:
         raise RefusedError(400, "consent: expected the time at which the rater agreed")
@@ -139,5 +139,5 @@ def _is_name(value: object) -> TypeGuard[str]:
 
 
 def _text(value: object) -> str:
-    # Half a surrogate pair can be neither saved nor printed.
+    # Half a surrogate pair cannot be saved or printed.
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""

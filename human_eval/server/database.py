@@ -1,11 +1,12 @@
-"""The study server's database: one SQLite file in the private folder, which no kill and no second server can spoil.
+"""Keeps the study server's data in one SQLite file in the private folder. No kill and no second server can damage it.
 
 private/server.sqlite    mode 0600: sittings and answers of the study
-private/pilot.sqlite     mode 0600: those of a pilot, which never mix with them
-private/*.lock           held by the server that is running
+private/pilot.sqlite     mode 0600: sittings and answers of a pilot, which never mix with the study's
+private/*.lock           held by the running server
 
-Every change is one transaction, on the disk (WAL, synchronous=FULL) before anybody is told of it. Two unique indices
-hold the design's promise whatever a program does: a place of a form has one rater, and a rater gets a form once.
+Every change is one transaction. It is on the disk (WAL, synchronous=FULL) before anybody is told about it. Two unique
+indices keep the design's promise whatever a program does: each place of a form has one rater, and a rater gets each
+form only once.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ _VERSION = "1"
 _BUSY_MS = 20_000
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    # slot: which of the form's places; turn: how often its page was handed out; seen: when the rater last did
-    # something; practice: whether the form's practice belongs to it; page: what the page said at the end, as JSON.
+    # The slot is the place within the form. The turn counts how often its page was handed out. `seen` is the time when
+    # the rater last did something. `practice` says whether the form's practice belongs to the sitting. `page` is what
+    # the page said at the end, as JSON.
     f"""CREATE TABLE IF NOT EXISTS sittings (
       sitting TEXT PRIMARY KEY, rater TEXT NOT NULL, form INTEGER NOT NULL, slot INTEGER NOT NULL,
       practice INTEGER NOT NULL, turn INTEGER NOT NULL, started REAL NOT NULL, seen REAL NOT NULL,
@@ -43,16 +45,16 @@ _SCHEMA = (
 
 
 class Database:
-    """The open database; its transactions run one after the other, in whatever thread."""
+    """The open database. Its transactions run one after the other, even from several threads."""
 
     def __init__(self, path: pathlib.Path, about: Mapping[str, str]) -> None:
         """Opens or makes the file, and keeps other servers out until `close` or the end of the process.
 
         Args:
-          path: of the file.
-          about: what it belongs to, kept inside at its making and compared later.
+          path: path of the file.
+          about: what the file belongs to. A new file stores this, and later calls compare it.
         Raises:
-          UserError: Another server has it open, it belongs to another study, or is no such database.
+          UserError: another server has the file open, it belongs to another study, or it is not such a database.
         """
         self._path = path
         self._lock = threading.RLock()
@@ -84,7 +86,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Yields the connection; after the block all of its statements are on the disk, or none."""
+        """Yields the connection. After the block, either all of its statements are on the disk or none."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -95,7 +97,7 @@ class Database:
             try:
                 self._connection.execute("COMMIT")
             except sqlite3.Error:
-                if self._connection.in_transaction:  # a full disk, say: nothing of it was saved
+                if self._connection.in_transaction:  # The disk may be full, for example. Nothing was saved.
                     self._connection.execute("ROLLBACK")
                 raise
 
@@ -108,7 +110,7 @@ class Database:
 
 @contextlib.contextmanager
 def opened(path: pathlib.Path) -> Iterator[sqlite3.Connection]:
-    """Connects to an existing database for reading or deleting, even beside a running server."""
+    """Connects to an existing database for reading or deleting, even while a server runs."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
     try:
         for pragma in (f"busy_timeout = {_BUSY_MS}", "foreign_keys = ON", "secure_delete = ON"):
@@ -121,7 +123,7 @@ def opened(path: pathlib.Path) -> Iterator[sqlite3.Connection]:
 
 
 def raters(path: pathlib.Path) -> set[str]:
-    """Returns everybody who ever got a form of this database; a missing file has nobody."""
+    """Returns all raters who ever got a form of this database. A missing file has no raters."""
     if not path.is_file():
         return set()
     with opened(path) as connection:
@@ -142,15 +144,15 @@ def has_rater(path: pathlib.Path, rater: str) -> bool:
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
-    # A server that is killed at its very start leaves a file without any.
+    # A server that is killed right at its start leaves a file without tables.
     return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'sittings'").fetchone() is not None
 
 
 def delete_rater(path: pathlib.Path, rater: str) -> int:
-    """Deletes all sittings and answers of a rater, also from free pages of the file; returns the number of sittings."""
+    """Deletes all sittings and answers of a rater, also from the file's free pages. Returns the number of sittings."""
     with opened(path) as connection:
         deleted = connection.execute("DELETE FROM sittings WHERE rater = ?", [rater]).rowcount
-        # What was deleted would otherwise stay in the log beside the file until it is overwritten.
+        # Otherwise the deleted data would stay in the log beside the file until it is overwritten.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return deleted
 
@@ -162,8 +164,8 @@ def _make_private(path: pathlib.Path) -> None:
 
 
 def _only_server(path: pathlib.Path) -> int:
-    """The lock's file descriptor; the system frees it when the process ends, however it ends."""
-    import fcntl  # not on Windows, where ingest and forget work all the same
+    """Returns the lock's file descriptor. The system frees the lock when the process ends, however it ends."""
+    import fcntl  # Windows lacks this module, but ingest and forget still work there.
 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     held = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)

@@ -1,6 +1,6 @@
-"""How often somebody may ask: token buckets, one for each address or session, in memory.
+"""Limits how often somebody may ask, with a token bucket in memory for each address or session.
 
-A library would bring three packages and a clock that tests cannot turn.
+A library would bring three packages and a clock that tests cannot set.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ _MANY = 10_000
 
 
 class Limit:
-    """At most so many requests a minute of each name; a pause saves up at most one minute's worth."""
+    """Limits each name to a number of requests per minute. A pause saves up at most one minute's worth."""
 
     def __init__(self, per_minute: int, now: Callable[[], float]) -> None:
         self._per_minute = per_minute
         self._now = now
         self._lock = threading.Lock()
-        self._buckets: dict[str, tuple[float, float]] = {}  # what is left, and when that was so
+        self._buckets: dict[str, tuple[float, float]] = {}  # Each bucket has the requests left, and the time of that.
 
     def take(self, name: str) -> int:
-        """Returns 0 if this request may go on, else after how many seconds to come again."""
+        """Returns 0 if this request may go on, else the number of seconds to wait."""
         with self._lock:
             now = self._now()
             left, since = self._buckets.get(name, (float(self._per_minute), now))
@@ -36,7 +36,7 @@ class Limit:
             return 0
 
     def _forget(self, now: float) -> None:
-        """Drops full buckets, which are as good as none; where that is too few, all of them."""
+        """Drops full buckets, which are the same as no bucket. If too many buckets remain, it drops all of them."""
         self._buckets = {name: (left, at) for name, (left, at) in self._buckets.items() if now - at < 60}
         if len(self._buckets) >= _MANY:
             self._buckets.clear()

@@ -1,4 +1,4 @@
-"""The server's log: a private file without names, and its newest problems for the progress page."""
+"""Writes the server's log to a private file without names, and keeps its newest problems for the progress page."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 SERVER_LOG = pathlib.PurePath("private", "server.log")
 NAME = "coltran-study.serve"
 _PROBLEMS = 30
-_BYTES, _FILES = 10 << 20, 2  # whoever sends rubbish must not fill the disk
+_BYTES, _FILES = 10 << 20, 2  # Somebody who sends rubbish must not fill the disk.
 
 
 def start(path: pathlib.Path) -> collections.deque[str]:
-    """Sends the log to a file; returns its newest warnings and errors, which go on changing."""
+    """Sends the log to a file. Returns its newest warnings and errors in a deque that stays up to date."""
     problems: collections.deque[str] = collections.deque(maxlen=_PROBLEMS)
     to_file = _PrivateFile(path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
     to_file.setFormatter(_utc("%(asctime)s %(levelname)s %(message)s"))

@@ -1,4 +1,7 @@
-"""The server's small pages, for raters who have nothing to do, or cannot: one sentence or two, no program."""
+"""Makes the server's small pages for raters who have nothing to do or cannot take part.
+
+Each page has one or two sentences and no program.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,8 @@ def fill(template: str, **values: object) -> bytes:
     """Fills in a template that lies beside this file.
 
     Args:
-      template: the file's name.
-      values: what it shows; all texts are escaped.
+      template: name of the template file.
+      values: the values that it shows. All texts are escaped.
     """
     return _ENVIRONMENT.get_template(template).render(**values).encode()
 
@@ -48,10 +51,10 @@ def message(title: str, text: str) -> bytes:
 
 
 def visit(found: Visit, query: Mapping[str, str]) -> bytes:
-    """Makes the page of a rater who gets no form at this moment.
+    """Makes the page for a rater who gets no form at this moment.
 
     Args:
-      found: without a sitting.
+      found: a visit without a sitting.
       query: the address's parameters, for a link to the next form.
     """
     if not found.finished:
@@ -61,10 +64,10 @@ def visit(found: Visit, query: Mapping[str, str]) -> bytes:
 
 
 def security_policy(data: bytes, *, ours: bool) -> str:
-    """Returns the Content-Security-Policy of a page: nothing else runs, loads or is sent than what it names.
+    """Returns the Content-Security-Policy of a page. The page can only run, load or send what the policy names.
 
     Args:
-      data: the page; its own style and program are allowed by their hashes.
+      data: the page. Its own style and program are allowed by their hashes.
       ours: whether it is the rater page, which loads images and sends answers.
     """
     allowed: dict[str, list[str]] = {"script": [], "style": []}

@@ -1,4 +1,7 @@
-"""How far a study is, for its organizer: counts and comments, never a rater's name or which image is real."""
+"""Shows the organizer how far a study is.
+
+It shows counts and comments, but never a rater's name or which image is real.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _EXPIRED = "expired"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Places:
-    """How many places are in which state; an abandoned sitting holds no place."""
+    """The number of places in each state. An abandoned sitting holds no place."""
 
     needed: int
     finished: int
@@ -33,12 +36,12 @@ class Progress:
     """The numbers of the progress page.
 
     Attributes:
-      forms: by form, counted from 1, its places.
-      total: of all forms.
-      fewest_ratings, most_ratings: of a pair, by finished sittings.
-      answers: that are saved.
-      times: when each finished sitting started and ended, by the end.
-      comments: the newest ones first.
+      forms: the number of each form, counted from 1, and its places.
+      total: the places of all forms.
+      fewest_ratings, most_ratings: ratings of a pair from finished sittings.
+      answers: number of saved answers.
+      times: when each finished sitting started and ended, sorted by the end.
+      comments: the comments, newest first.
     """
 
     forms: tuple[tuple[int, Places], ...]
@@ -54,8 +57,8 @@ def measure(database: Database, forms: Sequence[Form], *, lease: float, now: flo
     """Measures how far the study is.
 
     Args:
-      database: of the server.
-      forms: of the design.
+      database: the server's database.
+      forms: the design's forms.
       lease: seconds without a sign of life after which a running sitting has expired.
       now: seconds since 1970.
     """
@@ -84,7 +87,7 @@ def measure(database: Database, forms: Sequence[Form], *, lease: float, now: flo
 
 
 def _states(sittings: Sequence[sqlite3.Row], *, oldest: float) -> dict[int, collections.Counter[str]]:
-    """How many sittings are in which state, by form; a running one that was last seen before `oldest` has expired."""
+    """Counts the sittings of each form by state. A running one that was last seen before `oldest` has expired."""
     found: dict[int, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for row in sittings:
         found[row["form"]][_EXPIRED if row["state"] == RUNNING and row["seen"] < oldest else row["state"]] += 1
@@ -104,7 +107,7 @@ def _places(form: Form, states: collections.Counter[str]) -> Places:
 
 
 def time_left(progress: Progress) -> str:
-    """Estimates in words how long the study still takes, at the pace so far."""
+    """Estimates in words how long the study will still take at the pace so far."""
     needed, done, times = progress.total.needed, progress.total.finished, progress.times
     if done >= needed:
         return "none: the study is complete"
@@ -119,9 +122,9 @@ def render(title: str, progress: Progress, problems: Sequence[str], *, pilot: bo
     """Makes the progress page.
 
     Args:
-      title: of the study.
-      progress: its numbers.
-      problems: recent errors, the newest first.
+      title: title of the study.
+      progress: numbers of the study.
+      problems: recent errors, newest first.
       pilot: whether the server runs a pilot.
     """
     return fill(

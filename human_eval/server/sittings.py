@@ -1,8 +1,8 @@
-"""Who does which form: hands out places, takes abandoned ones back, saves answers, closes sittings.
+"""Decides who does which form: hands out places, takes abandoned ones back, saves answers, and closes sittings.
 
-A form has as many places as it needs raters. A rater holds a place while running, as long as the last sign of life is
-younger than the lease; after that it may be given to somebody else, and only then is the sitting abandoned. Every
-decision is one transaction, so that raters who come at the same moment cannot get the same place.
+A form has as many places as it needs raters. A rater holds a place as long as the last sign of life is younger than the
+lease. After that, the place may go to somebody else, and only then is the sitting abandoned. Every decision is one
+transaction, so that raters who come at the same moment cannot get the same place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NOTHING_LEFT, ALL_TAKEN, COMPLETE = "nothing left", "all taken", "complete"
 
 
 class RefusedError(Exception):
-    """Says that what a page asked for cannot be done; `status` is the HTTP status."""
+    """Says that the server cannot do what a page asked for. `status` is the HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -30,16 +30,16 @@ class RefusedError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sitting:
-    """One rater with one form, as the database has it.
+    """One rater with one form, as in the database.
 
     Attributes:
-      id: its name, random.
-      form, slot: which place; odd slots see every pair the other way round.
-      practice: whether the form's practice belongs to it.
-      turn: how often its page was handed out; only the newest page may save answers.
+      id: random name of the sitting.
+      form, slot: which place it holds. Odd slots see every pair the other way around.
+      practice: whether the form's practice belongs to the sitting.
+      turn: how often its page was handed out. Only the newest page may save answers.
       state: running, finished or abandoned.
-      code, redirect: what the rater got at the end; the code is empty before.
-      answered: trials that are saved.
+      code, redirect: what the rater got at the end. The code is empty before the end.
+      answered: trials with a saved answer.
     """
 
     id: str
@@ -54,19 +54,19 @@ class Sitting:
 
     @property
     def flipped(self) -> bool:
-        """Whether every pair is shown the other way round."""
+        """Whether every pair is shown the other way around."""
         return self.slot % 2 == 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Visit:
-    """What a rater who comes in gets.
+    """What a rater gets on entering.
 
     Attributes:
-      sitting: to do or go on with; None where there is none.
-      finished: what this rater has finished before.
-      more: whether there is another form for this rater after what is finished.
-      why: where there is no sitting: NOTHING_LEFT for this rater, ALL_TAKEN for now, or the study is COMPLETE.
+      sitting: the sitting to start or to continue, or None.
+      finished: the sittings that this rater has finished before.
+      more: whether there is another form for this rater.
+      why: why there is no sitting: NOTHING_LEFT for this rater, ALL_TAKEN for now, or the study is COMPLETE.
     """
 
     sitting: Sitting | None
@@ -81,12 +81,13 @@ class Sittings:
     def __init__(
         self, database: Database, forms: Sequence[Form], *, lease: float, most: int, now: Callable[[], float]
     ) -> None:
-        """
+        """Keeps the arguments.
+
         Args:
-          database: where they are kept.
-          forms: of the design.
+          database: the database with the sittings.
+          forms: the design's forms.
           lease: seconds without a sign of life after which a place may go to somebody else.
-          most: forms that one rater may do.
+          most: maximum number of forms that one rater may do.
           now: the clock, in seconds since 1970.
         """
         self._database = database
@@ -96,14 +97,14 @@ class Sittings:
         self._now = now
 
     def enter(self, rater: str, *, another: str = "") -> Visit:
-        """Gives a rater who comes, or comes again, what there is to do.
+        """Gives a form to a rater who comes, or comes again.
 
         Args:
-          rater: the name.
-          another: how many sittings this rater has finished, to get another form; with any other number, as of a page
-            that is loaded again after its end, there is none.
+          rater: the rater's name.
+          another: how many sittings this rater has finished. The right number gives another form. Any other number
+            gives none, for example from a page that is loaded again after its end.
         Returns:
-          The running sitting where there is one (with its next turn), what was finished, or a new sitting.
+          The running sitting with its next turn if there is one, else the finished sittings, or a new sitting.
         """
         with self._database.transaction() as connection:
             mine = [_sitting(connection, row) for row in _of_rater(connection, rater)]
@@ -119,16 +120,16 @@ class Sittings:
             return Visit(sitting=self._seat(connection, rater, *place, mine))
 
     def save(self, sitting: str, turn: int, trial: int, check: Callable[[Sitting], str]) -> int:
-        """Saves one answer; saving the same one again changes nothing.
+        """Saves one answer. Saving the same answer again changes nothing.
 
         Args:
-          sitting, turn: of the page.
-          trial: that was answered.
-          check: gives the text to save, or raises where it is no answer to this sitting's form.
+          sitting, turn: the sitting and the turn of the page.
+          trial: the trial that was answered.
+          check: returns the text to save. It raises if the answer does not belong to this sitting's form.
         Returns:
-          How many answers of the sitting are saved.
+          The number of saved answers of the sitting.
         Raises:
-          RefusedError: The sitting is unknown or abandoned, the page is an older one, or the trial has another answer.
+          RefusedError: the sitting is unknown or abandoned, the page is an older one, or the trial has another answer.
         """
         with self._database.transaction() as connection:
             found = self._writable(connection, sitting, turn)
@@ -145,14 +146,14 @@ class Sittings:
             return len(found.answered) + 1
 
     def finish(self, sitting: str, turn: int, page: Mapping, code: str, redirect: str | None) -> Sitting:
-        """Closes a sitting whose trials are all answered; closing it again gives the first code and redirect again.
+        """Closes a sitting whose trials are all answered. Closing it again gives the same code and redirect again.
 
         Args:
-          sitting, turn: of the page.
-          page: what it said beside the answers.
-          code, redirect: for the rater.
+          sitting, turn: the sitting and the turn of the page.
+          page: what the page said besides the answers.
+          code, redirect: what the rater gets.
         Raises:
-          RefusedError: As for `save`, or answers are missing.
+          RefusedError: `save` would refuse too, or answers are missing.
         """
         with self._database.transaction() as connection:
             found = _known(connection, sitting)
@@ -178,8 +179,8 @@ class Sittings:
         return found
 
     def _place(self, connection: sqlite3.Connection, mine: Sequence[Sitting]) -> tuple[tuple[int, int] | None, str]:
-        """(form, slot) for somebody who had the sittings `mine`, or None and why."""
-        taken: dict[int, dict[int, float | None]] = collections.defaultdict(dict)  # when last seen; None: finished
+        """Finds (form, slot) for a rater who had the sittings `mine`, or None and the reason."""
+        taken: dict[int, dict[int, float | None]] = collections.defaultdict(dict)  # When last seen; None if finished.
         for row in connection.execute("SELECT form, slot, state, seen FROM sittings WHERE state != ?", [ABANDONED]):
             taken[row["form"]][row["slot"]] = row["seen"] if row["state"] == RUNNING else None
         finished = {form: sum(seen is None for seen in slots.values()) for form, slots in taken.items()}
@@ -193,7 +194,7 @@ class Sittings:
         best = None
         for form in suitable:
             slots = taken[form.number]
-            # Free ones before those that somebody left, and of those the one that was left first.
+            # Free slots come before slots that somebody left. Of these, the slot that was left first comes first.
             open_slots = [(0.0, slot) for slot in range(form.raters) if slot not in slots]
             open_slots += [(seen, slot) for slot, seen in slots.items() if seen is not None and seen < oldest]
             held = form.raters - len(open_slots)
@@ -219,7 +220,7 @@ class Sittings:
 
 
 def trials_of(form: Form, sitting: Sitting) -> list[Trial]:
-    """Returns the trials of a sitting: those of its form, without the practice if the rater has had one before."""
+    """Returns the trials of a sitting. They are its form's trials, without practice if the rater has had it before."""
     return [trial for trial in form.trials if sitting.practice or trial.kind != PRACTICE]
 
 

@@ -1,4 +1,4 @@
-"""Session tokens and completion codes: made with the study's secret, so that nobody can invent one."""
+"""Makes session tokens and completion codes with the study's secret, so that nobody can invent one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _CODE_BYTES = 5
 
 
 def session_token(secret: bytes, sitting: str, turn: int) -> str:
-    """Makes the token that a page shows to save answers; it names the sitting and the turn."""
+    """Makes the token that a page needs to save answers. It names the sitting and the turn."""
     return f"{sitting}-{turn}-{_mac(secret, f'session|{sitting}|{turn}').hex()[:32]}"
 
 
 def read_session(secret: bytes, token: str) -> tuple[str, int]:
-    """Returns (sitting, turn) of a token; raises RefusedError for a token that was not made here."""
+    """Returns (sitting, turn) of a token. It raises a RefusedError if the token was not made here."""
     found = _TOKEN.fullmatch(token)
     if not found or not hmac.compare_digest(token, session_token(secret, found[1], int(found[2]))):
         raise RefusedError(403, "this session is not known here; open your link again")
@@ -27,7 +27,7 @@ def read_session(secret: bytes, token: str) -> tuple[str, int]:
 
 
 def completion_code(secret: bytes, sitting: str) -> str:
-    """Makes the completion code of a sitting, which tells nothing of it."""
+    """Makes the completion code of a sitting. The code tells nothing about the sitting."""
     return base64.b32encode(_mac(secret, f"code|{sitting}")[:_CODE_BYTES]).decode()
 
 
