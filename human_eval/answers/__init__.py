@@ -1,1 +1,1 @@
-"""Raters' answers: every format read into submissions, joined with the key into ratings."""
+"""Reads raters' answers in every format into submissions, and joins them with the key into ratings."""

@@ -1,6 +1,6 @@
-"""What raters wrote at the end, in a table beside the ratings: comments.csv, or pilot_comments.csv of a pilot.
+"""Keeps what raters wrote at the end in a table beside the ratings: comments.csv, or pilot_comments.csv for a pilot.
 
-Texts that a spreadsheet would run stand behind an apostrophe; raters are hashes.
+Texts that a spreadsheet would run get an apostrophe in front. Raters appear as hashes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def path_beside(table: pathlib.Path) -> pathlib.Path:
 
 
 def read(path: pathlib.Path) -> set[Row]:
-    """Reads the rows of a table; a file that is not there has none.
+    """Reads the rows of a table. A missing file has no rows.
 
     Raises:
-      UserError: The file has other columns.
+      UserError: the file has other columns.
     """
     if not path.exists():
         return set()
@@ -38,7 +38,7 @@ def read(path: pathlib.Path) -> set[Row]:
 
 
 def add(path: pathlib.Path, new: Iterable[Row], *, without: Set[str] = frozenset()) -> None:
-    """Adds rows, each of them once, and removes the rows of the raters in `without`."""
+    """Adds each new row once, and removes the rows of the raters in `without`."""
     rows = read(path) | {row for row in new if row[-1]}
     by_time = sorted((row[3], row) for row in rows if row[0] not in without)
     if by_time or path.exists():

@@ -1,4 +1,4 @@
-"""Which format a file of answers is in, and the submissions in it."""
+"""Finds the format of a file of answers, and reads the submissions in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from human_eval.answers.submissions import Submission
 
 _READERS = (page_answers, server_answers, mturk_csv, turkle_csv, mturk_api)
 FORMATS = {module.SOURCE: module for module in _READERS}
-AUTO = "auto"  # stands for the format that a file looks like
+AUTO = "auto"  # This stands for the format that a file looks like.
 _MAX_BYTES = 2**30
 
 
@@ -20,10 +20,10 @@ def read_submissions(path: str, kind: str = AUTO) -> Iterator[Submission]:
     """Reads the submissions in one file.
 
     Args:
-      path: of the file.
-      kind: a name in FORMATS; with AUTO, the content of the file decides.
+      path: path of the file.
+      kind: a name in FORMATS. With AUTO, the content of the file decides.
     Raises:
-      UserError: There is no such file, its format is unknown, or it was cut.
+      UserError: the file is missing or cut off, or its format is unknown.
     """
     file = pathlib.Path(path)
     if not file.is_file():
@@ -41,7 +41,7 @@ def _detect(data: bytes, path: str) -> str:
     if start == b"<":
         return mturk_api.SOURCE
     if start in (b"{", b"["):
-        # The page's own file has its trials at the top, the service's has assignments.
+        # The page's own file has trials at the top, and the service's file has assignments.
         return mturk_api.SOURCE if b'"AssignmentId"' in data else page_answers.SOURCE
     header = next(iter(read_rows(data, path)), (0, []))[1]
     if "AssignmentId" in header and "WorkerId" in header:

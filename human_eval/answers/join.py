@@ -1,4 +1,4 @@
-"""Submissions joined with the private answer key: ratings, each with the reason why it cannot count."""
+"""Joins submissions with the private answer key into ratings. A rating that cannot count says why."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ OTHER_FORM = "trial of another form"
 NO_RATER = "no rater"
 REUSED = "reused assignment"
 REPEAT = "repeat of rater and image"
-_ACROSS = (REUSED, REPEAT)  # reasons that depend on the other rows
+_ACROSS = (REUSED, REPEAT)  # These reasons depend on the other rows.
 _NAMES = 20
 _MANY_FLIPS = 0.1
 
 
 def summary_path(table: pathlib.Path) -> pathlib.Path:
-    """Returns the path of a table's summary, which lies beside it; a pilot has a file of its own."""
+    """Returns the path of a table's summary, which lies beside the table. A pilot has a file of its own."""
     return table.with_name("pilot_ingest.json" if table.name == ratings.IN_STUDY_PILOT.name else "ingest.json")
 
 
 def who_and_where(submission: Submission, salt: bytes) -> tuple[str, str]:
     """Returns the rater's hash (empty if the submission names nobody) and the assignment."""
     who = rater_ids.hashed(salt, "rater", submission.rater) if submission.rater else ""
-    # The static page has no assignments: one sitting is one rater, form and time of the end.
+    # The static page has no assignments. There, one sitting is one rater with one form and one end time.
     sitting = f"{submission.rater}|{submission.form}|{submission.submitted}"
     return who, submission.assignment or rater_ids.hashed(salt, "assignment", sitting)
 
 
 def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rating]:
-    """Makes the ratings of a submission; each that cannot count, judged by itself, has the reason."""
+    """Makes the ratings of a submission. If a rating by itself cannot count, it has the reason."""
     who, assignment = who_and_where(submission, salt)
     nature = f"{ratings.MADE_UP} " if submission.simulated else ""
     nature += f"{ratings.PILOT} " if submission.pilot else ""
@@ -49,7 +49,7 @@ def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rat
         reason = _reason(answer, pair, submission)
         chosen, fooled, truth_first = "", None, None
         if pair and set(answer.shown) == {pair.truth, pair.colorized} and len(answer.shown) == 2:
-            # The order that was logged, whatever the design or the flip said.
+            # We take the order that was logged, whatever the design or the flip said.
             truth_first = answer.shown[0] == pair.truth
             if answer.fake in answer.shown:
                 chosen = ratings.PLACES[answer.shown.index(answer.fake)]
@@ -84,7 +84,7 @@ def _pair(answer: Answer, submission: Submission, key: AnswerKey) -> Pair | None
         pair = key.pairs.get(answer.trial)
         return pair if pair and set(answer.shown) <= {pair.truth, pair.colorized} else None
     listed = key.listed.get(submission.form, ()) if submission.form is not None else ()
-    # An unset field of a service lost its trial's number, but not its place in the form.
+    # An unset field of a service lost its trial's number, but it still has its place in the form.
     return key.pairs.get(listed[answer.place][0]) if answer.place < len(listed) and not answer.shown else None
 
 
@@ -101,10 +101,11 @@ def _reason(answer: Answer, pair: Pair | None, submission: Submission) -> str:
 
 
 def settle(rows: Iterable[Rating]) -> list[Rating]:
-    """Sorts the table, removes what was read twice, and excludes rows that contradict one another.
+    """Sorts the table, removes rows that were read twice, and excludes rows that contradict one another.
 
-    The same sitting in two files (or formats) is one. An assignment with two raters, two times of submission, or two
-    answers to a trial does not count at all. Of several test ratings of one source image by a rater, the first counts.
+    The same sitting in two files (or formats) is one sitting. An assignment with two raters, two times of submission,
+    or two answers to a trial does not count at all. If a rater has several test ratings of one source image, only the
+    first counts.
     """
     distinct: dict[Rating, Rating] = {}
     for row in sorted(rows, key=ratings.order):
@@ -131,7 +132,7 @@ def settle(rows: Iterable[Rating]) -> list[Rating]:
 
 
 def summarize(table: Sequence[Rating], submissions: Sequence[Submission], key: AnswerKey) -> dict[str, Any]:
-    """Counts the ratings of the whole table, and names the problems of the files that were read this time."""
+    """Counts the ratings of the whole table, and lists the problems of the files that were read this time."""
     reasons: dict[str, list[str]] = collections.defaultdict(list)
     for row in table:
         if row.excluded:
@@ -164,12 +165,12 @@ def _named(found: Sequence[str]) -> dict[str, object]:
 
 
 def _unlike_the_flip(submission: Submission, key: AnswerKey) -> bool:
-    """Whether the orders shown are neither the listed ones, nor flipped by the hash of rater or assignment."""
+    """Says whether the shown orders are neither the listed ones nor flipped by the hash of rater or assignment."""
     listed = {trial: files for form in key.listed.values() for trial, *files in form}
     known = [(a.trial, list(a.shown) != listed[a.trial]) for a in submission.answers if a.trial in listed and a.shown]
     wrong = [sum(flipped for _, flipped in known)]
     if submission.source == server_answers.SOURCE:
-        wrong.append(len(known) - wrong[0])  # our server turns every pair for every second rater
+        wrong.append(len(known) - wrong[0])  # Our server flips every pair for every second rater.
     for name in (submission.rater, submission.assignment):
         wrong.append(sum(flipped != rater_ids.is_flipped(name, trial) for trial, flipped in known))
     return min(wrong) > _MANY_FLIPS * len(known)

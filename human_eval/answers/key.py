@@ -1,4 +1,4 @@
-"""The private answer key of a study folder: which file of each trial is real, and in which order it was listed."""
+"""Reads the private answer key of a study folder. It says which file of each trial is real, and the listed order."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from human_eval.folder.layout import DESIGN, KEY, KEY_COLUMNS, SECRET, listed_pa
 from human_eval.folder.opaque_files import ROLES
 from human_eval.folder.spreadsheet import unescape_formula
 
-DEFAULT_MODEL = "colorized"  # of a key without a column `model`
+DEFAULT_MODEL = "colorized"  # A key without a column `model` gets this model.
 DEFAULT_KIND = "test"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """One trial of the answer key: the files of truth and colorization, and what they show."""
+    """One trial of the answer key, with the files of truth and colorization and what they show."""
 
     trial: int
     form: int
@@ -38,11 +38,11 @@ class AnswerKey:
     """All trials of a study.
 
     Attributes:
-      study: names the study in tables; a digest of the key where no design lies beside it.
-      pairs: by trial number.
-      listed: by form, its trials in the page's order, each (trial number, first file, second file) before any flip;
-        empty where the design is not at hand.
-      form_sizes: by form, how many test trials it has.
+      study: name of the study in tables. Without a design beside the key, it is a digest of the key.
+      pairs: the pairs by trial number.
+      listed: for each form, its trials in the page's order, each (trial number, first file, second file) before any
+        flip. It is empty if there is no design.
+      form_sizes: for each form, its number of test trials.
       raters: how many ratings each pair should have.
     """
 
@@ -57,7 +57,7 @@ def load(folder: str | pathlib.Path) -> AnswerKey:
     """Reads the answer key of a study folder.
 
     Raises:
-      UserError: There is no such folder or key, or a trial does not have one truth and one colorization.
+      UserError: there is no such folder or key, or a trial does not have one truth and one colorization.
     """
     path = pathlib.Path(folder) / KEY
     if not path.is_file():
@@ -72,7 +72,7 @@ def load(folder: str | pathlib.Path) -> AnswerKey:
 
 
 def from_bytes(key: bytes, where: str) -> AnswerKey:
-    """Reads the answer key of a key.csv alone, and raises as `load` does."""
+    """Reads the answer key from the bytes of a key.csv alone. It raises the same errors as `load`."""
     rows = list(csv.DictReader(io.StringIO(_text(key, where))))
     if not rows or not set(KEY_COLUMNS[:6]) <= set(rows[0]):
         raise UserError(f"{where}: expected the columns {', '.join(KEY_COLUMNS[:6])} and at least one row")

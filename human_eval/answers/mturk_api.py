@@ -1,7 +1,7 @@
-"""Answers as Mechanical Turk's API gave them: the JSON of ListAssignmentsForHIT, in each assignment an XML text.
+"""Reads answers from Mechanical Turk's API: the JSON of ListAssignmentsForHIT, which has an XML text per assignment.
 
-Also a bare QuestionFormAnswers document, where the answers themselves name the rater. A document type is refused, so
-no entity is ever expanded or fetched.
+It also reads a bare QuestionFormAnswers document, in which the answers themselves name the rater. It refuses a document
+type, so no entity is ever expanded or fetched.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def submissions(data: bytes, where: str) -> Iterator[Submission]:
     """Yields one submission for each assignment.
 
     Args:
-      data: JSON (`{"Assignments": [...]}`, a list of assignments or of such pages, or one of them a line), or XML.
+      data: XML, or JSON: `{"Assignments": [...]}`, a list of these or of assignments, or one of them per line.
       where: the file's name.
     Raises:
-      UserError: The file is no such document, or has a document type.
+      UserError: the file is not such a document, or it has a document type.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -65,7 +65,8 @@ def parse_answers(text: str, where: str) -> dict[str, str]:
     """Reads the fields of a QuestionFormAnswers document, with or without a namespace.
 
     Raises:
-      UserError: The text is no whole document of this kind, has a document type or entity, or a field comes twice.
+      UserError: the text is not a whole document of this kind, it has a document type or entity, or it has a field
+        twice.
     """
     from defusedxml import DefusedXmlException, ElementTree
 
@@ -80,12 +81,12 @@ def parse_answers(text: str, where: str) -> dict[str, str]:
 
 
 class _Fields:
-    """Collects the fields of a QuestionFormAnswers document while an XML parser calls it; `close` returns them."""
+    """Collects the fields of a QuestionFormAnswers document while an XML parser calls it. `close` returns them."""
 
     def __init__(self, where: str) -> None:
         self._where = where
         self._path: list[str] = []
-        self._answer: dict[str, list[str]] = {}  # texts of the open Answer, by element
+        self._answer: dict[str, list[str]] = {}  # This holds the texts of the open Answer by element.
         self._fields: dict[str, str] = {}
 
     def start(self, name: str, _: Mapping[str, str]) -> None:

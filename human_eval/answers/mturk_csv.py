@@ -1,6 +1,6 @@
-"""Results as Mechanical Turk's requester site wrote them: one row an assignment.
+"""Reads the results CSV of Mechanical Turk's requester site, which has one row per assignment.
 
-Rows may be two cells shorter than the header (Approve and Reject were left empty), `Input.*` may be absent, and the
+Rows may be two cells shorter than the header if Approve and Reject were left empty. `Input.*` may be absent. The
 `Answer.*` columns are sorted as text.
 """
 
@@ -13,11 +13,11 @@ from human_eval.answers.ratings import read_rows
 from human_eval.answers.submissions import Submission, from_rater, utc_time
 
 SOURCE = "mturk-csv"
-_OPTIONAL = ("Approve", "Reject")  # the last columns, which rows may lack
+_OPTIONAL = ("Approve", "Reject")  # These are the last columns, and rows may lack them.
 
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
-    """Yields one submission for each row; raises UserError for a cut row or other columns."""
+    """Yields one submission for each row. It raises a UserError for a row that was cut off or for other columns."""
     yield from rows_of_assignments(data, where, SOURCE)
 
 
@@ -25,7 +25,7 @@ def rows_of_assignments(data: bytes, where: str, source: str) -> Iterator[Submis
     """Yields the submissions of a CSV file with Mechanical Turk's column names.
 
     Args:
-      data, where: the file's bytes and name.
+      data, where: bytes and name of the file.
       source: name of the format.
     """
     rows = iter(read_rows(data, where))
@@ -44,7 +44,7 @@ def rows_of_assignments(data: bytes, where: str, source: str) -> Iterator[Submis
                 f"{where}, line {line}: {len(row)} cells, expected {len(header)}; the file was cut or edited"
             )
         cells = dict(zip(header, row, strict=False))
-        # An empty cell is a column of another, longer form; what a rater left open is `unset`.
+        # An empty cell belongs to a longer form. A trial that the rater left open holds `unset`.
         answers = {name.removeprefix("Answer."): cell for name, cell in cells.items() if cell and name[:7] == "Answer."}
         if "Input.form" in cells:
             answers.setdefault("form", cells["Input.form"])

@@ -1,4 +1,4 @@
-"""The file that the static rater page lets a rater save."""
+"""Reads the file that a rater saves from the static rater page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SOURCE = "static"
 
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
-    """Yields the submission of a file, or several from a list; raises UserError if the file holds no answers."""
+    """Yields the submission of a file, or several from a list. It raises a UserError if the file holds no answers."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
-"""The table of ratings: one row a rating, whatever collected it; `ratings.csv` on disk.
+"""Defines the table of ratings, `ratings.csv` on disk. It has one row per rating, whatever collected it.
 
 Rows that do not count stay in the table, with the reason in `excluded`. Text that a spreadsheet would take for a
-formula is written behind an apostrophe and read back without it.
+formula is written with an apostrophe in front, and read back without it.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from human_eval.folder.spreadsheet import csv_bytes, unescape_formula
 
 KINDS = ("test", "catch", "practice")
 PLACES = ("first", "second")
-IN_STUDY = pathlib.PurePath("private", "ratings.csv")  # where a study folder has its table
-IN_STUDY_PILOT = pathlib.PurePath("private", "pilot_ratings.csv")  # and that of its trial runs
-MADE_UP = "simulated"  # how the source of simulated ratings begins
-PILOT = "pilot"  # how the source of a trial run's ratings begins, behind MADE_UP where they are that too
+IN_STUDY = pathlib.PurePath("private", "ratings.csv")  # A study folder has its table here.
+IN_STUDY_PILOT = pathlib.PurePath("private", "pilot_ratings.csv")  # The table of its trial runs is here.
+MADE_UP = "simulated"  # The source of simulated ratings begins with this.
+PILOT = "pilot"  # The source of a trial run's ratings begins with this, after MADE_UP if they are simulated too.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Rating:
-    """One answer of one rater to one pair; None stands for what the source did not say.
+    """One answer of one rater to one pair. None stands for facts that the source did not give.
 
     Attributes:
-      study: which answer key it was joined with.
-      rater: salted hash of the rater's name; empty where the source names none.
+      study: the answer key that it was joined with.
+      rater: salted hash of the rater's name; empty if the source names no rater.
       assignment: one sitting of one rater with one form.
-      form, trial: numbers of the design; None where no such trial is known.
-      kind: test, catch (an obviously wrong fake) or practice; only test rows are scored.
+      form, trial: numbers of the design; None if no such trial is known.
+      kind: test, catch (an obviously wrong fake) or practice. Only test rows are scored.
       model, key, sample: which colorization was shown.
       truth_first: the order that was really shown.
-      chosen: which one was called fake, `first` or `second`; empty where nothing was chosen.
-      fooled: True where the truth was called fake.
-      response_ms: from the question's appearance to the answer.
+      chosen: which image was called fake, `first` or `second`; empty if nothing was chosen.
+      fooled: whether the truth was called fake.
+      response_ms: time from the question's appearance to the answer.
       first_ms, second_ms: measured exposures.
-      voided: hidden or left during the last showing too, so that the exposures are not to be trusted.
-      repeated: shown a second time because the first showing was interrupted.
+      voided: whether the page was hidden or left during the last showing too. Then the exposures cannot be trusted.
+      repeated: whether the pair was shown a second time because the first showing was interrupted.
       submitted: UTC, ISO 8601.
-      source: format that it was read from.
-      excluded: why it does not count; empty where it does.
+      source: the format that it was read from.
+      excluded: why it does not count; empty if it counts.
     """
 
     study: str
@@ -71,15 +71,15 @@ class Rating:
 
     @property
     def counts(self) -> bool:
-        """Whether it goes into the fooling rate."""
+        """Whether the rating counts in the fooling rate."""
         return self.kind == "test" and not self.excluded
 
     @property
     def known_sample(self) -> int:
-        """Returns the sample of a rating that counts.
+        """The sample of a rating that counts.
 
         Raises:
-          ValueError: The rating is of no known trial.
+          ValueError: the rating does not belong to a known trial.
         """
         if self.sample is None:
             raise ValueError(f"expected a rating of a known trial, got one with the reason '{self.excluded}'")
@@ -87,30 +87,30 @@ class Rating:
 
     @property
     def nature(self) -> tuple[bool, bool]:
-        """Returns whether it was made up, and whether it is of a pilot; a table holds ratings of one nature."""
+        """Whether the rating was made up, and whether it belongs to a pilot. A table holds ratings of one nature."""
         words = self.source.split()
         return words[:1] == [MADE_UP], PILOT in words[:2]
 
 
 def order(rating: Rating) -> tuple:
-    """Returns the sort key of the table: time first, so that the first of several answers stands first."""
+    """Returns the sort key of the table. Time comes first, so that the first of several answers comes first."""
     identity = (rating.submitted or "~", rating.assignment, -1 if rating.trial is None else rating.trial)
     return (*identity, tuple(map(str, dataclasses.astuple(rating))))
 
 
 def to_csv(ratings: Iterable[Rating]) -> bytes:
-    """Returns the table as a CSV file, in the order given."""
+    """Returns the table as a CSV file in the given order."""
     return csv_bytes(list(_READERS), ([getattr(rating, name) for name in _READERS] for rating in ratings))
 
 
 def from_csv(data: bytes, where: str) -> list[Rating]:
-    """Reads the ratings of a CSV file that `to_csv` wrote and somebody may have edited since.
+    """Reads the ratings of a CSV file that `to_csv` wrote and that somebody may have edited since.
 
     Args:
-      data: the file's bytes.
-      where: its name, for messages.
+      data: bytes of the file.
+      where: name of the file, for messages.
     Raises:
-      UserError: The file has other columns or a cut row, or a cell does not fit its column.
+      UserError: the file has other columns, a row was cut off, or a cell does not fit its column.
     """
     rows = read_rows(data, where)
     header = next(rows, (0, []))[1]
@@ -120,11 +120,11 @@ def from_csv(data: bytes, where: str) -> list[Rating]:
 
 
 def read_rows(data: bytes, where: str) -> Iterator[tuple[int, list[str]]]:
-    """Yields (line number, cells) of a CSV file; raises UserError if it is none."""
+    """Yields (line number, cells) for each row of a CSV file. It raises a UserError if the file is not CSV."""
     try:
-        # No translation of line ends: a cell may hold any of them.
+        # We do not translate line ends, because a cell may hold any of them.
         reader = csv.reader(io.StringIO(data.decode("utf-8-sig", "surrogatepass"), newline=""), strict=True)
-        csv.field_size_limit(2**24)  # one cell may hold a whole form's answers
+        csv.field_size_limit(2**24)  # One cell may hold the answers of a whole form.
         for row in reader:
             yield reader.line_num, row
     except (UnicodeDecodeError, csv.Error) as error:
@@ -132,7 +132,7 @@ def read_rows(data: bytes, where: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def read(path: str | pathlib.Path) -> list[Rating]:
-    """Reads the ratings of a file; raises UserError as `from_csv` does, or if there is no file."""
+    """Reads the ratings of a file. It raises a UserError as `from_csv` does, and if the file is missing."""
     path = pathlib.Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; `coltran-study ingest` writes it")
@@ -140,7 +140,7 @@ def read(path: str | pathlib.Path) -> list[Rating]:
 
 
 def write(path: str | pathlib.Path, ratings: Iterable[Rating]) -> None:
-    """Writes the table so that only its owner can read it: it says which images are real."""
+    """Writes the table so that only its owner can read it, because it says which images are real."""
     private_file(pathlib.Path(path), to_csv(ratings))
 
 

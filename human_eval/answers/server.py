@@ -1,7 +1,7 @@
-"""The study server's database: finished sittings become submissions, the others are named.
+"""Reads the study server's database. Finished sittings become submissions, and the others are listed as unfinished.
 
-The file is only read. A running server may have it open; a copy is as good, with the file ...-wal beside it where there
-is one.
+The file is only read. A running server may have it open. You can also use a copy of the file, together with the file
+...-wal beside it if there is one.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ MAGIC = b"SQLite format 3\0"
 
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
-    """Yields one submission for each sitting; that of an unfinished sitting has no answers, and says so.
+    """Yields one submission for each sitting. An unfinished sitting has no answers, and its submission says so.
 
     Args:
       data: the beginning of the file.
-      where: its path; SQLite needs the file itself.
+      where: the path, because SQLite needs the file itself.
     Raises:
-      UserError: The file is no database of the study server, or is damaged.
+      UserError: the file is not a database of the study server, or it is damaged.
     """
     if not data.startswith(MAGIC):
         raise UserError(f"{where}: is no SQLite database; give the file private/server.sqlite of a study")
@@ -70,7 +70,7 @@ def _read_only(path: pathlib.Path) -> Iterator[sqlite3.Connection]:
         try:
             connection.execute("SELECT 1 FROM about")
         except sqlite3.OperationalError:
-            # A log beside the file cannot be read without writing, and the folder may be read-only: read a copy.
+            # SQLite cannot read a log beside the file without writing, and the folder may be read-only. We read a copy.
             connection.close()
             folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
             for end in ("", "-wal"):
@@ -84,5 +84,5 @@ def _read_only(path: pathlib.Path) -> Iterator[sqlite3.Connection]:
 def _connect(path: pathlib.Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     connection.execute("PRAGMA busy_timeout = 20000")
-    connection.execute("BEGIN")  # all queries see one moment of a running server
+    connection.execute("BEGIN")  # All queries see the same moment of a running server.
     return connection

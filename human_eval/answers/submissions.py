@@ -1,4 +1,7 @@
-"""What one rater handed in for one form, before it meets the answer key; every format is read into this."""
+"""Defines what one rater handed in for one form, before it is joined with the answer key.
+
+Every format is read into this.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _MAX_NUMBER = 2**53
 _MAX_NAME = 64
 _MAX_COMMENT = 4000
 _TRIAL_FIELD = re.compile(r"trial([1-9]\d{0,3})")
-# Of the services' own time stamps; another zone is not guessed.
+# The services' time stamps use these zones. We do not guess other zones.
 _ZONES = {"PDT": -7, "PST": -8, "UTC": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6}
 
 
@@ -25,11 +28,11 @@ class Answer:
     """One trial as the page logged it.
 
     Attributes:
-      place: of the trial in the form, from 0.
-      trial: its number; None where the source lost it.
+      place: place of the trial in the form, from 0.
+      trial: number of the trial; None if the source lost it.
       shown: the two files in the order shown.
-      fake: the file that was called fake; empty where none was.
-      response_ms, exposures: measured milliseconds; exposures of the first and second image.
+      fake: the file that was called fake; empty if none was.
+      response_ms, exposures: measured milliseconds, with one exposure each for the first and second image.
       restarts: how often the trial was shown again.
       interrupted: whether the last showing was interrupted too.
     """
@@ -51,13 +54,13 @@ class Submission:
     Attributes:
       source: name of the format.
       where: file and row, for messages.
-      assignment: the service's number of the sitting; empty where the format has none.
-      rater: the rater's name or number; empty where the format has none.
-      form: number of the form; None where it is not said.
-      submitted: UTC, ISO 8601 to the second; empty where it could not be read.
-      answers: in the form's order.
-      problem: why nothing could be read of it; empty where something was.
-      unfinished: what is known of a sitting that was not finished; empty where it was.
+      assignment: the service's number of the sitting; empty if the format has none.
+      rater: the rater's name or number; empty if the format has none.
+      form: number of the form; None if it is unknown.
+      submitted: UTC, ISO 8601 to the second; empty if it could not be read.
+      answers: the answers in the form's order.
+      problem: why the submission could not be read; empty if it was read.
+      unfinished: what is known about an unfinished sitting; empty if the sitting was finished.
       pilot: whether it belongs to a trial run, whose answers never count.
       simulated: whether `simulate` made it up.
       comment: what the rater wrote at the end.
@@ -81,11 +84,11 @@ def from_result(result: object, **about: str) -> Submission:
     """Makes a submission from the JSON object of the rater page.
 
     Args:
-      result: with `trials`, `form`, `rater`, `finished`, `pilot`, `simulated`, `comment`.
-      about: `source` and `where`, and `assignment`, `rater`, `submitted` where the service says them: its word counts
-        before the page's; also `unfinished`.
+      result: an object with `trials`, `form`, `rater`, `finished`, `pilot`, `simulated`, `comment`.
+      about: `source` and `where`, perhaps `unfinished`, and `assignment`, `rater`, `submitted` if the service gives
+        them. The service takes precedence over the page.
     Raises:
-      UserError: The result is no such object.
+      UserError: the result is not such an object.
     """
     if not isinstance(result, dict) or not isinstance(result.get("trials"), list):
         raise UserError(f"{about['where']}: expected the rater page's answers (an object with a list `trials`)")
@@ -111,7 +114,7 @@ def from_fields(fields: Mapping[str, str], **about: str) -> Submission:
     the field `taskAnswers` (crowd-form) holds a JSON list with one object of such fields.
 
     Raises:
-      UserError: There is no such field, or it holds no JSON.
+      UserError: there is no such field, or it does not hold JSON.
     """
     if "taskAnswers" in fields:
         inner = parse_json(fields["taskAnswers"], about["where"])
@@ -123,7 +126,7 @@ def from_fields(fields: Mapping[str, str], **about: str) -> Submission:
     places = {int(found[1]): text for name, text in fields.items() if (found := _TRIAL_FIELD.fullmatch(name))}
     if not places:
         raise UserError(f"{about['where']}: has neither a field `result` nor fields `trial1`, `trial2`, ...")
-    # By number: services sort the columns as text, trial10 before trial2. A gap is a trial that was left open.
+    # We sort by number, because services sort the columns as text, trial10 before trial2. A gap is an open trial.
     texts = [places.get(at, "").strip() for at in range(1, max(places) + 1)]
     trials = [None if text in UNSET else parse_json(text, about["where"]) for text in texts]
     named = {name: fields.get(name, "") for name in ("form", "rater", "finished", "assignment")}
@@ -132,7 +135,10 @@ def from_fields(fields: Mapping[str, str], **about: str) -> Submission:
 
 
 def from_rater(fields: Mapping[str, str], **about: str) -> Submission:
-    """Works as `from_fields`, but turns an error into a submission with a `problem`: one rater stops nobody else."""
+    """Works like `from_fields`, but turns an error into a submission with a `problem`.
+
+    So an error of one rater does not stop the others.
+    """
     try:
         return from_fields(fields, **about)
     except UserError as error:
@@ -140,12 +146,12 @@ def from_rater(fields: Mapping[str, str], **about: str) -> Submission:
 
 
 def utc_time(text: str) -> str:
-    """Converts a time with a zone to ISO 8601 in UTC, to the second; returns an empty text if it cannot be read."""
+    """Converts a time with a zone to ISO 8601 in UTC, to the second. Returns an empty text if it cannot be read."""
     text = text.strip()
     try:
         found = datetime.datetime.fromisoformat(text)
     except ValueError:
-        # "Mon Oct 30 19:42:32 PDT 2017"
+        # The time may look like "Mon Oct 30 19:42:32 PDT 2017".
         words = text.split()
         if len(words) != 6 or words[4] not in _ZONES:
             return ""
@@ -187,7 +193,7 @@ def _list(value: object) -> list[object]:
 def _text(value: object) -> str:
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         return ""
-    # Half a surrogate pair can be neither hashed nor printed.
+    # Half a surrogate pair cannot be hashed or printed.
     return str(value).encode("utf-8", "replace").decode()
 
 
@@ -202,4 +208,4 @@ def _whole(value: object) -> int | None:
 def _milliseconds(value: object) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return float(value) if 0 <= value < _MAX_NUMBER else None  # no NaN is
+    return float(value) if 0 <= value < _MAX_NUMBER else None  # NaN also gives None.

@@ -1,4 +1,7 @@
-"""Results of a self-hosted Turkle server (PyPI `Turkle` 3.1): Mechanical Turk's columns and `Turkle.Username`."""
+"""Reads the results of a self-hosted Turkle server (PyPI `Turkle` 3.1).
+
+They have Mechanical Turk's columns and `Turkle.Username`.
+"""
 
 from __future__ import annotations
 
@@ -11,5 +14,5 @@ SOURCE = "turkle-csv"
 
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
-    """Yields one submission for each row; raises UserError for a cut row or other columns."""
+    """Yields one submission for each row. It raises a UserError for a row that was cut off or for other columns."""
     yield from rows_of_assignments(data, where, SOURCE)

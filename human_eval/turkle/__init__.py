@@ -1,1 +1,1 @@
-"""A study on a Turkle server, by its REST API: publishing forms, their progress, and raters' answers."""
+"""Runs a study on a Turkle server by its REST API: publishes forms, shows progress, and fetches raters' answers."""

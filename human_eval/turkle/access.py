@@ -1,4 +1,4 @@
-"""Which server, and with which token: both are checked before anything is sent."""
+"""Reads the server's address and the token. Both are checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from coltran.errors import UserError
 
 TOKEN_VARIABLE = "TURKLE_TOKEN"
 _TOKEN = re.compile(r"[\x21-\x7e]{1,512}")
-_API = "/api"  # below the server's address; people may copy it with the address
+_API = "/api"  # This path lies below the server's address. People may copy it with the address.
 
 
 def read_token(file: str | None) -> str:
-    """The token of the environment, or of a file. No message shows any part of it.
+    """Reads the token from the environment or from a file. No message shows any part of it.
 
     Args:
-      file: of the token; None for the environment.
+      file: file with the token; None for the environment.
     Raises:
-      UserError: there is no token, or one that cannot be right, or others than its owner may read the file.
+      UserError: there is no token, it cannot be right, or people other than its owner may read the file.
     """
     if file is None:
         found, where = os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE
@@ -47,13 +47,13 @@ def _read_private(path: pathlib.Path) -> str:
 
 
 def read_address(url: str, *, insecure: bool = False) -> str:
-    """The address of a server without its last slash.
+    """Returns the address of a server without its last slash.
 
     Args:
-      url: as a person gave it.
-      insecure: whether the token may travel in clear to another machine.
+      url: the address as a person wrote it.
+      insecure: whether the token may go in clear text to another machine.
     Raises:
-      UserError: no such address, one that names a user, or http:// to another machine.
+      UserError: the text is not an address, it names a user, or it has http:// to another machine.
     """
     try:
         parts = urlsplit(url)
@@ -72,7 +72,7 @@ def read_address(url: str, *, insecure: bool = False) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address is of this machine itself."""
+    """Says whether an address belongs to this machine itself."""
     name = urlsplit(url).hostname or ""
     if name == "localhost":
         return True
@@ -83,5 +83,5 @@ def is_loopback(url: str) -> bool:
 
 
 def _shown(url: str) -> str:
-    """The address without a password that may stand in it."""
+    """Returns the address without a user and password that may be in it."""
     return re.sub(r"[^/]*@", "...@", url)

@@ -1,4 +1,4 @@
-"""The flags that all commands with a Turkle server share."""
+"""Defines the flags that all commands with a Turkle server share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from human_eval.turkle.access import TOKEN_VARIABLE
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerFlags:
-    """Which study and which server."""
+    """The study and the server."""
 
     study: str = option(metavar="FOLDER", help="study folder, exported with --format turkle")
     turkle: str = option(metavar="URL", help="address of the Turkle server, such as https://turkle.example.org/")
@@ -25,6 +25,6 @@ class ServerFlags:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PublishedFlags(ServerFlags):
-    """Which of the two things that a study can have on a server."""
+    """The study and the server, and whether the command is about the pilot."""
 
     pilot: bool = option(False, help="the pilot's batch, not the study's")

@@ -1,7 +1,8 @@
-"""Requests to a Turkle server: bounded waiting, bounded retries, and one line for each way to fail.
+"""Sends requests to a Turkle server, with bounded waiting, bounded retries, and a one-line message for each error.
 
-What only reads is repeated where a server does not answer or is overloaded. What writes is never repeated here: a
-request without an answer may have been done. It raises `Unanswered`, and the caller looks at the server first.
+A request that only reads is repeated if the server does not answer or is overloaded. A request that writes is never
+repeated here, because the server may have done it without an answer. It raises `Unanswered`, and the caller first looks
+at the server.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from coltran.errors import UserError
 from human_eval.turkle.access import is_loopback
 
 _TRIES = 4
-_TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two bytes of an answer
-_TOO_MANY = 429  # the server refused before it did anything
+_TIMEOUT = (10.0, 60.0)  # These are seconds to connect, and seconds between two bytes of an answer.
+_TOO_MANY = 429  # With this status, the server refused before it did anything.
 _LONGEST_REASON = 300
 
 
 class Unanswered(UserError):
-    """Nobody knows whether the server did what it was asked to do."""
+    """Says that nobody knows whether the server did what it was asked to do."""
 
 
 class _Token(AuthBase):
-    """Sends the token; as an object, so that a .netrc file cannot put another one in its place."""
+    """Sends the token. As it is an object, a .netrc file cannot replace the token."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -39,21 +40,21 @@ class _Token(AuthBase):
 
 
 class Client:
-    """A server's REST API.
+    """The REST API of a server.
 
     Attributes:
-      address: of the server, without a last slash.
+      address: address of the server, without a last slash.
     """
 
     def __init__(
         self, address: str, token: str, *, pause: float = 1.0, timeout: tuple[float, float] = _TIMEOUT
     ) -> None:
-        """Sends nothing yet.
+        """Prepares requests, but sends nothing yet.
 
         Args:
-          address: of `access.read_address`.
-          token: of `access.read_token`.
-          pause: seconds before the first repetition; each later one waits twice as long.
+          address: the address from `access.read_address`.
+          token: the token from `access.read_token`.
+          pause: seconds before the first repetition. Each later one waits twice as long.
           timeout: seconds to connect, and seconds to wait for bytes.
         """
         self.address = address
@@ -61,10 +62,10 @@ class Client:
         self._timeout = timeout
         self._session = requests.Session()
         self._session.auth = _Token(token)
-        self._session.trust_env = not is_loopback(address)  # no proxy stands before this machine itself
+        self._session.trust_env = not is_loopback(address)  # Requests to this machine itself need no proxy.
 
     def wait(self, attempt: int) -> None:
-        """Waits before a repetition; longer for later ones.
+        """Waits before a repetition. Later repetitions wait longer.
 
         Args:
           attempt: number of the attempt that failed, from 0.
@@ -72,27 +73,32 @@ class Client:
         time.sleep(self._pause * 2**attempt)
 
     def get(self, path: str, query: Mapping[str, object] | None = None, *, tries: int = _TRIES) -> Any:
-        """The JSON that the server answers.
+        """Returns the JSON that the server answers.
 
         Args:
-          path: below the address's api/, with its last slash.
-          query: of the address.
+          path: path below the address's api/, with its last slash.
+          query: query of the address.
           tries: how often to ask a server that does not answer.
         Raises:
-          UserError: no answer after several attempts, or a refusal.
+          UserError: the server does not answer after several attempts, or it refuses.
         """
         return self._json(self._read(path, query or {}, tries), path)
 
     def get_bytes(self, path: str) -> bytes:
-        """As `get`, for what is no JSON."""
+        """Returns the bytes that the server answers. It works like `get`, for answers that are not JSON."""
         return self._read(path, {}, _TRIES).content
 
     def post(self, path: str, body: Mapping[str, object]) -> Any:
-        """Makes something; raises Unanswered where nobody knows whether it was made, and UserError for a refusal."""
+        """Makes something on the server.
+
+        Raises:
+          Unanswered: nobody knows whether it was made.
+          UserError: the server refuses.
+        """
         return self._json(self._write("POST", path, body), path)
 
     def patch(self, path: str, body: Mapping[str, object]) -> Any:
-        """Changes something; raises as `post`."""
+        """Changes something on the server. It raises the same errors as `post`."""
         return self._json(self._write("PATCH", path, body), path)
 
     def _read(self, path: str, query: Mapping[str, object], tries: int) -> requests.Response:
@@ -111,7 +117,7 @@ class Client:
     def _request(self, method: str, path: str, **more: Any) -> requests.Response:
         url = f"{self.address}/api/{path}"
         try:
-            # Redirections are not followed: they would take the token elsewhere, and make a GET of a POST.
+            # We do not follow redirections. They would take the token elsewhere, and turn a POST into a GET.
             reply = self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **more)
         except requests.exceptions.SSLError:
             raise UserError(
@@ -149,7 +155,7 @@ class Client:
 
 
 class NotThere(UserError):
-    """The server has no such thing."""
+    """Says that the server has no such thing."""
 
 
 def _reason(reply: requests.Response) -> str:

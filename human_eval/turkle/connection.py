@@ -1,4 +1,4 @@
-"""From a command's flags to the server and what is known of the study there."""
+"""Connects a command to the server, and loads what is known about the study there."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from human_eval.turkle.service import Turkle
 
 
 def connect(flags: ServerFlags, *, pilot: bool) -> tuple[Turkle, state.State]:
-    """The server, and what the study's folder says of it.
+    """Returns the server, and what the study's folder knows about it.
 
     Args:
-      flags: of the command.
+      flags: the command's flags.
       pilot: whether the pilot is meant.
     Raises:
-      UserError: a wrong address or token, no Turkle server, or a study that is published elsewhere.
+      UserError: the address or token is wrong, the server is not a Turkle server, or the study is published elsewhere.
     """
     address = read_address(flags.turkle, insecure=flags.insecure)
     token = read_token(flags.token_file)

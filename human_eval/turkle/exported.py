@@ -1,4 +1,4 @@
-"""What `coltran-study export --format turkle` wrote, checked against the design, as a plan of what to publish."""
+"""Reads what `coltran-study export --format turkle` wrote, checks it against the design, and plans what to publish."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AGAIN = "`coltran-study export --format turkle` writes it"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """A form as a task of a batch: its number, how many raters it needs, and its pairs as text."""
+    """A form as a task of a batch, with its number, the number of raters that it needs, and its pairs as text."""
 
     form: int
     raters: int
@@ -30,12 +30,12 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What the server is to have.
+    """What the server should have.
 
     Attributes:
       study: name of the study.
-      pilot: whether the answers are of a trial run.
-      title: that raters see, in ASCII, since a server repeats it in its results (see ascii_answers.js).
+      pilot: whether the answers belong to a trial run.
+      title: the title that raters see. It is ASCII, because a server repeats it in its results (see ascii_answers.js).
       template: HTML of the project.
       tasks: one for each form.
     """
@@ -47,7 +47,7 @@ class Plan:
     tasks: tuple[Task, ...]
 
     def by_raters(self) -> dict[int, list[Task]]:
-        """The tasks by how many raters they need; a batch has one number for all its tasks."""
+        """Groups the tasks by the number of raters that they need. A batch has one number for all its tasks."""
         groups: dict[int, list[Task]] = {}
         for task in self.tasks:
             groups.setdefault(task.raters, []).append(task)
@@ -55,7 +55,7 @@ class Plan:
 
 
 def page_of(template: str) -> tuple[str, bool] | None:
-    """(study, whether it is a pilot) that an exported template names; None for any other text."""
+    """Returns (study, whether it is a pilot) from an exported template, or None for any other text."""
     found = _STUDY.search(template)
     try:
         about = json.loads(found[1] if found else "")
@@ -65,20 +65,20 @@ def page_of(template: str) -> tuple[str, bool] | None:
 
 
 def same_template(one: str, other: str) -> bool:
-    """Whether two templates are the same but for line ends and outer spaces, which servers change."""
+    """Says whether two templates are equal, apart from line ends and outer spaces, which servers change."""
     first, second = ("\n".join(text.split("\r\n")).strip() for text in (one, other))
     return first == second
 
 
 def read_plan(study: pathlib.Path, design: StudyDesign, expected: Iterable[tuple[int, str]]) -> Plan:
-    """The plan for a study that was exported for Turkle.
+    """Reads the plan for a study that was exported for Turkle.
 
     Args:
       study: the study folder.
-      design: of the study.
-      expected: (form, its pairs as text) of each form of the design, as an export would write them today.
+      design: the study's design.
+      expected: (form, its pairs as text) for each form of the design, as an export would write them today.
     Raises:
-      UserError: nothing was exported, or something else than the design's forms.
+      UserError: nothing was exported, or the exported forms are not those of the design.
     """
     template_path, batch_path = study / FOLDER / "template.html", study / FOLDER / "batch.csv"
     for path in (template_path, batch_path):
@@ -103,7 +103,7 @@ def read_plan(study: pathlib.Path, design: StudyDesign, expected: Iterable[tuple
 
 
 def people_count(forms: Sequence[int]) -> str:
-    """Forms as people count them, from 1: `form 2`, or `forms 2, 3`."""
+    """Names forms as people count them, from 1: `form 2`, or `forms 2, 3`."""
     names = ", ".join(str(form + 1) for form in forms)
     return f"form{'s' if len(forms) > 1 else ''} {names}"
 

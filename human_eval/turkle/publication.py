@@ -1,7 +1,7 @@
-"""Publishing: every step looks at what the server has, so that it can be killed and repeated anywhere.
+"""Publishes a study. Every step looks at what the server has, so you can kill and repeat it at any point.
 
-A batch is made without tasks and closed; forms are added one by one; it is opened when each is there exactly once. So
-no rater meets half a batch, and a form that came twice after all is found before anybody can take it.
+A new batch has no tasks and is closed. Forms are added one by one. The batch is opened when each form is there exactly
+once. So no rater sees half a batch, and if a form came twice, this is found before anybody can take it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _Made = TypeVar("_Made")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Published:
-    """What became of one batch.
+    """The result of publishing one batch.
 
     Attributes:
-      batch: its number.
-      raters: of each of its forms.
+      batch: number of the batch.
+      raters: number of raters for each of its forms.
       new: forms that were added.
       before: how many forms were there already.
-      closed: whether raters do not see it, since somebody closed it.
+      closed: whether somebody closed it, so that raters do not see it.
     """
 
     batch: int
@@ -46,9 +46,9 @@ def publish(turkle: Turkle, plan: Plan, state: State, *, hours: int) -> list[Pub
 
     Args:
       turkle: the server.
-      plan: what it is to have.
-      state: what is known of it; kept up to date on the disk.
-      hours: that a rater has for a form.
+      plan: what the server should have.
+      state: what is known about the study there. It is kept up to date on the disk.
+      hours: how long a rater has for a form.
     Returns:
       One item for each batch.
     Raises:
@@ -64,7 +64,7 @@ def publish(turkle: Turkle, plan: Plan, state: State, *, hours: int) -> list[Pub
 
 
 def missing_forms(turkle: Turkle, plan: Plan, state: State) -> list[int]:
-    """The forms that `publish` would add; it raises the same errors, and changes nothing."""
+    """Returns the forms that `publish` would add. It raises the same errors, but changes nothing."""
     project = find_project(turkle, plan.study, state)
     batches = {}
     if project is not None:
@@ -143,10 +143,10 @@ def _batch(
 
 
 def _missing(turkle: Turkle, batch: TaskBatch, tasks: Sequence[Task]) -> list[Task]:
-    """The tasks that a batch lacks.
+    """Returns the tasks that a batch lacks.
 
     Raises:
-      UserError: it has a form twice, or one that is not of these tasks.
+      UserError: the batch has a form twice, or a form that is not one of these tasks.
     """
     there = collections.Counter(turkle.tasks(batch.number))
     wanted = {(task.form, task.trials) for task in tasks}
@@ -173,7 +173,7 @@ def _add(turkle: Turkle, batch: TaskBatch, task: Task) -> None:
 
 
 def _open(turkle: Turkle, batch: TaskBatch, state: State) -> bool:
-    """Lets raters see a batch, unless somebody closed it after it was open; returns whether they see it."""
+    """Lets raters see a batch, unless somebody closed it after it was open. Returns whether they see it."""
     if batch.number in state.opened or turkle.finished(batch.number):
         return False
 
@@ -181,11 +181,11 @@ def _open(turkle: Turkle, batch: TaskBatch, state: State) -> bool:
         turkle.activate(batch.number)
         return True
 
-    return _once(turkle, activate, lambda: None)  # opening twice is no harm
+    return _once(turkle, activate, lambda: None)  # Opening it twice does no harm.
 
 
 def _once(turkle: Turkle, make: Callable[[], _Made], find: Callable[[], _Made | None]) -> _Made:
-    """Makes what is missing; after a request without an answer, makes it again only where it cannot be found."""
+    """Makes what is missing. After a request without an answer, it makes it again only if it cannot be found."""
     for attempt in range(_TRIES):
         try:
             return make()

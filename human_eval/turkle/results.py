@@ -1,4 +1,4 @@
-"""Results as a Turkle server gives them: whether they are whole, and what stands in them."""
+"""Reads the results of a Turkle server, and checks whether they are complete."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from human_eval.answers.ratings import read_rows
 from human_eval.turkle.service import Turkle
 
 _NEEDED = ("AssignmentId", "WorkerId", "SubmitTime", "Input.form")
-_STATUS = "AssignmentStatus"  # Turkle 3.1 has no such column, since it knows no rejection; a relative of it may
+_STATUS = "AssignmentStatus"  # Turkle 3.1 cannot reject, so it lacks this column. Related servers may have it.
 _GOOD = ("", "Submitted", "Approved")
 _TRIES = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """One sitting; `status` is empty where the server says none, `cells` is its row."""
+    """One sitting. `status` is empty if the server gives none, and `cells` is the sitting's row."""
 
     number: str
     form: int
@@ -29,20 +29,20 @@ class Assignment:
 
     @property
     def good(self) -> bool:
-        """Whether nobody rejected or returned it."""
+        """Whether nobody rejected or returned the assignment."""
         return self.status in _GOOD
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Results:
-    """The results of a batch: the bytes as they came, and what stands in them."""
+    """The results of a batch, with the bytes as they came and their content."""
 
     data: bytes
     header: tuple[str, ...]
     assignments: tuple[Assignment, ...]
 
     def good_bytes(self) -> bytes:
-        """The file without what was rejected or returned; as it came where there is nothing of that kind."""
+        """Returns the file without rejected or returned assignments. Without any, it returns the file as it came."""
         if all(one.good for one in self.assignments):
             return self.data
         buffer = io.StringIO()
@@ -51,7 +51,7 @@ class Results:
         return buffer.getvalue().encode()
 
     def by_form(self) -> Mapping[int, collections.Counter[str]]:
-        """How many assignments of each form have which status; `Submitted` where the server says none."""
+        """Counts the assignments of each form by status. The status is `Submitted` if the server gives none."""
         counts: dict[int, collections.Counter[str]] = {}
         for one in self.assignments:
             counts.setdefault(one.form, collections.Counter())[one.status or "Submitted"] += 1
@@ -59,10 +59,10 @@ class Results:
 
 
 def download(turkle: Turkle, batch: int) -> Results:
-    """The results of a batch.
+    """Downloads the results of a batch.
 
     Raises:
-      UserError: fewer assignments than the server counts, or half a row.
+      UserError: there are fewer assignments than the server counts, or a row was cut off.
     """
     where = f"{turkle.address}: the results of batch {batch}"
     for attempt in range(_TRIES):
@@ -72,7 +72,7 @@ def download(turkle: Turkle, batch: int) -> Results:
             if len(results.assignments) < finished:
                 raise UserError(f"{where} have {len(results.assignments)} of {finished} assignments")
             return results
-        except UserError as error:  # an assignment may just have been deleted
+        except UserError as error:  # Somebody may just have deleted an assignment.
             if attempt == _TRIES - 1:
                 raise UserError(
                     f"{error}; they were cut, as Turkle does where a rater's name is not ASCII: download them on the "
@@ -83,13 +83,13 @@ def download(turkle: Turkle, batch: int) -> Results:
 
 
 def parse(data: bytes, where: str) -> Results:
-    """The assignments in a results CSV.
+    """Reads the assignments in a results CSV.
 
     Args:
-      data: the file's bytes.
-      where: its name in messages.
+      data: bytes of the file.
+      where: name of the file in messages.
     Raises:
-      UserError: no such file, or one that was cut.
+      UserError: the bytes are not such a file, or it was cut off.
     """
     rows = [tuple(cells) for _, cells in read_rows(data, where) if cells]
     if not data.endswith(b"\n") or not rows or any(len(row) != len(rows[0]) for row in rows):

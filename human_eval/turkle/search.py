@@ -1,4 +1,4 @@
-"""Finding a study on a server, whatever people have renamed there."""
+"""Finds a study on a server, even if people have renamed things there."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from human_eval.turkle.state import PATH, State
 
 
 def mark(study: str, *, pilot: bool) -> str:
-    """What the names and files of a study's project and batches have in common."""
+    """Returns the text that the names and files of a study's project and batches have in common."""
     return f"coltran-study-{study}{'-pilot' if pilot else ''}"
 
 
 def batch_mark(study: str, raters: int, *, pilot: bool) -> str:
-    """The file of a batch: a study has one batch for each number of raters."""
+    """Returns the file name of a batch. A study has one batch for each number of raters."""
     return f"{mark(study, pilot=pilot)}-{raters}.csv"
 
 
 def find_project(turkle: Turkle, study: str, state: State) -> Project | None:
-    """The study's project; None where the server has none.
+    """Finds the study's project. Returns None if the server has none.
 
     Args:
       turkle: the server.
       study: the study's name.
-      state: what is known.
+      state: what is known about the study there.
     Raises:
-      UserError: the project that is known is gone or is something else, or there are several.
+      UserError: the known project is gone or is something else, or there are several projects.
     """
 
     def is_it(project: Project) -> bool:
-        """By its page, or by its file where somebody has edited the page."""
+        """Recognizes the project by its page, or by its file if somebody has edited the page."""
         file = f"{mark(study, pilot=state.pilot)}.html"
         return page_of(project.template) == (study, state.pilot) or project.mark == file
 
@@ -56,10 +56,10 @@ def find_project(turkle: Turkle, study: str, state: State) -> Project | None:
 
 
 def find_batches(turkle: Turkle, project: Project, study: str, *, pilot: bool) -> dict[int, TaskBatch]:
-    """The study's batches by the number of raters that their tasks were published for.
+    """Finds the study's batches by the number of raters that their tasks were published for.
 
     Raises:
-      UserError: two for one number, one whose number was changed, or one that `publish` did not make.
+      UserError: two batches have the same number, a batch's number was changed, or `publish` did not make a batch.
     """
     pattern = re.compile(re.escape(mark(study, pilot=pilot)) + r"-(\d+)\.csv")
     batches: dict[int, TaskBatch] = {}
@@ -85,7 +85,7 @@ def find_batches(turkle: Turkle, project: Project, study: str, *, pilot: bool) -
 
 
 def published(turkle: Turkle, study: str, state: State) -> dict[int, TaskBatch]:
-    """As `find_batches`; raises UserError where nothing is published."""
+    """Finds the study's batches like `find_batches`. It raises a UserError if nothing is published."""
     project = find_project(turkle, study, state)
     batches = {} if project is None else find_batches(turkle, project, study, pilot=state.pilot)
     if not batches:

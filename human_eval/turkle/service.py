@@ -1,4 +1,4 @@
-"""What a Turkle 3.1 server's REST API offers to a study: projects, batches, their tasks, and their results."""
+"""Offers what a study needs from a Turkle 3.1 server's REST API: projects, batches, their tasks, and their results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from human_eval.answers.ratings import read_rows
 from human_eval.folder.spreadsheet import csv_bytes
 from human_eval.turkle.client import Client, NotThere
 
-# Parts of the API that the commands need, as its own description names them.
+# The commands need these parts of the API. The names come from the API's own description.
 _NEEDED = (
     "/projects/",
     "/projects/{id}/batches/",
@@ -22,12 +22,12 @@ _NEEDED = (
     "/batches/{id}/progress/",
     "/batches/{id}/results/",
 )
-FORM, TRIALS = "form", "trials"  # columns of a batch, as `coltran-study export` writes them
+FORM, TRIALS = "form", "trials"  # These are the columns of a batch, as `coltran-study export` writes them.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Project:
-    """A template that raters see; `mark` is the name of its file, which people seldom change."""
+    """A template that raters see. `mark` is the name of its file, which people seldom change."""
 
     number: int
     name: str
@@ -49,13 +49,13 @@ class TaskBatch:
 
 
 class Turkle:
-    """The server. Every method raises UserError where it refuses or does not answer."""
+    """The server. Every method raises a UserError if the server refuses or does not answer."""
 
     def __init__(self, client: Client) -> None:
-        """Asks whether the server is a Turkle server with the API that is needed.
+        """Checks that the server is a Turkle server with the needed API.
 
         Raises:
-          UserError: it is not.
+          UserError: it is not such a server.
         """
         self._client = client
         try:
@@ -71,7 +71,7 @@ class Turkle:
 
     @property
     def address(self) -> str:
-        """Of the server, without a last slash."""
+        """The address of the server, without a last slash."""
         return self._client.address
 
     def wait(self, attempt: int) -> None:
@@ -79,36 +79,36 @@ class Turkle:
         self._client.wait(attempt)
 
     def projects(self) -> Iterator[Project]:
-        """All projects of the server."""
+        """Yields all projects of the server."""
         yield from map(_project, self._pages("projects/"))
 
     def project(self, number: int) -> Project:
-        """One project; raises NotThere where there is none."""
+        """Returns one project. It raises NotThere if there is no such project."""
         return _project(self._client.get(f"projects/{number}/"))
 
     def batches(self, project: int) -> Iterator[TaskBatch]:
-        """All batches of a project."""
+        """Yields all batches of a project."""
         try:
             yield from map(_batch, self._pages(f"projects/{project}/batches/"))
-        except NotThere:  # what Turkle says of a project without batches
+        except NotThere:  # Turkle answers this for a project without batches.
             return
 
     def make_project(self, *, name: str, mark: str, template: str, raters: int, hours: int) -> Project:
         """Makes a project.
 
         Args:
-          name: that raters see.
-          mark: name of its file.
+          name: the name that raters see.
+          mark: name of the project's file.
           template: HTML with ${form} and ${trials}.
-          raters: for each task, unless a batch says otherwise.
-          hours: that a rater has for a task.
+          raters: number of raters for each task, unless a batch says otherwise.
+          hours: how long a rater has for a task.
         """
         about = {"name": name, "filename": mark, "html_template": template, "login_required": True}
         about |= {"assignments_per_task": raters, "allotted_assignment_time": hours}
         return _project(self._client.post("projects/", about))
 
     def make_batch(self, project: int, *, name: str, mark: str, raters: int, hours: int) -> TaskBatch:
-        """Makes a batch without tasks, which raters do not see before `activate`; arguments as of `make_project`."""
+        """Makes a batch without tasks, with arguments as in `make_project`. Raters do not see it before `activate`."""
         about = {"name": name, "filename": mark, "project": project, "login_required": True, "active": False}
         about |= {"assignments_per_task": raters, "allotted_assignment_time": hours, "csv_text": _csv()}
         return _batch(self._client.post("batches/", about))
@@ -128,7 +128,7 @@ class Turkle:
         self._client.post(f"batches/{batch}/tasks/", {"csv_text": _csv((form, trials))})
 
     def tasks(self, batch: int) -> list[tuple[int, str]]:
-        """(form, its pairs as text) of every task of a batch."""
+        """Returns (form, its pairs as text) for every task of a batch."""
         path = f"batches/{batch}/input/"
         rows = [cells for _, cells in read_rows(self._client.get_bytes(path), f"{self.address}/api/{path}") if cells]
         tasks = []
@@ -140,15 +140,15 @@ class Turkle:
         return tasks
 
     def finished(self, batch: int) -> int:
-        """How many assignments of a batch are handed in."""
+        """Returns the number of assignments of a batch that were handed in."""
         return int(self._client.get(f"batches/{batch}/progress/")["total_finished_task_assignments"])
 
     def results(self, batch: int) -> bytes:
-        """The results CSV of a batch."""
+        """Returns the results CSV of a batch."""
         return self._client.get_bytes(f"batches/{batch}/results/")
 
     def _pages(self, path: str) -> Iterator[Mapping[str, Any]]:
-        """All items of a list. The links to further pages are not followed: they may name another host."""
+        """Yields all items of a list. It does not follow the links to further pages, as they may name another host."""
         page = 1
         while True:
             found = self._client.get(path, {"page": page})

@@ -1,8 +1,8 @@
-"""What a study has on a server: private/turkle.json, written after every step, so that a kill loses little.
+"""Keeps what a study has on a server in private/turkle.json. Every step writes it, so that a kill loses little.
 
 {"study": {"server": "https://turkle.example.org", "project": 3, "opened": [7]}, "pilot": {...}}
 
-What is not written here is found on the server by the study's name; so the file may be lost.
+What is missing here is found on the server by the study's name, so the file may even be lost.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _LOCK = pathlib.PurePath("private", "turkle.lock")
 
 @dataclasses.dataclass(kw_only=True)
 class State:
-    """What is known of the study, or of its pilot.
+    """What is known about the study, or its pilot, on the server.
 
     Attributes:
-      folder: of the study.
-      pilot: whether it is the pilot's.
-      server: address.
-      project: its number; None where none is known.
-      opened: batches that raters could see; whoever closes one of them wants it closed.
+      folder: the study folder.
+      pilot: whether this is about the pilot.
+      server: address of the server.
+      project: number of the project; None if it is unknown.
+      opened: batches that raters could see. If somebody closes one of them, it stays closed.
     """
 
     folder: pathlib.Path
@@ -41,7 +41,7 @@ class State:
     opened: set[int] = dataclasses.field(default_factory=set)
 
     def save(self) -> None:
-        """Writes it, beside what the file says of the other one."""
+        """Writes this part of the file. The other part, study or pilot, stays as it is."""
         everything = _read(self.folder)
         about = {"server": self.server, "project": self.project, "opened": sorted(self.opened)}
         everything[_part(self.pilot)] = about
@@ -49,14 +49,14 @@ class State:
 
 
 def load(folder: pathlib.Path, *, pilot: bool, server: str) -> State:
-    """What is known so far.
+    """Loads what is known so far.
 
     Args:
-      folder: of the study.
+      folder: the study folder.
       pilot: whether the pilot is meant.
-      server: address that is about to be used.
+      server: the address that the command will use.
     Raises:
-      UserError: a damaged file, or one that names another server.
+      UserError: the file is damaged, or it names another server.
     """
     found = _read(folder).get(_part(pilot))
     state = State(folder=folder, pilot=pilot, server=server)
@@ -72,7 +72,7 @@ def load(folder: pathlib.Path, *, pilot: bool, server: str) -> State:
 
 @contextlib.contextmanager
 def only_one(folder: pathlib.Path) -> Iterator[None]:
-    """Keeps a second `publish` of the study out; raises UserError where one is running."""
+    """Keeps a second `publish` of the study out. It raises a UserError if another one is running."""
     path = folder / _LOCK
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("w") as file:
