@@ -1,1 +1,1 @@
-"""Who sees what: sources, forms, images under names that tell nothing, and the checks of it."""
+"""Decides who sees what: sources, forms, images under names that tell nothing, and checks of all this."""

@@ -1,4 +1,4 @@
-"""What a study is planned from, which are also the flags of `design`."""
+"""Defines what a study is planned from. These are also the flags of `design`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from coltran.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SizeFlags:
-    """How large a study is; `simulate` and `power` ask for it, too."""
+    """The size of a study. `simulate` and `power` have these flags too."""
 
     images: int = option(500, parse=cli.positive, help="how many images, chosen by hash")
     samples: int = option(3, parse=cli.positive, help="colorizations of each by each model, from 0 up")
@@ -22,7 +22,7 @@ class SizeFlags:
 class PlanFlags(SizeFlags):
     """What a study is planned from.
 
-    The options that decide on the plan enter the study's name; of the folders and the secret, digests do.
+    The options that decide the plan enter the study's name. Folders and the secret enter it as digests.
     """
 
     truth: str = option(metavar="FOLDER", decides=False, help="photos: record folder of coltran-preprocess, or PNGs")

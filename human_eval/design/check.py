@@ -1,4 +1,4 @@
-"""Counts what a design promises, from its forms alone, and refuses one that breaks a promise."""
+"""Counts what a design promises from its forms alone, and refuses a design that breaks a promise."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Counts:
     """What the self-check counted.
 
     Attributes:
-      images, pairs, ratings: rated ones.
-      ratings_of_a_pair: least and most.
-      form_sizes: least and most rated pairs of a form.
+      images, pairs, ratings: numbers of rated images, rated pairs and ratings.
+      ratings_of_a_pair: smallest and largest number of ratings of a pair.
+      form_sizes: smallest and largest number of rated pairs in a form.
       twice: (form, key) of images that a form shows twice.
       unbalanced: forms of the first design whose variants differ by more than one pair.
-      truth_first: by (model, sample), how many more ratings have the truth first than second, where a server hands
-        out every second sitting of a form flipped.
+      truth_first: for each (model, sample), how many more ratings have the truth first than second, if a server flips
+        every second sitting of a form.
       mixed: images that are both rated and shown in practice or catch trials.
-      practice, catch: trials of a form, least and most.
+      practice, catch: smallest and largest number of such trials in a form.
       twice_used: trial numbers that stand for two trials.
     """
 
@@ -43,7 +43,7 @@ class Counts:
 
 
 def count(design: StudyDesign) -> Counts:
-    """Counts what a design holds."""
+    """Counts the contents of a design."""
     kinds: dict[str, dict[int, list[Trial]]] = {kind: collections.defaultdict(list) for kind in (TEST, CATCH, PRACTICE)}
     ratings: collections.Counter[tuple[str, str, int]] = collections.Counter()
     numbers: collections.Counter[int] = collections.Counter()
@@ -84,20 +84,20 @@ def _shown_twice(form: Form) -> list[str]:
 
 def _is_balanced(form: Form, design: StudyDesign) -> bool:
     if form.number >= design.planned:
-        return True  # added later for pairs that were short, whichever those are
+        return True  # This form was added later for any pairs that were short of ratings.
     shown = collections.Counter((trial.model, trial.sample) for trial in form.trials if trial.kind == TEST)
     variants = len(design.made_from["models"]) * design.made_from["samples"]
     return max(shown.values()) - (min(shown.values()) if len(shown) == variants else 0) <= 1
 
 
 def check(design: StudyDesign, *, topped_up: bool = False) -> Counts:
-    """Returns the counts of a design, and refuses one that breaks a promise.
+    """Returns the counts of a design, and refuses a design that breaks a promise.
 
     Args:
-      design: to check.
-      topped_up: whether pairs may have more ratings than asked, since forms were added.
+      design: the design to check.
+      topped_up: whether forms were added, so that pairs may have more ratings than asked.
     Raises:
-      UserError: The design breaks a promise, which the message names.
+      UserError: the design breaks a promise, which the message names.
     """
     found = count(design)
     least, most = found.ratings_of_a_pair
@@ -119,7 +119,7 @@ def check(design: StudyDesign, *, topped_up: bool = False) -> Counts:
 
 
 def describe(design: StudyDesign) -> str:
-    """Returns the result of the self-check as lines for people."""
+    """Returns the result of the self-check as lines of text for people."""
     found = count(design)
     sittings = sum(form.raters for form in design.forms)
     least, most = found.ratings_of_a_pair

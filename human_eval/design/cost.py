@@ -1,4 +1,4 @@
-"""What a study costs in raters' time and in money."""
+"""Estimates what a study costs in raters' time and in money."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import math
 from coltran.options import option
 from human_eval.folder.layout import StudyDesign
 
-# Of the page: fixation, blank, first photo, blank, second photo.
+# The page shows fixation, blank, first photo, blank and second photo.
 SHOWING_SECONDS = 0.6 + 0.6 + 1.0 + 0.6 + 1.0
 _HEADING = "estimate of the cost"
-_READING_SECONDS = 60.0  # consent and instructions
+_READING_SECONDS = 60.0  # A rater reads consent and instructions in this time.
 
 
 def _amount(text: str) -> float:
@@ -27,7 +27,7 @@ def _amount(text: str) -> float:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CostFlags:
-    """What the estimate of a study's cost assumes; it changes nothing in the study."""
+    """The assumptions for the estimate of a study's cost. They change nothing in the study."""
 
     reward: float = option(1.25, parse=_amount, decides=False, group=_HEADING, help="reward for one form")
     fee: float = option(
@@ -39,7 +39,7 @@ class CostFlags:
 
 
 def form_minutes(trials: int, answer_seconds: float) -> float:
-    """Returns the minutes that a form of so many trials takes, reading included."""
+    """Returns the minutes that a form with this number of trials takes, including reading."""
     return (_READING_SECONDS + trials * (SHOWING_SECONDS + answer_seconds)) / 60
 
 
@@ -47,7 +47,7 @@ def describe(design: StudyDesign, options: CostFlags) -> str:
     """Returns the estimate of time and money in two lines.
 
     Args:
-      design: of the study.
+      design: the study's design.
       options: what raters get, and how long they take.
     """
     sittings = sum(form.raters for form in design.forms)

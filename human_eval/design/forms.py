@@ -1,11 +1,13 @@
-"""Which rater sees which pairs: blocks, Latin squares, practice, catch trials, orders. Pure functions of a seed.
+"""Plans which rater sees which pairs, with blocks, Latin squares, practice, catch trials and orders.
 
-The paper's study (section 5.5): 500 images, 3 samples each, 5 raters; the truth and a recolored image one after the
-other; "which one has fake colors?".
+All of these are pure functions of a seed.
 
-The images are cut into blocks. With V variants (the samples of all models) a block has V forms; form f shows variant
-(i + f) mod V of the block's i-th image, so that over the forms every pair is shown exactly once, no form shows an image
-twice, and the variants are balanced within a form. Each form is done by as many raters as each pair needs ratings.
+The paper's study (section 5.5) has 500 images with 3 samples each, and 5 raters. Raters see the truth and a recolored
+image one after the other and answer "which one has fake colors?".
+
+The images are cut into blocks. With V variants (the samples of all models) a block has V forms. Form f shows variant
+(i + f) mod V of the block's i-th image. So the forms together show every pair exactly once, no form shows an image
+twice, and the variants are balanced within a form. As many raters do each form as each pair needs ratings.
 """
 
 from __future__ import annotations
@@ -19,19 +21,19 @@ import numpy as np
 
 from human_eval.folder.forms import CATCH, PRACTICE, TEST, WRONG_COLORS, Form, Trial, Variant
 
-_LONGEST_RUN = 4  # of trials in a row with the truth at the same place
+_LONGEST_RUN = 4  # At most this many trials in a row have the truth at the same place.
 _SHUFFLES = 200
-Shown = tuple[str, str, Variant]  # kind, key of the image, colorization
+Shown = tuple[str, str, Variant]  # It holds the kind, the key of the image, and the colorization.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pool:
-    """Images for each purpose, disjoint, in the order of use.
+    """The images for each purpose in the order of use. No image has two purposes.
 
     Attributes:
       test: all images that are rated.
-      catch: at least `catch_count(block)` for each block.
-      practice: (key, variant) of what every form begins with.
+      catch: at least `catch_count(block)` images for each block.
+      practice: (key, variant) of the practice at the beginning of every form.
     """
 
     test: Sequence[str]
@@ -40,7 +42,7 @@ class Pool:
 
 
 def catch_count(tests: int, share: float) -> int:
-    """Returns how many catch trials a form has: a rounded share of its tests, at least 1 unless the share is 0."""
+    """Returns how many catch trials a form has: a rounded share of its tests, but at least 1 unless the share is 0."""
     return max(1, round(tests * share)) if share else 0
 
 
@@ -57,16 +59,16 @@ def plan(
     """Plans the forms of a study.
 
     Args:
-      pool: images, all with every variant.
+      pool: the images, each with every variant.
       variants: colorizations to compare.
-      block: most images a form.
+      block: maximum number of images per form.
       catch: catch trials as a share of a form's test trials.
-      raters: ratings of each pair.
-      seed: of trial numbers and orders. Trial numbers are public, so whoever could guess all of it would know the
-        orders: a study adds its secret.
+      raters: number of ratings of each pair.
+      seed: seed of trial numbers and orders. Trial numbers are public, so somebody who guesses the whole seed would
+        know the orders. A study therefore adds its secret.
     Returns:
-      Forms numbered from 0; each pair of an image and a variant stands in exactly one of them, and truths come first in
-      half of each variant's pairs, to one pair.
+      Forms numbered from 0. Each pair of an image and a variant is in exactly one of them. Truths come first in half of
+      each variant's pairs, give or take one pair.
     """
     seeds = [seed] if isinstance(seed, int) else seed
     rng = np.random.default_rng([*seeds, len(pool.test), len(variants), block])
@@ -92,13 +94,13 @@ def plan(
 def make_form(
     form: int, raters: int, practice: Sequence[Shown], rated: Sequence[Shown], numbers: Iterator[int], order: Order
 ) -> Form:
-    """Makes one form: its practice in an order of its own, then all that is rated.
+    """Makes one form. Its practice comes first in an order of its own, and then everything that is rated.
 
     Args:
-      form, raters: of the form.
-      practice, rated: what they show.
+      form, raters: number of the form, and of its raters.
+      practice, rated: what the practice trials and the other trials show.
       numbers: fresh trial numbers.
-      order: remembers the balance of the forms before.
+      order: the order, which remembers the balance of earlier forms.
     """
     trials = [
         Trial(id=next(numbers), kind=kind, model=variant.model, key=key, sample=variant.sample, truth_first=truth_first)
@@ -111,7 +113,7 @@ def make_form(
 def truth_ahead(planned: Iterable[Form]) -> collections.Counter[tuple[str, str, int]]:
     """Counts by kind, model and sample how many more ratings have the truth first than second.
 
-    Every second sitting of a form is flipped, so an odd number of them leaves one that is as listed.
+    Every second sitting of a form is flipped, so an odd number of sittings leaves one in the listed order.
     """
     ahead: collections.Counter[tuple[str, str, int]] = collections.Counter()
     for form in planned:
@@ -121,20 +123,20 @@ def truth_ahead(planned: Iterable[Form]) -> collections.Counter[tuple[str, str, 
 
 
 class Order:
-    """Orders of trials and within pairs, balanced for each kind and variant over all forms that it has arranged."""
+    """Orders trials, and the images within pairs. The orders are balanced for each kind and variant over all forms."""
 
     def __init__(self, rng: np.random.Generator, ahead: Mapping[tuple[str, str, int], int] | None = None) -> None:
         """Starts from a balance.
 
         Args:
           rng: source of the orders.
-          ahead: by kind, model and sample, how many more earlier pairs had the truth first than second.
+          ahead: for each kind, model and sample, how many more earlier pairs had the truth first than second.
         """
         self._rng = rng
         self._ahead = collections.Counter(ahead or {})
 
     def arrange(self, pairs: Sequence[Shown]) -> list[tuple[Shown, bool]]:
-        """Returns the pairs in the order of showing, each with whether the truth comes first."""
+        """Returns the pairs in the order of showing. Each says whether the truth comes first."""
         groups: dict[tuple[str, str, int], list[Shown]] = collections.defaultdict(list)
         for place in self._rng.permutation(len(pairs)).tolist():
             kind, _, variant = pairs[place]
@@ -142,7 +144,7 @@ class Order:
         ordered: list[tuple[Shown, bool]] = []
         for group, members in sorted(groups.items()):
             for pair in members:
-                # Whoever is behind comes first; a draw decides a tie. So each group is never off by more than one.
+                # The side that is behind comes first, and a draw decides a tie. So no group is off by more than one.
                 ahead = self._ahead[group]
                 truth_first = bool(self._rng.integers(2)) if ahead == 0 else ahead < 0
                 self._ahead[group] += 1 if truth_first else -1

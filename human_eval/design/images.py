@@ -1,4 +1,4 @@
-"""Beam job that writes both images of every trial under opaque names."""
+"""Runs the Beam job that writes both images of every trial under opaque names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipelines.beam import engine, options as beam_options
 
 _TRUTH = Variant(model=TRUTH, sample=0)
 _WRONG = Variant(model=WRONG_COLORS, sample=0)
-Wanted = collections.defaultdict[str, set[tuple[str, int]]]  # by source: (key, sample)
+Wanted = collections.defaultdict[str, set[tuple[str, int]]]  # It holds (key, sample) for each source.
 
 
 def write_images(
@@ -31,15 +31,15 @@ def write_images(
     """Writes all image files of the forms.
 
     Args:
-      truth, models: where the pixels are.
-      forms: whose trials are written.
-      secret: of the names.
-      images: folder for the files, local or gs://; a worker must be able to write there.
-      luma: local file for the mean absolute difference in luma between truth and colorization, by model, as JSON;
-        empty for none, as on a cluster, whose workers have another disk.
-      options: of Beam.
+      truth, models: the sources of the pixels.
+      forms: the forms whose trials are written.
+      secret: the secret that the names are made with.
+      images: folder for the files, local or gs://. A worker must be able to write there.
+      luma: local file for the mean absolute difference in luma between truth and colorization, by model, as JSON. It is
+        empty for no file, as on a cluster, whose workers have another disk.
+      options: Beam's options.
     Raises:
-      UserError: an image that cannot be read or has another size.
+      UserError: an image cannot be read or has another size.
     """
     trials, wanted = _by_image(forms)
 
@@ -72,7 +72,7 @@ def write_images(
 def _by_image(
     forms: Sequence[Form],
 ) -> tuple[dict[str, list[Trial]], collections.defaultdict[str, set[tuple[str, int]]]]:
-    """The trials of each image, and by source the (key, sample) of all images that they show."""
+    """Returns the trials of each image, and for each source the (key, sample) of all images that they show."""
     trials: dict[str, list[Trial]] = collections.defaultdict(list)
     wanted: Wanted = collections.defaultdict(set)
     for form in forms:
@@ -84,7 +84,7 @@ def _by_image(
 
 
 def _encoded(read: tuple[str, Variant, np.ndarray], wrong: set[tuple[str, int]]) -> Iterator[tuple]:
-    """(key, (variant, PNG)): encoded before the grouping, so that PNGs and not pixels are moved."""
+    """Yields (key, (variant, PNG)). It encodes before the grouping, so that Beam moves PNGs and not pixels."""
     key, variant, pixels = read
     yield key, (variant, opaque_files.encode(pixels))
     if variant == _TRUTH and (key, 0) in wrong:
@@ -118,7 +118,7 @@ def _write_luma(by_image: beam.PCollection, path: str) -> None:
 
 
 def _luma_differences(grouped: tuple[str, Iterable[tuple[Variant, bytes]]]) -> Iterator[tuple[str, float]]:
-    """(model, mean absolute difference from the truth in luma) of each colorization of an image."""
+    """Yields (model, mean absolute difference from the truth in luma) for each colorization of an image."""
     found = dict(grouped[1])
     for variant in found.keys() - {_TRUTH, _WRONG}:
         truth, colorized = (colors.luma(opaque_files.decode(found[name])) for name in (_TRUTH, variant))

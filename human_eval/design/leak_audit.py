@@ -1,4 +1,4 @@
-"""Looks for anything that raters may see and that would tell them which image is real."""
+"""Looks for anything that raters may see and that tells them which image is real."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from human_eval.folder import layout, opaque_files
 from human_eval.folder.layout import StudyDesign
 from human_eval.page import mturk_questions, render as rater_page
 
-OUTSIDE = ("public", "mturk", "turkle")  # folders of a study that leave the house
+OUTSIDE = ("public", "mturk", "turkle")  # These folders of a study go to other people.
 _TEXTS = (".html", ".csv", ".xml")
 _OPAQUE = re.compile(r"[0-9a-f]{24}\.png")
-# A trial as every page and batch has it: a number and opaque names, in which a short key may stand by chance.
+# Every page and batch has its trials in this form: a number and opaque names, which may contain a short key by chance.
 _TRIAL = re.compile(
     rb'\{"trial":\d+,"images":\["[0-9a-f]{24}\.png","[0-9a-f]{24}\.png"\](,"practice":true,"fake":"[0-9a-f]{24}\.png")?\}'
     rb"|\b\d+:[0-9a-f]{24}:[0-9a-f]{24}(:[01])?\b"
@@ -28,7 +28,7 @@ _CHUNKS = {b"IHDR", b"IDAT", b"IEND", opaque_files.PADDING_CHUNK}
 
 
 def refuse_leaks(folder: pathlib.Path, design: StudyDesign) -> None:
-    """Raises UserError if a study folder has leaks."""
+    """Raises a UserError if a study folder has leaks."""
     leaks = list(find_leaks(folder, design))
     if leaks:
         raise UserError(
@@ -37,11 +37,11 @@ def refuse_leaks(folder: pathlib.Path, design: StudyDesign) -> None:
 
 
 def find_leaks(folder: pathlib.Path, design: StudyDesign) -> Iterator[str]:
-    """Returns one line for each leak.
+    """Yields one line for each leak.
 
     Args:
-      folder: of the study; its secret and all that raters may see are read.
-      design: with all forms.
+      folder: the study folder. Its secret and everything that raters may see are read.
+      design: the design with all forms.
     """
     secret = (folder / layout.SECRET).read_bytes()
     words = _telling_words(design, secret)
@@ -60,7 +60,7 @@ def find_leaks(folder: pathlib.Path, design: StudyDesign) -> Iterator[str]:
 
 
 def remove_strangers(folder: pathlib.Path, design: StudyDesign) -> None:
-    """Removes images that belong to no trial; an interrupted top-up with another list leaves such images."""
+    """Removes images that belong to no trial. An interrupted top-up with another list can leave such images."""
     images = folder / layout.IMAGES
     if design.sources["images"] or not images.is_dir():
         return
@@ -82,10 +82,10 @@ def _telling_words(design: StudyDesign, secret: bytes) -> list[tuple[bytes, str]
     for trial in (trial for form in design.forms for trial in form.trials):
         for word in (trial.key, trial.key.rpartition("/")[2]):
             words[word] = "the source name"
-        # A single model without a name of its own says nothing, and its name is a word that instructions may use.
+        # The default name of a single model tells nothing, and instructions may use this word.
         if trial.model != answer_key.DEFAULT_MODEL:
             words[trial.model] = "the model"
-    # Nor does a key that is a word of our own page, such as `image`.
+    # A key that is a word of our own page, such as `image`, does not tell anything either.
     ours = rater_page.own_text() + mturk_questions.own_text()
     long = [(word.encode(), what) for word, what in sorted(words.items()) if len(word) > 3]
     return [(word, what) for word, what in long if not _holds(ours, word)]
@@ -102,7 +102,7 @@ def _unequal_files(folder: pathlib.Path, design: StudyDesign, secret: bytes) -> 
             yield f"trial {trial.id}: no file {missing[0]}"
         elif sizes[pair[0]] != sizes[pair[1]]:
             yield f"trial {trial.id}: its two files differ in length"
-        elif not storage.is_gcs(images):  # the writer made both alike; moving all bytes again would say no more
+        elif not storage.is_gcs(images):  # On GCS we trust the writer, which makes both alike, and move no bytes.
             yield from _telling_chunks(pathlib.Path(images), pair)
     yield from (
         f"{name}: belongs to no trial (of an interrupted top-up? run it again)"
@@ -115,7 +115,7 @@ def _telling_chunks(images: pathlib.Path, pair: Sequence[str]) -> Iterator[str]:
     headers = set()
     for name in pair:
         data, place = (images / name).read_bytes(), len(_SIGNATURE)
-        headers.add(data[:33])  # signature and IHDR: size, depth, color type
+        headers.add(data[:33])  # These bytes are the signature and IHDR, with size, depth and color type.
         while place + 8 <= len(data):
             length, kind = struct.unpack_from(">I4s", data, place)
             if kind not in _CHUNKS:

@@ -1,7 +1,7 @@
-"""Where the pairs' images come from: record folders, or folders of PNG files named by key.
+"""Reads the images of the pairs from record folders, or from folders of PNG files named by key.
 
-A folder of PNGs holds KEY.png for truths, and KEY.png (one sample) or KEY/SAMPLE.png for colorizations, where KEY may
-have folders of its own: train/n01440764/n01440764_10026.png.
+A folder of PNGs holds KEY.png for truths, and KEY.png (one sample) or KEY/SAMPLE.png for colorizations. A KEY may have
+folders of its own, as in train/n01440764/n01440764_10026.png.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Source:
     """One folder of images.
 
     Attributes:
-      path: local or gs://.
-      model: what it is called in tables; `truth` for the photos themselves.
+      path: path of the folder, local or gs://.
+      model: its name in tables; `truth` for the photos themselves.
       folder: the record folder; None for a folder of PNGs.
-      pixels: name of the feature that is shown, for records.
-      side: of its images, in pixels.
-      found: by (key, sample), the file within the folder (empty for records); a truth's sample is 0.
-      fingerprint: changes with what the folder holds.
+      pixels: for records, the name of the feature to show.
+      side: side of its images, in pixels.
+      found: for each (key, sample), the file within the folder (empty for records). A truth's sample is 0.
+      fingerprint: a digest that changes with the content of the folder.
     """
 
     path: str
@@ -50,27 +50,27 @@ class Source:
 
     @property
     def keys(self) -> set[str]:
-        """Keys of all images in the folder."""
+        """The keys of all images in the folder."""
         return {key for key, _ in self.found}
 
 
 def open_source(path: str, model: str, image: str, *, truth: Source | None = None) -> Source:
-    """Opens a folder and lists what it holds.
+    """Opens a folder and lists its images.
 
     Args:
       path: record folder or folder of PNGs, local or gs://.
       model: `truth`, or the name of a colorization.
-      image: `hi` or `lo`: which pixels of records.
-      truth: the photos, whose keys tell KEY/SAMPLE.png from a key that ends in a number.
+      image: which pixels of records to take, `hi` or `lo`.
+      truth: the photos. Their keys distinguish KEY/SAMPLE.png from a key that ends in a number.
     Raises:
-      UserError: The folder is of neither kind, unfinished, without these pixels, or has two images of one name.
+      UserError: the folder is of neither kind, is unfinished, lacks these pixels, or has two images with one name.
     """
     storage.check_access(path)
     kinds = (record_folder.MANIFEST, record_folder.COMPLETED, "_work")
     if any(storage.exists(storage.join(path, name)) for name in kinds[:2]) or not storage.is_folder(path):
         return _records(path, model, image)
     if storage.is_folder(storage.join(path, kinds[2])):
-        return _records(path, model, image)  # says that it is unfinished
+        return _records(path, model, image)  # This raises an error that says that the folder is unfinished.
     return _pngs(path, model, truth.keys if truth else set())
 
 
@@ -98,7 +98,7 @@ def _records(path: str, model: str, image: str) -> Source:
 
 
 def _name(values: Mapping[str, Any]) -> tuple[str, int]:
-    """(key, sample) of a record; a truth's sample is 0."""
+    """Returns (key, sample) of a record. A truth's sample is 0."""
     return values[records.KEY], values.get(records.SAMPLE, 0)
 
 
@@ -133,7 +133,7 @@ def _pngs(path: str, model: str, truths: set[str]) -> Source:
 
 
 def _fingerprint(path: str, files: list[tuple[str, int]]) -> str:
-    """Returns a digest of names and contents; on Cloud Storage of names and sizes, since reading all bytes is slow."""
+    """Returns a digest of names and contents. On Cloud Storage it covers names and sizes, as reading all is slow."""
     digest = hashlib.sha256(repr(files).encode())
     if not storage.is_gcs(path):
         for file, _ in files:
@@ -157,7 +157,7 @@ def _read_png(path: str, file: str) -> np.ndarray:
 
 
 class ReadPixels(beam.PTransform):
-    """A PCollection of (key, Variant, uint8 [side, side, 3]) of the images that are needed."""
+    """A transform to a PCollection of (key, Variant, uint8 [side, side, 3]) of the needed images."""
 
     def __init__(self, source: Source, needed: set[tuple[str, int]]) -> None:
         super().__init__()
@@ -201,10 +201,10 @@ def _decode_file(entry: tuple[str, int, str], path: str, model: str, side: int) 
 
 
 class ReadRecords(beam.PTransform):
-    """A PCollection of decoded records, as `schema.decode` gives them, in no particular order.
+    """A transform to a PCollection of decoded records, as `schema.decode` returns them, in no particular order.
 
-    Shards, not records, are what is spread over the workers. A worker checks every record's checksum and every shard's
-    count, so that a damaged or cut shard fails the job instead of shrinking its result.
+    It spreads shards, not records, over the workers. A worker checks every record's checksum and every shard's count,
+    so a shard that is damaged or cut off fails the job instead of shrinking its result.
     """
 
     def __init__(self, folder: RecordFolder, names: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A study's plan and folder: images chosen, forms made, opaque images and the answer key written."""
+"""Plans a study and writes its folder: chooses images, makes forms, and writes opaque images and the answer key."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ LUMA = pathlib.PurePath("private", "luma.json")
 
 
 def choose_secret(out: pathlib.Path, given: str | None) -> bytes:
-    """Returns the study's secret: that of the folder, that of the given file, or a new one.
+    """Returns the study's secret from the folder or from the given file, or draws a new one.
 
     Raises:
-      UserError: The folder holds something else than a study, the file is missing, or the folder has another secret.
+      UserError: the folder holds something other than a study, the file is missing, or the folder has another secret.
     """
     ours = out / layout.SECRET
     if not ours.exists() and out.is_dir() and any(p.is_file() and p.suffix != ".part" for p in out.rglob("*")):
@@ -50,10 +50,10 @@ def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, Source, 
     """Plans the design that the options ask for, and opens the truth and the models.
 
     Args:
-      options: of the study.
-      secret: of the study, without which orders cannot be guessed from trial numbers.
+      options: the study's options.
+      secret: the study's secret. Without it, nobody can guess orders from trial numbers.
     Raises:
-      UserError: Folders cannot be read or do not fit together, or there are too few images.
+      UserError: folders cannot be read or do not fit together, or there are too few images.
     """
     from human_eval.design import check as design_check
 
@@ -91,10 +91,10 @@ def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, Source, 
 
 
 def named_folders(arguments: Sequence[str]) -> dict[str, str]:
-    """Returns {model: folder} of --colorized; a folder without a name is called `colorized`.
+    """Returns {model: folder} of --colorized. A folder without a name is called `colorized`.
 
     Raises:
-      UserError: A name comes twice, or the tables use it.
+      UserError: a name comes twice, or the tables use it for something else.
     """
     from human_eval.answers.key import DEFAULT_MODEL
 
@@ -111,7 +111,7 @@ def named_folders(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def open_sources(truth: str, models: Mapping[str, str], image: str) -> tuple[Source, list[Source]]:
-    """Opens the truth and the models; raises UserError if they do not fit together, such as images of other sizes."""
+    """Opens the truth and the models. It raises a UserError if they do not fit together, such as for other sizes."""
     from human_eval.design import sources
 
     photos = sources.open_source(truth, sources.TRUTH, image)
@@ -125,12 +125,12 @@ def open_sources(truth: str, models: Mapping[str, str], image: str) -> tuple[Sou
 
 
 def choose_images(truth: Source, models: Sequence[Source], variants: Sequence[Variant], options: PlanFlags) -> Pool:
-    """Chooses the images of test, practice and catch trials by hash of (seed, key); no image is in two of these kinds.
+    """Chooses the images of test, practice and catch trials by hash of (seed, key). No image has two of these kinds.
 
-    Practice takes colorized images that are left over; if there are too few, it takes other photos in wrong colors.
+    Practice takes colorized images that are left over. If there are too few, it takes other photos in wrong colors.
 
     Raises:
-      UserError: There are fewer images than asked, or colorizations without a truth.
+      UserError: there are fewer images than asked, or some colorizations have no truth.
     """
     have = {model.model: set(model.found) for model in models}
     keys = set.intersection(*(model.keys for model in models))
@@ -168,10 +168,10 @@ def choose_images(truth: Source, models: Sequence[Source], variants: Sequence[Va
 
 
 def is_finished(out: pathlib.Path, design: StudyDesign) -> bool:
-    """Returns whether a folder holds this very study, perhaps with forms that were added since.
+    """Returns whether a folder holds this same study, perhaps with forms that were added since.
 
     Raises:
-      UserError: It holds something else.
+      UserError: the folder holds something else.
     """
     if (out / COMPLETED).exists() and (out / layout.DESIGN).exists():
         found = layout.load_design(out)
@@ -186,25 +186,25 @@ def is_finished(out: pathlib.Path, design: StudyDesign) -> bool:
 def write_parts(
     out: pathlib.Path, design: StudyDesign, new: Sequence[Form], truth: Source, models: Sequence[Source], options: Any
 ) -> None:
-    """Writes the images of the new forms, then the answer key and the design of all forms.
+    """Writes the images of the new forms, and then the answer key and the design of all forms.
 
     Args:
       out: the study folder.
-      design: with all forms.
-      new: those whose images are not there yet.
+      design: the design with all forms.
+      new: the forms whose images are not there yet.
       truth, models: opened sources.
-      options: of Beam.
+      options: Beam's options.
     """
     from human_eval.design import images as pair_images, leak_audit
     from pipelines.beam import options as beam_options
 
     secret = layout.load_secret(out / layout.SECRET)
     images = str(design.sources["images"] or out / layout.IMAGES)
-    # Of added forms no new mean is written: it would be of their images alone.
+    # For added forms we do not write a new mean, because it would only cover their images.
     luma = str(out / LUMA) if beam_options.is_local(options) and len(new) == len(design.forms) else ""
     pair_images.write_images(truth, models, new, secret, images, luma, options)
     if luma:
-        layout.private_file(out / LUMA, (out / LUMA).read_bytes())  # with the mode of private files
+        layout.private_file(out / LUMA, (out / LUMA).read_bytes())  # This gives it the mode of private files.
     leak_audit.remove_strangers(out, design)
     layout.level_times(out / "public")
     leak_audit.refuse_leaks(out, design)
@@ -213,5 +213,5 @@ def write_parts(
 
 
 def _absolute(path: str) -> str:
-    """A path that a later top-up finds from any folder."""
+    """Returns a path that a later top-up can find from any folder."""
     return path if storage.is_gcs(path) else os.path.abspath(path)

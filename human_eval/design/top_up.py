@@ -1,4 +1,4 @@
-"""Forms for the pairs that exclusions left short of ratings, added to a study that was already shown."""
+"""Plans more forms for a study that was already shown, for pairs that exclusions left short of ratings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_needs(path: str, design: StudyDesign) -> dict[tuple[str, str, int], int
     """Reads how many ratings each (model, key, sample) lacks.
 
     Raises:
-      UserError: There is no such table, or it has pairs of another study.
+      UserError: the table is missing, or it has pairs of another study.
     """
     file = pathlib.Path(path)
     if not file.is_file():
@@ -51,14 +51,14 @@ def read_needs(path: str, design: StudyDesign) -> dict[tuple[str, str, int], int
 
 
 def without_open(needed: Need, design: StudyDesign, table: Sequence[Rating]) -> dict[tuple[str, str, int], int]:
-    """Returns what is still lacking when all forms are done: open places will bring some of the ratings.
+    """Returns the ratings that will still be missing when all forms are done. Open places will bring some of them.
 
-    So a list that was made while raters are at work asks for nothing twice, nor does a list that is given twice.
+    So a list that was made while raters are at work asks for nothing twice. The same is true for a list given twice.
 
     Args:
-      needed: ratings by (model, key, sample).
-      design: of the study so far.
-      table: all ratings that were handed in, those that do not count too.
+      needed: missing ratings by (model, key, sample).
+      design: design of the study so far.
+      table: all ratings that were handed in, also those that do not count.
     """
     sittings: dict[int, set[str]] = collections.defaultdict(set)
     for rating in table:
@@ -74,15 +74,15 @@ def without_open(needed: Need, design: StudyDesign, table: Sequence[Rating]) -> 
 
 
 def plan(design: StudyDesign, needed: Need, *, block: int, seeds: Sequence[int]) -> list[Form]:
-    """Plans new forms of one sitting each, which give every pair exactly what it lacks.
+    """Plans new forms of one sitting each. They give every pair exactly the ratings that it lacks.
 
     Args:
-      design: of the study so far.
-      needed: ratings by (model, key, sample).
-      block: most rated pairs a form.
-      seeds: of the orders; with the study's secret among them.
+      design: design of the study so far.
+      needed: missing ratings by (model, key, sample).
+      block: maximum number of rated pairs per form.
+      seeds: seeds of the orders, with the study's secret among them.
     """
-    left: dict[str, list[tuple[str, int]]] = collections.defaultdict(list)  # by image: what is still to be shown
+    left: dict[str, list[tuple[str, int]]] = collections.defaultdict(list)  # What each image still has to show.
     for (model, key, sample), missing in sorted(needed.items()):
         left[key] += [(model, sample)] * missing
     first = max(trial.id for form in design.forms for trial in form.trials) + 1
@@ -92,7 +92,7 @@ def plan(design: StudyDesign, needed: Need, *, block: int, seeds: Sequence[int])
     practice = [(PRACTICE, t.key, Variant(model=t.model, sample=t.sample)) for t in old if t.kind == PRACTICE]
     catch = sorted({t.key for form in design.forms for t in form.trials if t.kind == CATCH})
     new: list[Form] = []
-    # The images that lack most come first, so that no form is left with one image many times.
+    # The images that lack most ratings come first, so that the last forms do not need one image many times.
     while left:
         keys = sorted(left, key=lambda key: (-len(left[key]), key))[:block]
         rated: list[tuple[str, str, Variant]] = []

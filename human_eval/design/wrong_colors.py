@@ -1,4 +1,4 @@
-"""Obvious fakes: catch trials show them, and so does practice that lacks colorized images."""
+"""Makes obvious fakes. Catch trials show them, and so does practice if there are too few colorized images."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from coltran.images import colors
 
-_INVERSION = -1.5  # of the chroma: grass turns magenta, skin turns blue
-_CAST = 55.0  # so that a photo without colors of its own gets some too; in units of 8-bit chroma
-# Toward magenta or green, in the plane of (Cb, Cr): a cast to orange or blue may pass for evening or shade.
+_INVERSION = -1.5  # The chroma is inverted: grass turns magenta, and skin turns blue.
+_CAST = 55.0  # In units of 8-bit chroma. It gives colors also to a photo without any.
+# The cast goes toward magenta or green in the plane of (Cb, Cr). An orange or blue cast may look like evening or shade.
 _DIRECTIONS = (math.radians(45), math.radians(225))
 
 
@@ -20,9 +20,9 @@ def wrong_colors(image: np.ndarray, key: str) -> np.ndarray:
 
     Args:
       image: uint8 [H, W, 3], RGB.
-      key: of the image; decides on the cast.
+      key: key of the image. It decides the cast.
     Returns:
-      uint8 [H, W, 3]; where a color leaves the gamut it is clipped, and luma with it.
+      uint8 [H, W, 3]. A color outside the gamut is clipped, and its luma changes too.
     """
     direction = _DIRECTIONS[hashlib.sha256(key.encode()).digest()[0] & 1]
     red, green, blue = np.moveaxis(image.astype(np.float32), -1, 0)
