@@ -1,1 +1,1 @@
-"""From ratings to fooling rates, standard errors, tables and the report."""
+"""Turns ratings into fooling rates, standard errors, tables and the report."""

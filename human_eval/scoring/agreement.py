@@ -1,4 +1,4 @@
-"""How far raters agree with one another: Krippendorff's alpha for nominal values."""
+"""Measures how far raters agree with one another, by Krippendorff's alpha for nominal values."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from human_eval.scoring.standard_errors import Estimate, cluster_weights
 
 
 def krippendorff_alpha(counts_UV: np.ndarray) -> float:
-    """Computes alpha: 1 for full agreement, 0 for what chance gives; NaN if only one value was ever given.
+    """Computes alpha. It is 1 for full agreement, 0 for chance, and NaN if only one value was ever given.
 
     Args:
-      counts_UV: int [U, V], how many raters gave unit u the value v. Units with fewer than two ratings are left out,
-        and units may have any number of them (Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011).
+      counts_UV: int [U, V], how many raters gave unit u the value v. Units may have any number of ratings, but units
+        with fewer than two are left out (Krippendorff, "Computing Krippendorff's Alpha-Reliability", 2011).
     """
     counts, disagreement = _pairable(counts_UV)
     return float(_alpha(counts.sum(0, keepdims=True), disagreement.sum(keepdims=True))[0])
 
 
 def bootstrap_alpha(counts_UV: np.ndarray, rng: np.random.Generator, replicates: int = REPLICATES) -> Estimate:
-    """Estimates standard error and 95% percentile interval of alpha by a bootstrap of units (Zapf et al. 2016).
+    """Estimates the standard error and the 95% percentile interval of alpha by a bootstrap of units (Zapf et al. 2016).
 
     Args:
       counts_UV: int [U, V], as for `krippendorff_alpha`.
       rng: source of the draws.
-      replicates: how many there are.
+      replicates: number of replicates.
     """
     counts, disagreement = _pairable(counts_UV)
     if not len(counts):
@@ -40,7 +40,7 @@ def bootstrap_alpha(counts_UV: np.ndarray, rng: np.random.Generator, replicates:
 
 
 def _pairable(counts_UV: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts of units with at least two ratings, and each such unit's part of the observed disagreement."""
+    """Returns the counts of units with at least two ratings, and each unit's part of the observed disagreement."""
     counts = counts_UV[counts_UV.sum(1) >= 2].astype(float)
     n = counts.sum(1)
     return counts, (n**2 - (counts**2).sum(1)) / np.maximum(n - 1, 1)

@@ -1,4 +1,4 @@
-"""How a table of ratings is scored, which are also flags of `score`."""
+"""Defines how a table of ratings is scored. These are also flags of `score`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import dataclasses
 from coltran import cli
 from coltran.options import option
 
-REPLICATES = 10_000  # of every bootstrap and permutation test
+REPLICATES = 10_000  # Every bootstrap and permutation test has this many.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScoreFlags:
-    """How to score.
+    """The flags that decide how to score.
 
     Attributes:
-      seed: of all bootstraps and permutations.
-      replicates: of each.
-      min_ratings: oracle and categories take only images with as many ratings of each sample.
+      seed: seed of all bootstraps and permutations.
+      replicates: number of replicates of each.
+      min_ratings: oracle and categories only take images with at least this many ratings of each sample.
     """
 
     min_ratings: int = option(
@@ -27,5 +27,5 @@ class ScoreFlags:
     seed: int = option(0, parse=cli.whole, help="seed of the bootstraps")
 
     def as_dict(self) -> dict[str, int]:
-        """The options by name, without what a command adds to them."""
+        """Returns the options by name, without those that a command adds."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(ScoreFlags)}

@@ -1,4 +1,4 @@
-"""The binomial distribution of ratings: the interval of a proportion, and what chance gives."""
+"""Computes with the binomial distribution of ratings: the interval of a proportion, and the numbers by chance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ CONFIDENCE = 0.95
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Returns the 95% Wilson score interval of a proportion; without trials it is (0, 1)."""
+    """Returns the 95% Wilson score interval of a proportion. Without trials it is (0, 1)."""
     from scipy import stats
 
     if not trials:
@@ -18,7 +18,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 
 
 def probabilities(n: int, rate: float) -> np.ndarray:
-    """Returns the chance of 0 to n fooled ratings of n: float64 [n + 1]."""
+    """Returns the chances of 0 to n fooled ratings out of n, as float64 [n + 1]."""
     from scipy import stats
 
     return stats.binom.pmf(np.arange(n + 1), n, rate)

@@ -1,7 +1,7 @@
-"""The images that figure 11 of the paper shows: all samples convincing, very different samples, none convincing.
+"""Finds the kinds of images in the paper's figure 11: all samples convincing, very different samples, none convincing.
 
-With 5 raters a rate is k/5, so limits are compared as whole numbers, never as rounded shares. What chance gives is
-printed beside what was found: an image with such numbers need not be special.
+With 5 raters a rate is k/5, so we compare limits as whole numbers, never as rounded shares. The report prints the
+numbers by chance beside the numbers found, because an image in a category need not be special.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAMES = ("all_above", "wide_range", "never_fooled")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Categories:
-    """Bool [I] each: all rates > 60%, best minus worst >= 80 points, no rater fooled by any sample."""
+    """The categories, each bool [I]: all rates > 60%, best minus worst >= 80 points, no rater fooled by any sample."""
 
     all_above: np.ndarray
     wide_range: np.ndarray
@@ -32,7 +32,7 @@ def categories(fooled_IK: np.ndarray, n_IK: np.ndarray) -> Categories:
     """Sorts images into categories.
 
     Args:
-      fooled_IK, n_IK: int [I, K], ratings that were fooled and all ratings (>= 1) of each image's samples.
+      fooled_IK, n_IK: int [I, K], numbers of fooled ratings and of all ratings (>= 1) of each image's samples.
     """
     common = math.lcm(*set(n_IK.ravel().tolist()))
     scaled = fooled_IK.astype(np.int64) * (common // n_IK)
@@ -47,8 +47,8 @@ def expected_shares(n_IK: np.ndarray, rate: float) -> dict[str, float]:
     """Returns the exact share of images that each category has if every rating is fooled with the same probability.
 
     Args:
-      n_IK: int [I, K], ratings of each image's samples.
-      rate: that probability.
+      n_IK: int [I, K], number of ratings of each image's samples.
+      rate: the probability.
     """
     patterns = Counter(tuple(sorted(row)) for row in n_IK.tolist())
     totals = np.zeros(len(NAMES))
@@ -62,13 +62,13 @@ def _chances(ns: tuple[int, ...], rate: float) -> tuple[float, float, float]:
     chance = [{k * (common // n): p for k, p in enumerate(binomial.probabilities(n, rate).tolist())} for n in ns]
 
     def all_within(low: int, high: int, *, without_low: bool) -> float:
-        """P(every scaled count in [low, high) or (low, high))."""
+        """Returns P(every scaled count in [low, high) or (low, high))."""
         return math.prod(
             sum(p for x, p in c.items() if low <= x < high and not (without_low and x == low)) for c in chance
         )
 
     above = math.prod(sum(p for x, p in c.items() if 100 * x > ALL_ABOVE_PERCENT * common) for c in chance)
-    # Narrow: the lowest count is exactly `low`, and all others lie less than the range above it.
+    # In the narrow case, the lowest count is exactly `low`, and all others lie less than the range above it.
     reach = -(-RANGE_PERCENT * common // 100)
     narrow = 0.0
     for low in {x for c in chance for x in c}:

@@ -1,4 +1,4 @@
-"""Paired differences: two models or two samples, compared on the images that both have."""
+"""Computes paired differences. Two models or two samples are compared on the images that both have."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from human_eval.scoring.arguments import REPLICATES
 from human_eval.scoring.standard_errors import Estimate, bootstrap_mean
 
-_EXACT_UP_TO = 13  # images: 8192 sign patterns, fewer than a drawn test uses
+_EXACT_UP_TO = 13  # So many images have 8192 sign patterns, which are fewer than a drawn test uses.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Difference:
-    """First minus second, as a share.
+    """The first rate minus the second, as a share.
 
     Attributes:
-      mean: over the images.
-      images: how many.
-      estimate: of a bootstrap over images.
-      p_value: two-sided, of a sign-flip permutation test: no difference on any image.
+      mean: mean over the images.
+      images: number of images.
+      estimate: the estimate by a bootstrap over images.
+      p_value: two-sided p value of a sign-flip permutation test. Its null hypothesis is no difference on any image.
     """
 
     mean: float
@@ -35,8 +35,8 @@ def paired(first: np.ndarray, second: np.ndarray, *, seed: int, replicates: int 
 
     Args:
       first, second: float [I], rates of the same images, I >= 1.
-      seed: of bootstrap and permutations.
-      replicates: of both.
+      seed: seed of bootstrap and permutations.
+      replicates: number of replicates of both.
     """
     by_image = np.asarray(first, float) - np.asarray(second, float)
     return Difference(
@@ -48,14 +48,14 @@ def paired(first: np.ndarray, second: np.ndarray, *, seed: int, replicates: int 
 
 
 def sign_flip_p(by_image: np.ndarray, rng: np.random.Generator, permutations: int = REPLICATES) -> float:
-    """Returns the two-sided p value of a sign-flip test: how often random signs give a sum as far from 0.
+    """Returns the two-sided p value of a sign-flip test, which is how often random signs give a sum as far from 0.
 
     It is exact for few images.
 
     Args:
       by_image: float [I], differences.
-      rng: of the drawn signs.
-      permutations: how many are drawn where all patterns would be too many.
+      rng: source of the drawn signs.
+      permutations: how many patterns to draw if there are too many to try all.
     """
     moving = by_image[by_image != 0]
     size = abs(moving.sum()) * (1 - 1e-12)

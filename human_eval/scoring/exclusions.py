@@ -1,7 +1,7 @@
-"""Which ratings do not count, by rules that are written down before anything is scored.
+"""Decides which ratings do not count, by rules that are written down before anything is scored.
 
-The rules stand in the study's private/rules.json (YAML is read too). They judge one sitting at a time, in the order of
-the fields; the first rule that a sitting breaks is the reason of all its ratings.
+The rules are in the study's private/rules.json (YAML works too). They judge one sitting at a time, in the order of the
+fields. The first rule that a sitting breaks is the reason for all its ratings.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ VOIDED = "interrupted showing"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rules:
-    """Limits of what counts.
+    """The limits for ratings that count.
 
     Attributes:
-      min_answered: share of a form's test trials that were answered.
-      min_catch: share of catch trials in which the obvious fake was found; not applied where there are none.
-      min_median_response_ms: of the sitting's answers.
-      max_same_side: share of answers on the more frequent side.
+      min_answered: smallest share of a form's test trials that must be answered.
+      min_catch: smallest share of catch trials in which the obvious fake must be found. It only applies if there are
+        catch trials.
+      min_median_response_ms: smallest median response time of the sitting's answers.
+      max_same_side: largest share of answers on the more frequent side.
       same_side_from_trials: sittings with fewer answers are not judged by their sides.
-      max_bad_timing: share of showings that were interrupted or not `exposure_ms` +- `exposure_tolerance_ms`.
-      exposure_ms, exposure_tolerance_ms: of each image; the paper showed one second (section 5.5).
-      drop_voided: whether a rating goes whose last showing was interrupted too.
+      max_bad_timing: largest share of showings that were interrupted or not `exposure_ms` +- `exposure_tolerance_ms`.
+      exposure_ms, exposure_tolerance_ms: exposure of each image. The paper showed one second (section 5.5).
+      drop_voided: whether to drop a rating if its last showing was interrupted too.
     """
 
     min_answered: float = 1.0
@@ -55,10 +56,10 @@ def write_defaults(path: pathlib.Path) -> None:
 
 
 def read(path: str | pathlib.Path) -> Rules:
-    """Reads the rules of a JSON or YAML file; a rule that it leaves out has its default.
+    """Reads the rules of a JSON or YAML file. A rule that the file leaves out has its default.
 
     Raises:
-      UserError: There is no such file, it holds no mapping or an unknown rule, or a limit is no number.
+      UserError: the file is missing, it does not hold a mapping, it has an unknown rule, or a limit is not a number.
     """
     import yaml
 
@@ -82,12 +83,12 @@ def read(path: str | pathlib.Path) -> Rules:
 
 
 def apply(table: Sequence[Rating], rules: Rules, form_sizes: Mapping[int, int]) -> list[Rating]:
-    """Returns the table with a reason for each rating that the rules exclude; earlier reasons are kept.
+    """Returns the table with a reason for each rating that the rules exclude. Earlier reasons stay.
 
     Args:
-      table: of ratings.
-      rules: to apply.
-      form_sizes: by form, how many test trials it has.
+      table: table of ratings.
+      rules: the rules to apply.
+      form_sizes: for each form, its number of test trials.
     """
     sittings: dict[str, list[Rating]] = collections.defaultdict(list)
     for rating in table:
@@ -105,7 +106,7 @@ def _judged(rating: Rating, reason: str, rules: Rules) -> Rating:
 
 
 def broken_rule(sitting: Iterable[Rating], rules: Rules, form_sizes: Mapping[int, int]) -> str:
-    """Returns the first rule that a sitting breaks, in words with its numbers; empty if it keeps all.
+    """Returns the first rule that a sitting breaks, in words with its numbers, or an empty text if it breaks none.
 
     Args:
       sitting: ratings of one assignment.
@@ -132,6 +133,6 @@ def broken_rule(sitting: Iterable[Rating], rules: Rules, form_sizes: Mapping[int
 
 
 def _badly_timed(rating: Rating, rules: Rules) -> bool:
-    # A source that measured nothing is not held against the rater.
+    # If the source measured nothing, this does not count against the rater.
     measured = [ms for ms in (rating.first_ms, rating.second_ms) if ms is not None]
     return rating.voided or any(abs(ms - rules.exposure_ms) > rules.exposure_tolerance_ms for ms in measured)

@@ -1,4 +1,4 @@
-"""Fooling rates that the paper prints (section 5.5): percent, and its +-, which it does not define."""
+"""Lists the fooling rates that the paper prints (section 5.5), in percent, with their +-, which it does not define."""
 
 COLTRAN_ORACLE = (62.0, 0.99)
 COLTRAN_SAMPLES = ((40.5, 0.81), (42.3, 0.76), (41.7, 0.83))

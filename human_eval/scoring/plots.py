@@ -1,4 +1,4 @@
-"""The report's plots, as PNG bytes."""
+"""Draws the report's plots as PNG bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIZE = (7.0, 3.2)
 
 
 def rates_plot(results: Mapping[str, Any]) -> bytes:
-    """Draws the fooling rate of every sample and oracle, with the headline's 95% interval and the wider two-way one."""
+    """Draws the fooling rate of every sample and oracle, with the headline's and the wider two-way 95% intervals."""
     figure, axes = _figure((7.0, 1.2 + 0.3 * sum(len(m["samples"]) + 3 for m in results["models"].values())))
     names, place = [], 0
     for model, numbers in results["models"].items():
@@ -50,7 +50,7 @@ def rates_plot(results: Mapping[str, Any]) -> bytes:
 
 
 def images_plot(used: Sequence[Rating]) -> bytes:
-    """Draws how often raters were fooled by each pair, beside what equal pairs would give."""
+    """Draws how often each pair fooled raters, and how often equal pairs would fool them."""
     counts: dict[tuple, list[int]] = collections.defaultdict(lambda: [0, 0])
     for rating in used:
         counts[rating.model, rating.key, rating.sample][0] += bool(rating.fooled)
@@ -76,7 +76,7 @@ def images_plot(used: Sequence[Rating]) -> bytes:
 
 
 def sittings_plot(judged: Sequence[Rating]) -> bytes:
-    """Draws each sitting's median response time and fooling rate; crosses are sittings that do not count."""
+    """Draws each sitting's median response time and fooling rate. Crosses are sittings that do not count."""
     sittings: dict[str, list[Rating]] = collections.defaultdict(list)
     for rating in judged:
         if rating.kind == "test" and rating.fooled is not None:
@@ -97,7 +97,7 @@ def sittings_plot(judged: Sequence[Rating]) -> bytes:
 def _figure(size: tuple[float, float], columns: int = 1) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")  # pyplot would keep it, and count on a display
+    figure = Figure(figsize=size, layout="constrained")  # pyplot would keep the figure and expect a display.
     return figure, figure.subplots(1, columns)
 
 

@@ -1,4 +1,4 @@
-"""The report of a study: one HTML file with its plots and images inside, made of report.html beside this file."""
+"""Makes the report of a study from the template report.html. It is one HTML file with its plots and images inside."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def report(results: Mapping[str, Any], judged: Sequence[Rating], key: AnswerKey 
     """Makes the HTML file.
 
     Args:
-      results: what score.json holds.
+      results: the content of score.json.
       judged: the table with all reasons.
-      key: of the study; None where it is not at hand.
-      study: its folder, whose public images are shown where they are there.
+      key: the study's answer key, or None.
+      study: the study's folder. If its public images are there, the report shows them.
     """
     used = [rating for rating in judged if rating.counts]
     plots = {
@@ -92,7 +92,7 @@ def _beside_the_paper(results: Mapping[str, Any]) -> list[Row]:
 
 
 def _standard_errors(results: Mapping[str, Any]) -> tuple[Row, list[Row]]:
-    """(header, rows): one row a standard error, one column a sample."""
+    """Returns (header, rows), with one row per standard error and one column per sample."""
     columns, found = [], []
     for model, numbers in results["models"].items():
         for sample, one in (*numbers["samples"].items(), ("all", numbers["overall"])):
@@ -106,7 +106,7 @@ def _standard_errors(results: Mapping[str, Any]) -> tuple[Row, list[Row]]:
 
 
 def _model(name: str, numbers: Mapping[str, Any]) -> dict[str, object]:
-    """What the report says of one model: agreement, oracle and categories of images."""
+    """Returns what the report says about one model: agreement, oracle and categories of images."""
     alpha, oracle = numbers["agreement"], numbers["oracle"]
     about = {
         "name": name,
@@ -152,16 +152,16 @@ def _order(bias: Mapping[str, Any]) -> list[Row]:
 
 
 def _extremes(used: Sequence[Rating], key: AnswerKey | None, study: str | None) -> Iterator[dict[str, object]]:
-    """The pairs that fooled most and fewest raters, by model; none where the images are not at hand."""
+    """Yields the pairs that fooled most and fewest raters, by model. Without the images it yields nothing."""
     images = pathlib.Path(study or "", "public", "images")
     if key is None or not images.is_dir():
         return
     for model in sorted({rating.model for rating in used}):
         counts = score_tables.pair_counts([rating for rating in used if rating.model == model])
-        # By rate; of equal rates, what more people saw.
+        # We rank by rate. Of equal rates, the pair that more people saw comes first.
         ranked = [pair for *_, pair in sorted((-fooled / n, -n, pair) for pair, (fooled, n) in counts.items())]
         pairs = {(pair.key, pair.sample): pair for pair in key.pairs.values() if pair.model == model}
-        # Few pairs are shown once, at the end they are nearer to.
+        # If there are few pairs, each is shown only once, at the end that it is nearer to.
         half = min(_EXTREMES, (len(ranked) + 1) // 2)
         for title, chosen in (("Most", ranked[:half]), ("Least", ranked[half:][-half:][::-1])):
             figures = [_figure(images, pairs[pair], *counts[pair]) for pair in chosen if pair in pairs]
@@ -177,7 +177,7 @@ def _figure(images: pathlib.Path, pair: Pair, fooled: int, n: int) -> dict[str, 
 
 
 def _inside(png: bytes) -> str:
-    """An image as an address that holds it."""
+    """Returns an image as a URL that contains it."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

@@ -1,4 +1,4 @@
-"""What a table of ratings is checked for before it is scored, and the rows of what `score` writes."""
+"""Checks a table of ratings before it is scored, and makes the rows that `score` writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOP_UP_COLUMNS = ("study", "trial", "form", "model", "key", "sample", "ratings",
 
 
 def check(table: Sequence[Rating], key: AnswerKey | None) -> None:
-    """Raises UserError for ratings of another study, of no trial of it, or that contradict themselves."""
+    """Raises a UserError if a rating belongs to another study or to none of its trials, or contradicts itself."""
     for rating in table:
         name = f"rating of assignment {rating.assignment[:40]}, trial {rating.trial}"
         if rating.study != (key.study if key else table[0].study):
@@ -31,7 +31,7 @@ def check(table: Sequence[Rating], key: AnswerKey | None) -> None:
 
 
 def seen_form_sizes(table: Sequence[Rating]) -> dict[int, int]:
-    """Counts the test trials of each form that were ever answered: its size, if no answer key is at hand."""
+    """Counts the test trials of each form that were ever answered. Without an answer key, this is the form's size."""
     trials: dict[int, set[int | None]] = collections.defaultdict(set)
     for rating in table:
         if rating.kind == "test" and rating.form is not None:
@@ -40,15 +40,15 @@ def seen_form_sizes(table: Sequence[Rating]) -> dict[int, int]:
 
 
 def exclusion_counts(judged: Sequence[Rating]) -> dict[str, int]:
-    """Counts ratings by reason of exclusion, without the reason's numbers; `counted` are those that count."""
+    """Counts ratings by reason of exclusion, without the reason's numbers. `counted` is the number that count."""
     found = collections.Counter(rating.excluded.partition(":")[0] for rating in judged if rating.excluded)
     return {"counted": sum(rating.counts for rating in judged), **dict(sorted(found.items()))}
 
 
 def top_up(used: Sequence[Rating], key: AnswerKey, raters: int) -> Iterator[tuple[Any, ...]]:
-    """Yields the rows of top_up.csv: test pairs with fewer than `raters` ratings that count, over all their trials.
+    """Yields the rows of top_up.csv. They are test pairs with fewer than `raters` counted ratings over all trials.
 
-    A pair that forms were added for stands in several trials; the first one names it.
+    If forms were added for a pair, it is in several trials, and the first one names it.
     """
     have = collections.Counter((rating.model, rating.key, rating.sample) for rating in used)
     named = set()
@@ -60,7 +60,7 @@ def top_up(used: Sequence[Rating], key: AnswerKey, raters: int) -> Iterator[tupl
 
 
 def score_rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[object]]]:
-    """Returns columns and rows of scores.csv: one row for each sample, for all together and for each oracle."""
+    """Returns columns and rows of scores.csv. There is a row for each sample, for all samples, and for each oracle."""
     names = sorted(next(iter(results["models"].values()))["overall"]["standard_errors"])
     columns = [
         "model",
@@ -88,7 +88,7 @@ def score_rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[object]
 
 
 def finite(value: object) -> object:
-    """Replaces numbers that are not finite by None, since JSON has no NaN."""
+    """Replaces numbers that are not finite by None, because JSON has no NaN."""
     if isinstance(value, Mapping):
         return {name: finite(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -1,9 +1,9 @@
-"""Standard errors of a fooling rate, each by its name: they answer different questions.
+"""Computes several standard errors of a fooling rate. Each has a name, because they answer different questions.
 
-`iid`: as if all ratings were independent. `raters_within_images`: these images, other raters. `image_cluster`: other
-images; the headline. `two_way_moments` and `two_way_bootstrap`: other images and other raters; the second is the
-cautious one. `amt_tool`: what the tool that the field used prints. The paper (section 5.5) does not say which one its
-+- is.
+`iid` treats all ratings as independent. `raters_within_images` asks about other raters on these images. `image_cluster`
+asks about other images, and is the headline. `two_way_moments` and `two_way_bootstrap` ask about other images and other
+raters, and the second is the cautious one. `amt_tool` is what the tool that the field used prints. The paper (section
+5.5) does not say which one its +- is.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 from human_eval.scoring.arguments import REPLICATES
 from human_eval.scoring.binomial import CONFIDENCE, wilson
 
-_CHUNK = 4_000_000  # weights held at once
+_CHUNK = 4_000_000  # This many weights are in memory at once.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ratings:
-    """The ratings of one colorization, as arrays of one length n >= 1.
+    """The ratings of one colorization, as arrays of the same length n >= 1.
 
     Attributes:
       fooled: bool [n].
@@ -36,7 +36,7 @@ class Ratings:
 
     @property
     def rate(self) -> float:
-        """Share of ratings in which the fake was taken for real."""
+        """The share of ratings in which the fake was taken for real."""
         return float(self.fooled.mean())
 
 
@@ -50,12 +50,12 @@ class Estimate:
 
 
 def all_estimates(ratings: Ratings, *, seed: int, replicates: int = REPLICATES) -> dict[str, Estimate]:
-    """Computes every standard error, by name.
+    """Computes every standard error under its name.
 
     Args:
-      ratings: of one colorization, or of several taken together.
-      seed: of the bootstraps.
-      replicates: of each bootstrap.
+      ratings: ratings of one colorization, or of several together.
+      seed: seed of the bootstraps.
+      replicates: number of replicates of each bootstrap.
     """
     methods: dict[str, Callable] = {
         "image_cluster": image_cluster,
@@ -77,14 +77,17 @@ def iid(ratings: Ratings) -> Estimate:
 
 
 def raters_within_images(ratings: Ratings) -> Estimate:
-    """Returns the limit of the bootstrap that keeps the images and resamples each image's ratings; normal interval."""
+    """Returns the limit of the bootstrap that keeps the images and resamples each image's ratings.
+
+    The interval is normal.
+    """
     fooled, n = _per_cluster(ratings.fooled, ratings.image)
     share = fooled / n
     return _normal(ratings.rate, float((n * share * (1 - share)).sum()) / len(ratings.fooled) ** 2)
 
 
 def image_cluster(ratings: Ratings, rng: np.random.Generator, replicates: int = REPLICATES) -> Estimate:
-    """Resamples whole images with all their ratings; the interval is of percentiles."""
+    """Resamples whole images with all their ratings. The interval is from percentiles."""
     fooled, n = _per_cluster(ratings.fooled, ratings.image)
     return _percentiles(
         np.concatenate([(w @ fooled) / (w @ n) for w in cluster_weights(rng, len(n), replicates)]), ratings.rate
@@ -92,10 +95,10 @@ def image_cluster(ratings: Ratings, rng: np.random.Generator, replicates: int = 
 
 
 def two_way_bootstrap(ratings: Ratings, rng: np.random.Generator, replicates: int = REPLICATES) -> Estimate:
-    """Resamples images and, crossed with them, raters; the interval is of percentiles.
+    """Resamples images and, crossed with them, raters. The interval is from percentiles.
 
-    A rating weighs the product of both counts (Owen, "The pigeonhole bootstrap", 2007). It counts the noise of single
-    ratings up to three times, so it is wider than the truth where images and raters differ little.
+    A rating's weight is the product of both counts (Owen, "The pigeonhole bootstrap", 2007). The method counts the
+    noise of single ratings up to three times, so it is too wide if images and raters differ little.
     """
     import scipy.sparse
 
@@ -113,16 +116,19 @@ def two_way_bootstrap(ratings: Ratings, rng: np.random.Generator, replicates: in
 
 
 def two_way_moments(ratings: Ratings) -> Estimate:
-    """Adds the variances by images and by raters, less that of single ratings (Cameron, Gelbach and Miller 2011)."""
+    """Adds the variances by images and by raters, minus that of single ratings (Cameron, Gelbach and Miller 2011)."""
     rest = ratings.fooled - ratings.rate
     by_image, by_rater = (_cluster_variance(rest, groups) for groups in (ratings.image, ratings.rater))
     single = float((rest**2).sum()) / len(rest) ** 2
-    # The difference may come out below either part by chance; neither part can be less than the whole.
+    # By chance the sum may be less than one of its parts. In truth, the whole is never less than a part.
     return _normal(ratings.rate, max(by_image + by_rater - single, by_image, by_rater))
 
 
 def amt_tool(ratings: Ratings, rng: np.random.Generator, replicates: int = REPLICATES) -> Estimate:
-    """Resamples assignments, and the trials in each, as phillipi/AMT_Real_vs_Fake does; interval of percentiles."""
+    """Resamples assignments, and the trials in each, as phillipi/AMT_Real_vs_Fake does.
+
+    The interval is from percentiles.
+    """
     fooled, n = _per_cluster(ratings.fooled, ratings.assignment)
     n = n.astype(np.int64)
     found, step = [], max(1, _CHUNK // len(n))
@@ -133,9 +139,9 @@ def amt_tool(ratings: Ratings, rng: np.random.Generator, replicates: int = REPLI
 
 
 def bootstrap_mean(values: np.ndarray, rng: np.random.Generator, replicates: int = REPLICATES) -> Estimate:
-    """Resamples images for the mean of one value an image, float [I]; the interval is of percentiles.
+    """Resamples images for the mean of one value per image, float [I]. The interval is from percentiles.
 
-    For an oracle this is the bootstrap with a new selection in each replicate, since the selection is by image.
+    For an oracle this equals a bootstrap with a new selection in each replicate, because the selection is by image.
     """
     weights = cluster_weights(rng, len(values), replicates)
     return _percentiles(np.concatenate([w @ values / len(values) for w in weights]), float(values.mean()))
@@ -148,9 +154,9 @@ def cluster_weights(
 
     Args:
       rng: source of the draws.
-      clusters: how many there are; each replicate draws as many.
-      replicates: rows in all.
-      whole: all rows at once.
+      clusters: number of clusters. Each replicate draws as many.
+      replicates: number of rows in all.
+      whole: whether to yield all rows at once.
     """
     step = replicates if whole else max(1, min(replicates, _CHUNK // clusters))
     for start in range(0, replicates, step):
@@ -160,7 +166,7 @@ def cluster_weights(
 
 
 def _per_cluster(fooled: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(how often fooled, how many ratings) by cluster."""
+    """Returns how often each cluster fooled raters, and how many ratings it has."""
     return np.bincount(groups, weights=fooled), np.bincount(groups).astype(float)
 
 

@@ -1,4 +1,4 @@
-"""All numbers of a study, from the ratings that count: a function of the table and a seed."""
+"""Computes all numbers of a study from the ratings that count. They depend only on the table and a seed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def score(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
       used: ratings that count (`Rating.counts`), at least one.
       options: seed and limits.
     Returns:
-      `models`: by name, each with `samples`, `overall`, `oracle`, `categories`, `agreement`; `differences`;
+      `models` by name, each with `samples`, `overall`, `oracle`, `categories` and `agreement`; also `differences` and
       `order_bias`. Rates and standard errors are shares, not percent.
     """
     by_model: dict[str, list[Rating]] = collections.defaultdict(list)
@@ -40,7 +40,7 @@ def score(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
 
 
 def rates(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
-    """Computes the fooling rate of a set of ratings, with every standard error by name."""
+    """Computes the fooling rate of a set of ratings, with every standard error under its name."""
     arrays = standard_errors.Ratings(
         fooled=np.array([bool(rating.fooled) for rating in used]),
         image=_numbered([rating.key for rating in used]),
@@ -63,7 +63,7 @@ def rates(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
 
 
 def order_bias(used: Sequence[Rating]) -> dict[str, object]:
-    """Computes how often the first image was called fake (1/2 without a bias), and fooling rates by the order shown."""
+    """Computes how often the first image was called fake (1/2 without a bias), and fooling rates by shown order."""
     first = sum(rating.chosen == PLACES[0] for rating in used)
     by_order = {True: [0, 0], False: [0, 0]}
     for rating in used:
@@ -118,7 +118,7 @@ def _model(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
 def _oracle(fooled_IK: np.ndarray, n_IK: np.ndarray, rate: float, options: ScoreFlags) -> dict[str, object]:
     ways = {"naive": oracle.naive(fooled_IK, n_IK)}
     for hold_out, name in ((1, "leave_one_rater_out"), (2, "leave_two_raters_out")):
-        # With many samples the ways to hold out are too many to count; the naive one and its noise stay.
+        # With many samples there are too many ways to hold out. Then only the naive oracle and its noise remain.
         if n_IK.min() > hold_out and (hold_out + 1) ** n_IK.shape[1] <= 100_000:
             ways[name] = oracle.cross_validated(fooled_IK, n_IK, hold_out=hold_out)
     result: dict[str, object] = {
@@ -157,7 +157,7 @@ def _differences(by_model: Mapping[str, Sequence[Rating]], options: ScoreFlags) 
 def _complete(
     counts: Mapping[tuple[str, int], tuple[int, int]], samples: Sequence[int], least: int
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """(keys, fooled [I, K], ratings [I, K]) of the images with at least so many ratings of each sample."""
+    """Returns (keys, fooled [I, K], ratings [I, K]) of the images with at least `least` ratings of each sample."""
     keys = sorted(
         key for key in {key for key, _ in counts} if all(counts.get((key, s), (0, 0))[1] >= least for s in samples)
     )
@@ -186,7 +186,7 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def _d_prime(correct: float) -> float | None:
-    """Sensitivity in two-alternative forced choice, sqrt(2) z(share correct); None where it is not finite."""
+    """Returns the sensitivity in two-alternative forced choice, sqrt(2) z(share correct), or None if not finite."""
     from scipy.special import ndtri
 
     found = math.sqrt(2) * float(ndtri(correct))

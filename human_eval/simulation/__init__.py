@@ -1,1 +1,1 @@
-"""Raters with known effects: what they answer, and how exact a study will be."""
+"""Simulates raters with known effects: what they answer, and how exact a study will be."""

@@ -1,4 +1,4 @@
-"""Known effects of simulated raters, which are also the flags that `simulate` and `power` share."""
+"""Defines the known effects of simulated raters. These are also the flags that `simulate` and `power` share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEADING = "raters' effects"
 
 
 def number(text: str) -> float:
-    """argparse type: a finite number."""
+    """Reads a finite number, as an argparse type."""
     try:
         value = float(text)
     except ValueError:
@@ -24,7 +24,7 @@ def number(text: str) -> float:
 
 
 def deviation(text: str) -> float:
-    """argparse type: a standard deviation from 0 to 10 logits."""
+    """Reads a standard deviation from 0 to 10 logits, as an argparse type."""
     value = number(text)
     if not 0 <= value <= 10:
         raise argparse.ArgumentTypeError(f"expected logits from 0 to 10, got '{text}'")
@@ -33,15 +33,15 @@ def deviation(text: str) -> float:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Effects:
-    """Known effects.
+    """The known effects of simulated raters.
 
     Attributes:
-      rate: fooling rate over all images, samples, raters and orders; 0 and 1 are raters who are always right or wrong.
+      rate: fooling rate over all images, samples, raters and orders. At 0 raters are always right, at 1 always wrong.
       image_sd: standard deviation over images, in logits.
-      sample_sd: over the samples of an image.
-      rater_sd: over raters.
+      sample_sd: standard deviation over the samples of an image, in logits.
+      rater_sd: standard deviation over raters, in logits.
       first_bias: logits in favor of calling the first image fake.
-      lapse: share of answers given by coin.
+      lapse: share of answers that a coin decides.
     """
 
     rate: float = option(
@@ -56,5 +56,5 @@ class Effects:
     lapse: float = option(0.0, parse=cli.fraction, group=_HEADING, help="share of answers given by coin")
 
     def as_dict(self) -> dict[str, float]:
-        """The effects by name, without what a command's options add to them."""
+        """Returns the effects by name, without the options that a command adds."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(Effects)}

@@ -1,4 +1,4 @@
-"""Simulated sittings as the files that each service would hand out."""
+"""Writes simulated sittings as the files that each service would give."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write_all(out: pathlib.Path, results: Sequence[Mapping[str, Any]], study: st
 
     Args:
       out: an existing folder.
-      results: of `sittings.simulate`.
+      results: results from `sittings.simulate`.
       study: the study's name.
     """
     (out / "static").mkdir(exist_ok=True)
@@ -54,12 +54,15 @@ def write_table(path: pathlib.Path, results: Iterable[Mapping[str, Any]], key: A
 
 
 def static_file(result: Mapping[str, Any]) -> str:
-    """Makes the file that the static page lets a rater save; it has no assignment."""
+    """Makes the file that a rater saves from the static page. It has no assignment."""
     return json.dumps({name: value for name, value in result.items() if name != "assignment"}, indent=1)
 
 
 def mturk_csv(results: Sequence[Mapping[str, Any]]) -> bytes:
-    """Makes the requester site's CSV: a column for each trial, sorted as text, Pacific time, no Approve and Reject."""
+    """Makes the requester site's CSV. Its columns for trials are sorted as text, and its times are Pacific.
+
+    The cells of Approve and Reject are missing.
+    """
     longest = max(len(result["trials"]) for result in results)
     trials = [f"trial{place + 1}" for place in range(longest)]
     answers = sorted(f"Answer.{name}" for name in ("form", "simulated", *trials))
@@ -76,7 +79,7 @@ def mturk_csv(results: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def turkle_csv(results: Sequence[Mapping[str, Any]]) -> bytes:
-    """Makes a Turkle server's CSV: the page's whole result in one column, in UTC."""
+    """Makes a Turkle server's CSV. It has the page's whole result in one column, and times in UTC."""
     header = [*_BEFORE, "SubmitTime", "Turkle.Username", "Input.form", "Answer.result"]
     rows: list[list[str]] = []
     for result in results:
@@ -87,7 +90,7 @@ def turkle_csv(results: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def mturk_api(results: Sequence[Mapping[str, Any]]) -> str:
-    """Makes the JSON of ListAssignmentsForHIT; every second answer is as crowd-form writes it (`taskAnswers`)."""
+    """Makes the JSON of ListAssignmentsForHIT. Every second answer looks as crowd-form writes it (`taskAnswers`)."""
     assignments = []
     for number, result in enumerate(results):
         text = static_file(result)

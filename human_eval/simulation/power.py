@@ -1,4 +1,4 @@
-"""Expected standard errors of a planned study, from the rater model."""
+"""Computes the expected standard errors of a planned study from the rater model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from human_eval.design.arguments import SizeFlags
 from human_eval.simulation.effects import Effects
 
-_LEVEL, _POWER = 0.05, 0.8  # of a two-sided test for a difference
+_LEVEL, _POWER = 0.05, 0.8  # These are for a two-sided test for a difference.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,11 +16,11 @@ class Power:
     """Expected standard errors of one sample's fooling rate, as shares.
 
     Attributes:
-      iid: as if all ratings were independent.
-      image_cluster: over other images, with these raters.
-      two_way: over other images and other raters.
-      raters: people that the study takes, each with one form.
-      ratings: of all samples.
+      iid: error as if all ratings were independent.
+      image_cluster: error over other images with these raters.
+      two_way: error over other images and other raters.
+      raters: number of people that the study needs, each with one form.
+      ratings: number of ratings of all samples.
     """
 
     iid: float
@@ -43,8 +43,8 @@ def expected(
     """Computes the standard errors to expect.
 
     Args:
-      effects: of the raters.
-      images, raters, samples, block: of the design: images, ratings a pair, samples an image, images a form.
+      effects: the raters' effects.
+      images, raters, samples, block: the design's images, ratings per pair, samples per image, and images per form.
     """
     from human_eval.simulation.rater_model import variances
 
@@ -52,7 +52,7 @@ def expected(
     ratings = images * raters
     forms = -(-images // block) * samples
     people = forms * raters
-    # A form holds all samples in equal parts, so every rater gives some of one sample's ratings, if there are enough.
+    # A form holds all samples in equal parts. So every rater gives some ratings of one sample, if there are enough.
     raters_of_a_sample = min(people, ratings)
     single = effects.rate * (1 - effects.rate)
     by_image = parts.image / images

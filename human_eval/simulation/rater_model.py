@@ -1,6 +1,7 @@
-"""A model of raters: on the logit scale, effects of image, sample and rater, a bias to one side, and lapses.
+"""Models raters on the logit scale, with effects of image, sample and rater, a bias to one side, and lapses.
 
-It answers what real raters cannot: whether standard errors and intervals are right, and how many raters a study needs.
+It answers questions that real raters cannot: whether standard errors and intervals are right, and how many raters a
+study needs.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ import numpy as np
 from coltran.errors import UserError
 from human_eval.simulation.effects import Effects
 
-_NODES = 48  # of Gauss-Hermite quadrature; exact to far below what 10,000 ratings could tell
+_NODES = 48  # Gauss-Hermite quadrature uses these nodes. Its error is far below what 10,000 ratings could show.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Variances:
-    """Parts of the variance of one rating; they sum to rate (1 - rate).
+    """The parts of the variance of one rating. They sum to rate (1 - rate).
 
     Attributes:
-      image: of the mean over raters, from pair to pair (image and sample effects together).
-      rater: of the mean over pairs, from rater to rater.
-      rest: of a single rating around both.
+      image: variance of the mean over raters, from pair to pair (image and sample effects together).
+      rater: variance of the mean over pairs, from rater to rater.
+      rest: variance of a single rating around both.
     """
 
     image: float
@@ -38,15 +39,15 @@ def draw(
     truth_first: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Draws whether each rating is fooled: bool [n].
+    """Draws for each rating whether it is fooled, as bool [n].
 
     Args:
-      effects: known effects; each image, pair and rater draws its own.
+      effects: known effects. Each image, pair and rater draws its own.
       image, pair, rater: int [n], numbers from 0 of the image, of the (image, sample) and of the rater.
       truth_first: bool [n], the order shown.
-      rng: of all draws.
+      rng: source of all draws.
     Raises:
-      UserError: The lapses make the rate impossible.
+      UserError: the lapses make the rate impossible.
     """
     sizes = (
         (image, effects.image_sd),
@@ -61,7 +62,7 @@ def draw(
 
 
 def intercept(effects: Effects) -> float:
-    """Returns the logit at which all effects together give `effects.rate`; raises UserError if none does."""
+    """Returns the logit at which all effects together give `effects.rate`. It raises a UserError if no logit does."""
     from scipy.optimize import brentq
 
     low, high = effects.lapse / 2, 1 - effects.lapse / 2
@@ -71,7 +72,7 @@ def intercept(effects: Effects) -> float:
         raise UserError(f"--rate {effects.rate}: with a share of {effects.lapse} lapses it lies from {low} to {high}")
     total = np.sqrt(effects.image_sd**2 + effects.sample_sd**2 + effects.rater_sd**2)
     points, weights = _normal_nodes(total)
-    # Beyond it, even the most extreme rater is always right or always wrong: expit(-750) is 0.
+    # Beyond this reach, even the most extreme rater is always right or always wrong, because expit(-750) is 0.
     reach = float(points.max()) + abs(effects.first_bias) + 750
 
     def excess(logit: float) -> float:
@@ -81,7 +82,7 @@ def intercept(effects: Effects) -> float:
 
 
 def variances(effects: Effects) -> Variances:
-    """Returns the parts of a rating's variance, for one sample of each image and balanced orders."""
+    """Returns the parts of a rating's variance for one sample of each image and balanced orders."""
     middle = intercept(effects)
     of_pair, pair_weights = _normal_nodes(np.hypot(effects.image_sd, effects.sample_sd))
     of_rater, rater_weights = _normal_nodes(effects.rater_sd)
@@ -92,7 +93,7 @@ def variances(effects: Effects) -> Variances:
 
 
 def _chance(logits: np.ndarray, side: np.ndarray | float, effects: Effects) -> np.ndarray:
-    """P(fooled); `side` is 1 where the truth comes first, so that calling the first fake is to be fooled, else -1."""
+    """Returns P(fooled). `side` is 1 if the truth comes first, when calling the first image fake is wrong, else -1."""
     from scipy.special import expit
 
     return effects.lapse / 2 + (1 - effects.lapse) * expit(logits + side * effects.first_bias)

@@ -1,4 +1,4 @@
-"""Sittings of raters with known effects, as the rater page would save them."""
+"""Simulates sittings of raters with known effects, as the rater page would save them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 SEED_OF_SALT = b"a made-up study has no secrets"
-_START = 1_780_300_000  # seconds; a form every 10 minutes from here on
+_START = 1_780_300_000  # In seconds. From here on there is a form every 10 minutes.
 _FORM_SECONDS = 600
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MadeUpFlags(SizeFlags):
-    """What a study without images is made up from."""
+    """The flags for making up a study without images."""
 
     raters: int = option(SizeFlags.raters, parse=cli.positive, help="raters a form, each with one form")
     seed: int = option(parse=cli.whole, help="seed of all draws")
@@ -64,13 +64,13 @@ def made_up_key(options: MadeUpFlags) -> AnswerKey:
 
 
 def simulate(key: AnswerKey, effects: Effects, *, raters: int, seed: int) -> list[dict[str, Any]]:
-    """Returns what the page would save of each sitting, plus an `assignment`.
+    """Returns what the page would save for each sitting, plus an `assignment`.
 
     Args:
-      key: of the study; every form is answered.
-      effects: of the raters. Catch trials are answered right except by lapse.
-      raters: for each form; every one takes one form.
-      seed: of all draws.
+      key: the study's answer key. Every form is answered.
+      effects: the raters' effects. Catch trials are answered right, except by lapse.
+      raters: number of raters for each form. Each rater takes one form.
+      seed: seed of all draws.
     """
     import numpy as np
 
@@ -78,12 +78,12 @@ def simulate(key: AnswerKey, effects: Effects, *, raters: int, seed: int) -> lis
 
     rng = np.random.default_rng([seed, len(key.pairs), raters])
     forms = _listed_forms(key)
-    rows = []  # one a rating: (rater, pair, listed files, flipped)
+    rows = []  # Each rating has one row: (rater, pair, files in the order shown).
     for rater in range(raters * len(forms)):
         name = rater_name(rater)
         for trial, *files in forms[rater % len(forms)][1]:
             rows.append((rater, key.pairs[trial], files[::-1] if rater_ids.is_flipped(name, trial) else files))
-    images: dict[str, int] = {}  # numbers from 0, in the order of showing
+    images: dict[str, int] = {}  # These are numbers from 0, in the order of showing.
     variants: dict[tuple[str, str, int], int] = {}
     image = np.array([images.setdefault(pair.key, len(images)) for _, pair, _ in rows])
     shown_pair = np.array(
@@ -110,7 +110,7 @@ def simulate(key: AnswerKey, effects: Effects, *, raters: int, seed: int) -> lis
 
 
 def rater_name(number: int) -> str:
-    """Returns the name of the simulated rater with a number from 0."""
+    """Returns the name of the simulated rater with this number, from 0."""
     return f"simulated-rater-{number + 1:04d}"
 
 
@@ -119,7 +119,7 @@ def _listed_forms(key: AnswerKey) -> list[tuple[int, Sequence[tuple[int, str, st
         return sorted(key.listed.items())
     forms: dict[int, list[tuple[int, str, str]]] = {}
     for trial, pair in sorted(key.pairs.items()):
-        # By name, which says nothing of what is real.
+        # We list the files by name, which tells nothing about what is real.
         forms.setdefault(pair.form, []).append(
             (trial, min(pair.truth, pair.colorized), max(pair.truth, pair.colorized))
         )
@@ -127,7 +127,7 @@ def _listed_forms(key: AnswerKey) -> list[tuple[int, Sequence[tuple[int, str, st
 
 
 def _measured(n: int, rng: np.random.Generator) -> Callable[[int], dict[str, object]]:
-    """Returns a function of the row that gives its measured times, about as browsers report them."""
+    """Returns a function that gives the measured times of a row, similar to what browsers report."""
     response = rng.lognormal(6.9, 0.35, n).round(1)
     exposure = rng.normal(1000, 4, (n, 2)).round(1)
     return lambda row: {
@@ -143,7 +143,7 @@ def _sitting(rater: int, form: int) -> dict[str, Any]:
 
     finished = datetime.datetime.fromtimestamp(_START + _FORM_SECONDS * rater, datetime.UTC)
     return {
-        "simulated": True,  # by this, and by no name, are made-up answers known
+        "simulated": True,  # Only this marks made-up answers. Names do not.
         "form": form,
         "rater": rater_name(rater),
         "assignment": f"A{rater + 1:06d}",
