@@ -22,6 +22,7 @@ def read_submissions(path: str, kind: str = AUTO) -> Iterator[Submission]:
     Args:
       path: path of the file.
       kind: a name in FORMATS. With AUTO, the content of the file decides.
+
     Raises:
       UserError: the file is missing or cut off, or its format is unknown.
     """

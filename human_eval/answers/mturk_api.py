@@ -24,6 +24,7 @@ def submissions(data: bytes, where: str) -> Iterator[Submission]:
     Args:
       data: XML, or JSON: `{"Assignments": [...]}`, a list of these or of assignments, or one of them per line.
       where: the file's name.
+
     Raises:
       UserError: the file is not such a document, or it has a document type.
     """

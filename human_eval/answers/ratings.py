@@ -109,6 +109,7 @@ def from_csv(data: bytes, where: str) -> list[Rating]:
     Args:
       data: bytes of the file.
       where: name of the file, for messages.
+
     Raises:
       UserError: the file has other columns, a row was cut off, or a cell does not fit its column.
     """

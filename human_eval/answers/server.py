@@ -30,6 +30,7 @@ def submissions(data: bytes, where: str) -> Iterator[Submission]:
     Args:
       data: the beginning of the file.
       where: the path, because SQLite needs the file itself.
+
     Raises:
       UserError: the file is not a database of the study server, or it is damaged.
     """

@@ -87,6 +87,7 @@ def from_result(result: object, **about: str) -> Submission:
       result: an object with `trials`, `form`, `rater`, `finished`, `pilot`, `simulated`, `comment`.
       about: `source` and `where`, perhaps `unfinished`, and `assignment`, `rater`, `submitted` if the service gives
         them. The service takes precedence over the page.
+
     Raises:
       UserError: the result is not such an object.
     """

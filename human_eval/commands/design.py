@@ -47,6 +47,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     Args:
       options: the command's options.
       beam_arguments: flags of Apache Beam.
+
     Raises:
       UserError: the images do not fit together, there are too few of them, or the folder holds something else.
     """

@@ -48,8 +48,10 @@ def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]
       study: the study folder, for its salt and databases.
       rater: the rater's name, or the hash in the tables.
       tables: tables of ratings. A missing file counts as an empty table.
+
     Returns:
       The number of deleted rows, of remaining rows, and of sittings deleted from the databases.
+
     Raises:
       UserError: there is no such study or rater, or a table belongs to another study.
     """

@@ -78,8 +78,10 @@ def ingest(study: str, files: Sequence[str], out: pathlib.Path, *, kind: str = A
       files: files of answers.
       out: the table. If the table or the exclusion rules do not exist, they are made.
       kind: the name of a format, or `auto`.
+
     Returns:
       The content of ingest.json, as `summarize` returns it.
+
     Raises:
       UserError: a file cannot be read or has no trial of this study, the table belongs to another study, or it would
         mix answers of simulated raters, of a pilot and of the study.

@@ -40,10 +40,11 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     """Adds forms to a study for the pairs that lack ratings.
 
     Args:
-      options: of the command.
+      options: the command's options.
       beam_arguments: flags of Apache Beam.
+
     Raises:
-      UserError: a list of another study, or a source that holds other images than before.
+      UserError: the list belongs to another study, or a source holds other images than before.
     """
     from human_eval.design import check as design_check, study
     from pipelines.beam import options as beam_options

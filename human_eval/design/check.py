@@ -96,6 +96,7 @@ def check(design: StudyDesign, *, topped_up: bool = False) -> Counts:
     Args:
       design: the design to check.
       topped_up: whether forms were added, so that pairs may have more ratings than asked.
+
     Raises:
       UserError: the design breaks a promise, which the message names.
     """

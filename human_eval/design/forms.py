@@ -66,6 +66,7 @@ def plan(
       raters: number of ratings of each pair.
       seed: seed of trial numbers and orders. Trial numbers are public, so somebody who guesses the whole seed would
         know the orders. A study therefore adds its secret.
+
     Returns:
       Forms numbered from 0. Each pair of an image and a variant is in exactly one of them. Truths come first in half of
       each variant's pairs, give or take one pair.

@@ -38,6 +38,7 @@ def write_images(
       luma: local file for the mean absolute difference in luma between truth and colorization, by model, as JSON. It is
         empty for no file, as on a cluster, whose workers have another disk.
       options: Beam's options.
+
     Raises:
       UserError: an image cannot be read or has another size.
     """

@@ -62,6 +62,7 @@ def open_source(path: str, model: str, image: str, *, truth: Source | None = Non
       model: `truth`, or the name of a colorization.
       image: which pixels of records to take, `hi` or `lo`.
       truth: the photos. Their keys distinguish KEY/SAMPLE.png from a key that ends in a number.
+
     Raises:
       UserError: the folder is of neither kind, is unfinished, lacks these pixels, or has two images with one name.
     """

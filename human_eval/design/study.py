@@ -52,6 +52,7 @@ def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, Source, 
     Args:
       options: the study's options.
       secret: the study's secret. Without it, nobody can guess orders from trial numbers.
+
     Raises:
       UserError: folders cannot be read or do not fit together, or there are too few images.
     """

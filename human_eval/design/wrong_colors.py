@@ -21,6 +21,7 @@ def wrong_colors(image: np.ndarray, key: str) -> np.ndarray:
     Args:
       image: uint8 [H, W, 3], RGB.
       key: key of the image. It decides the cast.
+
     Returns:
       uint8 [H, W, 3]. A color outside the gamut is clipped, and its luma changes too.
     """

@@ -145,6 +145,7 @@ def public_form(secret: bytes, form: Form, *, flipped: bool = False) -> dict[str
       secret: the study's secret.
       form: the form.
       flipped: whether to turn every pair around, as for every second rater of the form.
+
     Returns:
       `form` and `trials`. Each trial has `trial` and its two `images`. A practice trial also says which is `fake`,
       because the page gives feedback on it. Test and catch trials look alike.

@@ -31,6 +31,7 @@ def encode_pair(truth: np.ndarray, colorized: np.ndarray) -> tuple[bytes, bytes]
 
     Args:
       truth, colorized: uint8 [H, W, 3] of the same shape.
+
     Raises:
       ValueError: the shapes differ.
     """

@@ -23,6 +23,7 @@ def as_template(html: str, columns: Iterable[str]) -> bytes:
     Args:
       html: the page.
       columns: columns of the batch CSV.
+
     Raises:
       UserError: a text of the team has a ${...} of its own.
     """

@@ -32,6 +32,7 @@ def read_texts(title: str, consent: str | None, instructions: str | None) -> Tex
       title: plain text.
       consent, instructions: a .txt file (blank lines separate paragraphs), or an .html file with a fragment that is
         used as it is.
+
     Raises:
       UserError: a file is missing, not UTF-8, too long, or neither .txt nor .html.
     """

@@ -56,6 +56,7 @@ def cross_validated(fooled_IK: np.ndarray, n_IK: np.ndarray, *, hold_out: int = 
     Args:
       fooled_IK, n_IK: int [I, K], as for `naive`; every n > hold_out.
       hold_out: how many ratings of each sample score instead of selecting (1: leave one rater out).
+
     Raises:
       ValueError: a sample has too few ratings.
     """

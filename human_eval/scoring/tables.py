@@ -24,6 +24,7 @@ def score(used: Sequence[Rating], options: ScoreFlags) -> dict[str, object]:
     Args:
       used: ratings that count (`Rating.counts`), at least one.
       options: seed and limits.
+
     Returns:
       `models` by name, each with `samples`, `overall`, `oracle`, `categories` and `agreement`; also `differences` and
       `order_bias`. Rates and standard errors are shares, not percent.

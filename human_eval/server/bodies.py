@@ -90,6 +90,7 @@ def check_pair(answer: AnswerBody, handed_out: Mapping[int, Sequence[str]]) -> s
     Args:
       answer: the answer from the page.
       handed_out: for each trial, its two files in the order that this sitting got.
+
     Raises:
       RefusedError: the trial belongs to another form, or these files were not handed out in this order.
     """

@@ -53,6 +53,7 @@ class Database:
         Args:
           path: path of the file.
           about: what the file belongs to. A new file stores this, and later calls compare it.
+
         Raises:
           UserError: another server has the file open, it belongs to another study, or it is not such a database.
         """

@@ -103,6 +103,7 @@ class Sittings:
           rater: the rater's name.
           another: how many sittings this rater has finished. The right number gives another form. Any other number
             gives none, for example from a page that is loaded again after its end.
+
         Returns:
           The running sitting with its next turn if there is one, else the finished sittings, or a new sitting.
         """
@@ -126,8 +127,10 @@ class Sittings:
           sitting, turn: the sitting and the turn of the page.
           trial: the trial that was answered.
           check: returns the text to save. It raises if the answer does not belong to this sitting's form.
+
         Returns:
           The number of saved answers of the sitting.
+
         Raises:
           RefusedError: the sitting is unknown or abandoned, the page is an older one, or the trial has another answer.
         """
@@ -152,6 +155,7 @@ class Sittings:
           sitting, turn: the sitting and the turn of the page.
           page: what the page said besides the answers.
           code, redirect: what the rater gets.
+
         Raises:
           RefusedError: `save` would refuse too, or answers are missing.
         """

@@ -46,6 +46,7 @@ def draw(
       image, pair, rater: int [n], numbers from 0 of the image, of the (image, sample) and of the rater.
       truth_first: bool [n], the order shown.
       rng: source of all draws.
+
     Raises:
       UserError: the lapses make the rate impossible.
     """

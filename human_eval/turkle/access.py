@@ -21,6 +21,7 @@ def read_token(file: str | None) -> str:
 
     Args:
       file: file with the token; None for the environment.
+
     Raises:
       UserError: there is no token, it cannot be right, or people other than its owner may read the file.
     """
@@ -52,6 +53,7 @@ def read_address(url: str, *, insecure: bool = False) -> str:
     Args:
       url: the address as a person wrote it.
       insecure: whether the token may go in clear text to another machine.
+
     Raises:
       UserError: the text is not an address, it names a user, or it has http:// to another machine.
     """

@@ -79,6 +79,7 @@ class Client:
           path: path below the address's api/, with its last slash.
           query: query of the address.
           tries: how often to ask a server that does not answer.
+
         Raises:
           UserError: the server does not answer after several attempts, or it refuses.
         """

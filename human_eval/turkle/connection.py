@@ -17,6 +17,7 @@ def connect(flags: ServerFlags, *, pilot: bool) -> tuple[Turkle, state.State]:
     Args:
       flags: the command's flags.
       pilot: whether the pilot is meant.
+
     Raises:
       UserError: the address or token is wrong, the server is not a Turkle server, or the study is published elsewhere.
     """

@@ -77,6 +77,7 @@ def read_plan(study: pathlib.Path, design: StudyDesign, expected: Iterable[tuple
       study: the study folder.
       design: the study's design.
       expected: (form, its pairs as text) for each form of the design, as an export would write them today.
+
     Raises:
       UserError: nothing was exported, or the exported forms are not those of the design.
     """

@@ -49,8 +49,10 @@ def publish(turkle: Turkle, plan: Plan, state: State, *, hours: int) -> list[Pub
       plan: what the server should have.
       state: what is known about the study there. It is kept up to date on the disk.
       hours: how long a rater has for a form.
+
     Returns:
       One item for each batch.
+
     Raises:
       UserError: the server refuses, or has something that does not fit the plan. A repetition goes on from there.
     """

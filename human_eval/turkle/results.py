@@ -88,6 +88,7 @@ def parse(data: bytes, where: str) -> Results:
     Args:
       data: bytes of the file.
       where: name of the file in messages.
+
     Raises:
       UserError: the bytes are not such a file, or it was cut off.
     """

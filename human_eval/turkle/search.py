@@ -28,6 +28,7 @@ def find_project(turkle: Turkle, study: str, state: State) -> Project | None:
       turkle: the server.
       study: the study's name.
       state: what is known about the study there.
+
     Raises:
       UserError: the known project is gone or is something else, or there are several projects.
     """

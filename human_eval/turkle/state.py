@@ -55,6 +55,7 @@ def load(folder: pathlib.Path, *, pilot: bool, server: str) -> State:
       folder: the study folder.
       pilot: whether the pilot is meant.
       server: the address that the command will use.
+
     Raises:
       UserError: the file is damaged, or it names another server.
     """
