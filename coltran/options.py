@@ -147,6 +147,11 @@ def flags_of(options: type[Any]) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(options) if _METADATA in field.metadata]
 
 
+def flag_names(options: type[Any]) -> list[str]:
+    """The flags of the dataclass `options` as they are typed, such as `--out`."""
+    return [f"--{field.metadata[_METADATA].name or field.name}" for field in flags_of(options)]
+
+
 def deciding(options: Any) -> dict[str, Any]:
     """Finds {name: value} of the options that decide on what is written: all except those with `decides=False`."""
     return {

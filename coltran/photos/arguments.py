@@ -80,6 +80,8 @@ class Options(SamplingFlags):
         refuse_equal_samples(self.mode, self.samples)
         if self.colorizer is None and (self.color_upsampler or self.spatial_upsampler):
             raise UserError("--color_upsampler and --spatial_upsampler go with --colorizer: give it too")
+        if self.colorizer is None and self.weights != "ema":
+            raise UserError(f"--weights {self.weights}: the built-in model has its moving averages only")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"--seed {self.seed}: expected 0 to 2^32 - 1")
         if self.sheet < 0:

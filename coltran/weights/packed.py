@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 WEIGHTS = "weights.npz"
-UNREADABLE = (OSError, ValueError, KeyError, zipfile.BadZipFile)  # what `read` raises for a damaged file
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what `read` raises for a damaged file
 
 
 def is_packed(folder: Path) -> bool:

@@ -7,6 +7,7 @@ request without an answer may have been done. It raises `Unanswered`, and the ca
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -61,6 +62,7 @@ class Client:
         self._timeout = timeout
         self._session = requests.Session()
         self._session.auth = _Token(token)
+        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         self._session.trust_env = not is_loopback(address)  # no proxy stands before this machine itself
 
     def wait(self, attempt: int) -> None:
