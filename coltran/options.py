@@ -201,7 +201,7 @@ def _text(value: Any) -> str:
 
 
 def _without_none(hint: Any) -> Any:
-    """Returns `int` for `int | None`, and None for a union of several types, because none of them can parse it alone."""
+    """Returns `int` for `int | None`, and None for a union of several types, because none of them can parse it."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
         return kinds[0] if len(kinds) == 1 else None
