@@ -278,7 +278,7 @@ def _blob(path: str) -> Any:
 
 @functools.cache
 def _client() -> Any:
-    # A Google machine answers this question at once. Any other machine would keep asking for 20 seconds.
+    # The library asks whether this is a Google machine. There it knows at once, elsewhere it would ask for 20 seconds.
     os.environ.setdefault("GCE_METADATA_TIMEOUT", "1")
     os.environ.setdefault("GCE_METADATA_DETECT_RETRIES", "1")
     from google.auth import credentials, exceptions
@@ -301,7 +301,7 @@ def _umask() -> int:
 
 
 def _sync_folder(folder: str) -> None:
-    # A rename is durable only when its folder is on disk too.
+    # A rename is durable only after its folder is on disk too.
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

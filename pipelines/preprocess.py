@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipelines.sources.image_ref import ImageRef
     from pipelines.sources.index import Index
 
-_MIN_SHARDS = 8  # enough for small folders to be spread over the workers
+_MIN_SHARDS = 8  # enough to spread small folders over the workers
 
 
 def choose(options: Options) -> tuple[Index, Selection]:
@@ -95,7 +95,7 @@ def _plan_job(options: Options, chosen: Selection) -> ShardJob:
 
 @dataclasses.dataclass(frozen=True)
 class _ShardInputs:
-    """One shard's inputs as JSON objects. They are made while they are written: a million would take gigabytes."""
+    """One shard's inputs as JSON objects. They are made only while they are written, to save gigabytes."""
 
     images: Sequence[ImageRef]
     duplicates: Sequence[ImageRef] = ()

@@ -20,8 +20,8 @@ def to_srgb(image: Image.Image) -> Image.Image | None:
     Args:
       image: an image of any mode.
     Returns:
-      An RGB image, with an alpha channel if the image had one. None if there is nothing to convert: the image has no
-      profile, or it is sRGB, or it is damaged or of another kind than the image, so that viewers ignore it.
+      An RGB image, with an alpha channel if the image had one. None if there is nothing to convert. Then the image has
+      no profile, or the profile is sRGB, or it is damaged or of another kind than the image, so that viewers ignore it.
     """
     profile = image.info.get("icc_profile")
     if not profile or image.mode not in ("RGB", "L", "CMYK", "P", "RGBA", "LA", "PA"):

@@ -29,12 +29,12 @@ class KeyValueCache(struct.PyTreeNode):
 
 
 class AxialAttention(nnx.Module):
-    """Multi-head attention in which every row (or column) attends to itself alone.
+    """Multi-head attention in which every row (or column) attends only to itself.
 
     Attributes:
-        along_columns: False attends along W within each row, True attends along H within each column.
-        masked: whether a position sees only itself and earlier ones.
-        length: number of pixels of the attended axis.
+      along_columns: False attends along W within each row, True attends along H within each column.
+      masked: whether a position sees only itself and earlier positions.
+      length: number of pixels of the attended axis.
     """
 
     def __init__(

@@ -138,8 +138,8 @@ class Colorizer(nnx.Module):
         """Computes the teacher-forced logits of both heads, [B,H,W,V].
 
         Args:
-            gray_BHW: int32, gray levels 0..num_gray_levels-1.
-            symbols_BHW: int32, the true symbols; the decoder's logits at a pixel depend only on earlier symbols.
+          gray_BHW: int32, gray levels 0..num_gray_levels-1.
+          symbols_BHW: int32, the true symbols; the decoder's logits at a pixel depend only on earlier symbols.
         """
         context = self.encode(gray_BHW)
         decoder_BHWV = self.decode(self.symbol_embedding.embed(symbols_BHW), context)

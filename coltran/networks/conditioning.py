@@ -67,7 +67,7 @@ class ConditionalLayerNorm(nnx.Module):
         return self.dense(weighted.mean(axis=(1, 2), keepdims=True))
 
     def project_row(self, context_B1WD: jax.Array) -> jax.Array:
-        """Projects to [B,1,1,2D] as the release does when it samples: it spreads one row over all rows' weights."""
+        """Projects to [B,1,1,2D] as the release does when it samples. It spreads one row over all rows' weights."""
         weighted = precise(context_B1WD)
         if self.pooling is not None:
             weighted = self.pooling[...].mean(axis=0)[None, None, :, None] * weighted

@@ -126,7 +126,7 @@ NetworkConfig = ColorizerConfig | UpsamplerConfig
 
 
 def joins_color_and_space(stage: str, config: NetworkConfig) -> bool:
-    """Tells whether `config` is the upsampler that goes from coarse color to color and space at once (section 5)."""
+    """Tells whether `config` upsamples coarse color in color and space at once (paper, section 5)."""
     return stage == "spatial_upsampler" and isinstance(config, UpsamplerConfig) and config.num_input_levels == 8
 
 

@@ -53,9 +53,10 @@ def upsampler_image(config: UpsamplerConfig) -> int:
 
 
 def training_example(config: ColorizerConfig | UpsamplerConfig) -> int:
-    """Counts one example of a training step. Backward costs twice as much as forward. An upsampler sees one channel.
+    """Counts one example of a training step, whose backward pass costs twice as much as the forward pass.
 
-    We do not count what rematerialization computes again, because it is not the model's work.
+    An upsampler sees one of three channels. We do not count what rematerialization computes again, because it is not
+    the model's work.
     """
     if isinstance(config, UpsamplerConfig):
         return 3 * upsampler_image(config) // NUM_CHANNELS

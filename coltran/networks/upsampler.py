@@ -50,9 +50,9 @@ class Upsampler(nnx.Module):
         """Computes float32 logits [B,H,W,V] of one channel per image.
 
         Args:
-            levels_BHW: int32, the channel's input levels, 0..num_input_levels-1.
-            channel_B: int32, the channel of each image: 0 red, 1 green, 2 blue.
-            gray_BHW: int32, gray levels 0..num_gray_levels-1; ignored if the config has no grayscale input.
+          levels_BHW: int32, the channel's input levels, 0..num_input_levels-1.
+          channel_B: int32, the channel of each image: 0 red, 1 green, 2 blue.
+          gray_BHW: int32, gray levels 0..num_gray_levels-1; ignored if the config has no grayscale input.
         """
         return self._predict(self._features(levels_BHW, channel_B, gray_BHW))
 

@@ -65,7 +65,7 @@ def _find(source: str, out: str, alone: bool) -> list[tuple[str, str]]:
         for name, _ in listed
         if name.lower().endswith(IMAGE_SUFFIXES)
         and "__MACOSX/" not in name
-        and not name.rpartition("/")[2].startswith("._")  # what macOS leaves beside files on foreign disks
+        and not name.rpartition("/")[2].startswith("._")  # files that macOS adds on disks of other systems
         and not (_MADE.search(name) and _is_below(storage.join(folder, name), out))
     ]
     if not photos:

@@ -49,7 +49,7 @@ def gray_inputs(rgb: np.ndarray, size: tuple[int, int], size_hi: tuple[int, int]
     It resizes by area to the high resolution and rounds, resizes that by area to the low one, then makes each gray.
 
     Args:
-      rgb: uint8 [height, width, 3], any size of at least one pixel; only its luma is used, not its color.
+      rgb: uint8 [height, width, 3], any size of at least one pixel; its color has no effect beyond its luma.
       size: (h, w) of the low resolution.
       size_hi: (H, W) of the high resolution, or None.
       fit: `squeeze` stretches the photo to the whole square; `pad` keeps its proportions, and mirrors the photo into

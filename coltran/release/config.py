@@ -15,7 +15,7 @@ _INPUT_LEVELS = (8, 256)
 
 
 class _Shapes:
-    """Shapes of variables by canonical name. It raises UserError if an asked variable is missing or does not fit."""
+    """Shapes of variables by canonical name. It raises UserError for a variable that is missing or does not fit."""
 
     def __init__(self, shapes: Mapping[str, Shape]) -> None:
         self.names = {canonical: name for name, canonical in canonical_names(shapes).items()}
@@ -180,8 +180,11 @@ def release_model_config(stage: str, config: NetworkConfig) -> dict[str, Any]:
 
 
 def check_yaml(stage: str, config: NetworkConfig, text: str, path: str) -> None:
-    """Raises UserError for the first entry of a config.yaml that contradicts the shapes, or that names a function (an
-    activation, an order) that our networks do not have. Entries may be missing."""
+    """Raises UserError for the first entry of a config.yaml that contradicts the shapes or our networks.
+
+    An entry contradicts our networks if it names a function (an activation, an order) that they do not have. Entries
+    may be missing.
+    """
     import yaml
 
     try:

@@ -267,7 +267,7 @@ def from_release(stage: str, config: NetworkConfig, variables: Mapping[str, np.n
 
 
 def to_release(stage: str, config: NetworkConfig, flat: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Turns our parameters {name: array} into the release's trained variables {name: float32 array}."""
+    """Turns our parameters {name: array} back into trained variables {name: float32 array}; see `from_release`."""
     expected = expected_names(stage, config)
     names = release_names(expected)
     return {
@@ -277,7 +277,7 @@ def to_release(stage: str, config: NetworkConfig, flat: Mapping[str, np.ndarray]
 
 
 def fixed_variables(stage: str, config: NetworkConfig) -> dict[str, np.ndarray]:
-    """Makes the release's untrained {name: float32 array}, the gamma 1 and beta 0 of each conditional layer norm."""
+    """Makes the untrained variables {name: float32 array}, gamma 1 and beta 0 of each conditional layer norm."""
     expected = expected_names(stage, config)
     fixed = fixed_names(config, expected)
     names = release_names([*expected, *fixed])

@@ -13,7 +13,7 @@ import numpy as np
 _COLOR_MAP = "viridis"  # equal steps look equal, also to the color-blind and in gray print
 _INCHES = 5.0
 _MAX_ASPECT = 4.0  # of the picture; narrower or wider photos are shown with this aspect
-_WIDE = 1.6  # from here on the color bar, with its label, fits better below
+_WIDE = 1.6  # from this aspect on, the color bar and its label fit better below
 _DPI = 120
 
 
@@ -69,6 +69,6 @@ def certainty_colors(max_probability_HW: np.ndarray) -> np.ndarray:
 
 
 def _check(max_probability_HW: np.ndarray) -> None:
-    tiny = 1e-6  # float32's exp of a logarithm may be just above 1
+    tiny = 1e-6  # in float32, the exp of a logarithm may be just above 1
     if max_probability_HW.ndim != 2 or not ((max_probability_HW >= 0) & (max_probability_HW <= 1 + tiny)).all():
         raise ValueError(f"expected probabilities [H, W] in 0..1, got an array {list(max_probability_HW.shape)}")

@@ -17,7 +17,7 @@ from flax import nnx
 
 from coltran.networks.upsampler import Upsampler
 
-_WORTH_KEEPING = 1.0  # seconds of compilation
+_WORTH_KEEPING = 1.0  # keep programs whose compilation took this many seconds
 
 
 class Program:

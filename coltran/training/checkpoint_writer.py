@@ -14,7 +14,7 @@ from coltran.weights import checkpoint
 def score(validation: Mapping[str, float]) -> float:
     """Returns the number that compares checkpoints, which is the validation bits of the decoder or an upsampler.
 
-    It is infinite if nobody measured the bits.
+    It is infinite if the bits were not measured.
     """
     return next(iter(validation.values()), math.inf)
 

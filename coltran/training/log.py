@@ -1,6 +1,6 @@
 """Logs a run while it trains: metrics.jsonl, the same numbers for TensorBoard, and pictures.
 
-<workdir>/metrics.jsonl        one JSON object a line: step, and training or validation numbers
+<workdir>/metrics.jsonl        one JSON object per line: step, and training or validation numbers
 <workdir>/tensorboard/         the same scalars, and the pictures
 <workdir>/samples/             the pictures, samples_<step>.png
 """

@@ -13,7 +13,7 @@ from coltran.records.stages import STAGES
 
 OPTIMIZERS = ("rmsprop", "adam")
 SCHEDULES = ("constant", "cosine")
-# The headings of `--help`.
+# These are the headings of `--help`.
 LEARNING = "learning (all of it must stay the same when a run goes on)"
 COMPUTING = "computing (may change from run to run)"
 

@@ -16,7 +16,7 @@ from coltran.sampling.random_keys import sample_keys
 from coltran.training import inputs
 from coltran.weights import parameters
 
-SAMPLES = 2  # of each image
+SAMPLES = 2  # samples of each image
 _COLORIZER_TITLES = ("gray", *(f"sample {index}" for index in range(SAMPLES)), "certainty", "truth")
 _UPSAMPLER_TITLES = ("gray", "input", "output", "truth")
 

@@ -29,7 +29,7 @@ def build(config: NetworkConfig, *, seed: int | None) -> Network:
 
 @functools.lru_cache(maxsize=16)
 def abstract(config: NetworkConfig) -> tuple[nnx.GraphDef, nnx.State]:
-    """Describes a network: its structure, and its parameters as shapes and dtypes without arrays."""
+    """Describes a network by its structure, and its parameters by shapes and dtypes without arrays."""
     return nnx.split(nnx.eval_shape(lambda: build(config, seed=None)), nnx.Param)
 
 

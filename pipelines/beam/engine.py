@@ -49,7 +49,7 @@ def run_pipeline(build: Callable[[Any], object], options: PipelineOptions) -> No
         with beam.Pipeline(options=options) as pipeline:
             build(pipeline)
     except Exception as error:
-        # Beam raises the worker's own exception with a note on its step, or a RuntimeError with a traceback as text.
+        # Beam raises the worker's own exception with a note about its step, or a RuntimeError with a traceback as text.
         text = f"UserError: {error}" if isinstance(error, UserError) else str(error)
         found = _USER_ERROR.findall(text)
         if found:
