@@ -1,1 +1,1 @@
-"""The Colorization Transformer: records, color maths, networks, training and sampling."""
+"""The Colorization Transformer has records, color math, networks, training and sampling."""

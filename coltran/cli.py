@@ -20,7 +20,7 @@ _USER_CAUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EIS
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that keeps paragraphs in help texts, shows defaults, and answers a mistake in one line."""
+    """An argparse parser that keeps paragraphs in help texts, shows defaults, and reports a mistake in one line."""
 
     def __init__(self, prog: str, description: str, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=description, **kwargs)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # two overloads
-        """Parses as argparse does. The error for an unknown flag names the nearest good one."""
+        """Parses as argparse does. The error for an unknown flag names the most similar known flag."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             flag = unknown[0].partition("=")[0]
@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
 def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "to go on") -> int:
     """Runs `command` and returns the exit status: 2 with one line on stderr for a UserError, 130 after Ctrl-C.
 
-    `rerun` says what running the same command again after Ctrl-C does.
+    `rerun` says what happens if the same command runs again after Ctrl-C.
     """
     quiet_libraries()
     try:
@@ -55,7 +55,7 @@ def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "t
         print(f"{prog}: interrupted; run the same command again {rerun}", file=sys.stderr)
         return INTERRUPTED_STATUS
     except BrokenPipeError:
-        # The reader of our output (`head`, say) has left; pointing stdout elsewhere keeps the exit silent.
+        # The reader of our output, for example `head`, has ended. We point stdout elsewhere, so that we exit silently.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -78,21 +78,21 @@ def quiet_libraries() -> None:
 
 
 def positive(text: str) -> int:
-    """argparse type: a whole number above 0."""
+    """Parses a whole number above 0. It is an argparse type."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, got '{text}'")
     return int(text)
 
 
 def whole(text: str) -> int:
-    """argparse type: a whole number, at least 0."""
+    """Parses a whole number that is at least 0. It is an argparse type."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, at least 0, got '{text}'")
     return int(text)
 
 
 def fraction(text: str) -> float:
-    """argparse type: a share from 0 to 1."""
+    """Parses a share from 0 to 1. It is an argparse type."""
     try:
         value = float(text)
     except ValueError:
@@ -103,19 +103,19 @@ def fraction(text: str) -> float:
 
 
 def nearest(name: str, good: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Says ` Did you mean 'X'?` for a misspelled name; the text is empty where no good name is near."""
+    """Returns ` Did you mean 'X'?` for a misspelled name, or an empty text if no good name is similar."""
     found = difflib.get_close_matches(name, list(good), n=1, cutoff=cutoff)
     return f" Did you mean '{found[0]}'?" if found else ""
 
 
 def progress_bar(total: int | None, what: str, unit: str, initial: int = 0, delay: float = 0) -> Any:
-    """Makes a tqdm bar on stderr: live on a terminal, one line every 10 seconds in a log file.
+    """Makes a tqdm bar on stderr. It is live on a terminal, and writes one line every 10 seconds to a log file.
 
     Args:
-      total: how much there is to do; None where that is not known yet.
+      total: how much there is to do; None if that is not known yet.
       what, unit: words before and after the numbers.
       initial: how much was done before.
-      delay: seconds to wait before showing anything, for what is mostly over at once.
+      delay: seconds to wait before showing anything, for work that mostly ends at once.
     """
     from tqdm import tqdm
 
@@ -134,7 +134,7 @@ def progress_bar(total: int | None, what: str, unit: str, initial: int = 0, dela
 
 
 class _Lines:
-    """Writes each state of a progress bar as a line of its own: a log file cannot move its cursor back."""
+    """Writes each state of a progress bar as a line of its own, because a log file cannot move its cursor back."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

@@ -1,6 +1,7 @@
-"""coltran-colorize: photos of any size, colorized. `coltran-colorize --help` says how it is used.
+"""coltran-colorize colors photos of any size. `coltran-colorize --help` says how to use it.
 
-Photos are read, colorized and written batch by batch, so that memory stays that of one batch however many there are.
+It reads, colorizes and writes photos batch by batch. So it never needs more memory than for one batch, however many
+photos there are.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ if TYPE_CHECKING:
     from coltran.sampling.pipeline import ColorizationPipeline
 
 REJECTED_STATUS = 1
-_BATCH_PIXELS = 50_000_000  # of photos in memory at once; one that is larger is a batch of its own
+_BATCH_PIXELS = 50_000_000  # of photos in memory at once; a larger photo is a batch of its own
 _SHEET_SIDE = 256
 _SHEET_SAMPLES = 6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What became of the photos; read = colorized + len(rejects).
+    """What happened to the photos; read = colorized + len(rejects).
 
     Attributes:
-      read, colorized: photos.
-      rejects: for each of the others its `source`, `reason` and `message`.
+      read, colorized: numbers of photos.
+      rejects: `source`, `reason` and `message` of each photo that was not colorized.
       sheet: path of the contact sheet, or None.
     """
 
@@ -55,7 +56,7 @@ class Summary:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Photo:
-    """A decoded photo: its file, uint8 [H, W, 3], record key, and what the networks see of it."""
+    """A decoded photo with its file, uint8 [H, W, 3] pixels, record key, and what the networks see of it."""
 
     file: PhotoFile
     rgb: np.ndarray
@@ -64,11 +65,11 @@ class _Photo:
 
 
 def run(options: Options) -> Summary:
-    """Colorizes all photos. Raises UserError for what the user can put right; bad files are no error."""
+    """Colorizes all photos. Raises UserError for what the user can correct. Bad files are no error."""
     files = inputs.find_photos(options.inputs, options.out)
     storage.check_access(options.out)
     model = _load_model(options)
-    _write(options, REJECTS, b"")  # whether anything can be written there is better known before than after the work
+    _write(options, REJECTS, b"")  # it is better to know before the work whether we can write there
     rejects: list[dict[str, str]] = []
     rows: list[list[np.ndarray]] = []
     captions: list[str] = []
@@ -121,7 +122,7 @@ def _batches(
     batch_size: int,
     reject: Callable[[PhotoFile, ImageRejected], None],
 ) -> Iterator[list[_Photo]]:
-    """Loaded photos, at most `batch_size` and, if more than one, _BATCH_PIXELS at a time."""
+    """Yields loaded photos, at most `batch_size` at a time and, if more than one, at most _BATCH_PIXELS."""
     batch: list[_Photo] = []
     for file in files:
         try:
@@ -139,7 +140,7 @@ def _batches(
 
 
 def _load(file: PhotoFile, options: Options, model: ColorizationPipeline) -> _Photo:
-    """Reads and decodes a photo. Raises ImageRejected."""
+    """Reads and decodes a photo. Raises ImageRejected if it cannot be used."""
     try:
         data = storage.read_bytes(file.path)
     except (UserError, OSError) as error:
@@ -148,7 +149,7 @@ def _load(file: PhotoFile, options: Options, model: ColorizationPipeline) -> _Ph
     if options.format == "jpeg" and max(rgb.shape[:2]) > encoding.MAX_JPEG_SIDE:
         height, width = rgb.shape[:2]
         raise ImageRejected("too_large", f"{width}x{height} pixels, more than a JPEG file can hold; use --format png")
-    assert model.size is not None  # as in every pipeline with a colorizer
+    assert model.size is not None  # every pipeline with a colorizer has a size
     gray = recolor.gray_inputs(rgb, model.size, model.size_hi, options.fit)
     return _Photo(file=file, rgb=rgb, key=hashlib.sha256(data).hexdigest(), gray=gray)
 
@@ -156,8 +157,8 @@ def _load(file: PhotoFile, options: Options, model: ColorizationPipeline) -> _Ph
 def _colorize(
     batch: list[_Photo], options: Options, model: ColorizationPipeline
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Per photo: its samples' colors uint8 [K, h, w, 3] and certainty float32 [K, h, w], cut to the photo's part."""
-    # The samples of a photo follow each other, so that it is encoded once.
+    """Yields each photo's colors uint8 [K, h, w, 3] and certainty float32 [K, h, w], cut to the photo's part."""
+    # The samples of a photo follow each other, so that the photo is encoded only once.
     rows = [photo.gray for photo in batch for _ in range(options.samples)]
     high = [gray.hi for gray in rows if gray.hi is not None]
     result = model.colorize(
@@ -168,7 +169,7 @@ def _colorize(
         seed=options.seed,
     )
     colored, certainty = result.rgb_lo if result.rgb_hi is None else result.rgb_hi, result.max_probability
-    assert certainty is not None  # as a colorizer ran
+    assert certainty is not None  # because a colorizer ran
     for first, photo in zip(range(0, len(rows), options.samples), batch, strict=True):
         samples = slice(first, first + options.samples)
         yield (
@@ -178,9 +179,9 @@ def _colorize(
 
 
 def _write_photo(options: Options, photo: _Photo, colored: np.ndarray, certainty: np.ndarray) -> list[np.ndarray]:
-    """Writes a photo's results; returns its row of the contact sheet: gray, samples, and what goes with --uncertainty.
+    """Writes a photo's results. Returns its row of the contact sheet: gray, samples, with --uncertainty also certainty.
 
-    One full-size image is in memory at a time.
+    Only one full-size image is in memory at a time.
     """
     shape = photo.rgb.shape[:2]
     gray = np.rint(colors.luma(thumbnail(photo.rgb, _SHEET_SIDE)))
@@ -201,7 +202,7 @@ def _write_photo(options: Options, photo: _Photo, colored: np.ndarray, certainty
 
 
 def _write_sheet(options: Options, rows: list[list[np.ndarray]], captions: list[str]) -> str | None:
-    """The contact sheet's path; None where nothing is to be shown."""
+    """Writes the contact sheet and returns its path, or None if there is nothing to show."""
     if not rows:
         return None
     certainty = ["certainty 0"] if options.uncertainty else []
@@ -210,7 +211,7 @@ def _write_sheet(options: Options, rows: list[list[np.ndarray]], captions: list[
 
 
 def _write_rejects(options: Options, rejects: list[dict[str, str]]) -> None:
-    """rejects.jsonl as coltran-preprocess writes it; none where there is nothing to tell."""
+    """Writes rejects.jsonl as coltran-preprocess does. Removes it if there are no rejects."""
     lines = [json.dumps(line, sort_keys=True) + "\n" for line in sorted(rejects, key=lambda line: line["source"])]
     if lines:
         _write(options, REJECTS, "".join(lines).encode())
@@ -225,12 +226,12 @@ def _write(options: Options, name: str, data: bytes) -> str:
 
 
 def _printable(text: str) -> str:
-    """A file's name on one line of a terminal, whatever is in it."""
+    """Makes a file's name printable on one line of a terminal, whatever is in it."""
     return text if text.isprintable() else ascii(text)
 
 
 def report(summary: Summary, options: Options) -> Iterator[str]:
-    """The lines that the command ends with."""
+    """Yields the lines that the command prints at its end."""
     colorized = f"{summary.colorized} colorized x {options.samples} sample{'s' if options.samples > 1 else ''}"
     photos_read = f"{summary.read} photo{'s' if summary.read > 1 else ''}"
     yield f"{photos_read}: {colorized}, {len(summary.rejects)} rejected"
@@ -253,7 +254,7 @@ def _command(argv: Sequence[str] | None) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of coltran-colorize; returns the exit status."""
+    """Runs coltran-colorize and returns the exit status."""
     return cli.run_command(PROG, lambda: _command(argv), rerun="to start over: photos that are done are made again")
 
 

@@ -2,8 +2,8 @@
 
 
 class UserError(Exception):
-    """Something that the person at the keyboard can put right.
+    """An error that the user can correct.
 
-    The message says what was expected, what came, which file or record, and what to do. Commands print it as one line
-    and exit with status 2; every other exception keeps its traceback, because it is a mistake of ours.
+    The message says what was expected, what came, in which file or record, and what to do. Commands print it as one
+    line and exit with status 2. Every other exception keeps its traceback, because it is a mistake in our program.
     """

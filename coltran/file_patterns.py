@@ -11,7 +11,7 @@ IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".ti
 
 
 def is_pattern(source: str) -> bool:
-    """Whether a path is a pattern, and no file or folder has that name."""
+    """Tells whether a path is a pattern and no file or folder has that name."""
     return any(sign in source for sign in "*?[") and not storage.is_folder(source) and not storage.exists(source)
 
 
@@ -19,16 +19,16 @@ def list_matching(source: str) -> tuple[str, list[tuple[str, int]]]:
     """Lists the files below a folder, or those that match a pattern.
 
     Args:
-      source: a folder (searched recursively), or a pattern; `**/` is any folders, `*` and `?` stay within one.
+      source: a folder (searched recursively), or a pattern; `**/` matches any folders, `*` and `?` stay within one.
     Returns:
-      The folder (of a pattern: its part before the first sign), and (path within that folder, size in bytes) of each
-      file, sorted by path.
+      The folder (for a pattern, the folders before its first sign), and (path within that folder, size in bytes) of
+      each file, sorted by path.
     Raises:
-      UserError: a pattern that cannot be read, such as `[z-a].jpg`.
+      UserError: the pattern cannot be read, such as `[z-a].jpg`.
     """
     if not is_pattern(source):
         return source, storage.list_files(source)
-    folders = re.match(r"[^*?\[]*/", source)  # whole ones before the first sign
+    folders = re.match(r"[^*?\[]*/", source)  # the whole folder names before the first sign
     fixed = folders[0] if folders else ""
     try:
         pattern = re.compile(_regex(source[len(fixed) :]))
@@ -38,7 +38,7 @@ def list_matching(source: str) -> tuple[str, list[tuple[str, int]]]:
 
 
 def _regex(pattern: str) -> str:
-    """A path pattern as a regular expression."""
+    """Turns a path pattern into a regular expression."""
     parts = re.split(r"(\*\*/|\*|\?|\[[^]]+\])", pattern)
     signs = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
     return "".join(signs.get(part) or (part if part.startswith("[") else re.escape(part)) for part in parts)

@@ -33,7 +33,7 @@ _AVERAGES = WEIGHTS[0]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """The command line; see `--help`."""
+    """The options on the command line; see `--help`."""
 
     source: str = option(name="from", metavar="FOLDER", help="public checkpoint: folder or prefix, may be gs://")
     target: str = option(name="to", metavar="FOLDER", help="new checkpoint folder")
@@ -50,7 +50,7 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Raises UserError for flags that are unknown, missing or contradictory."""
+    """Reads the command line. Raises UserError for flags that are unknown, missing or contradictory."""
     parser = cli.Parser(PROG, __doc__)
     add_flags(parser, Options)
     options = from_arguments(Options, parser.parse_args(argv))
@@ -60,7 +60,7 @@ def parse(argv: Sequence[str]) -> Options:
 
 
 def run(options: Options) -> int:
-    """Imports or exports; returns the exit status. Raises UserError."""
+    """Imports or exports, and returns the exit status. Raises UserError for what the user can correct."""
     print(cli.table(_export(options) if options.export else _import(options)))
     return 0
 
@@ -76,9 +76,9 @@ def convert(
     """Turns a release's variables into parameters of this project.
 
     Args:
-      variables: of a public checkpoint.
+      variables: the variables of a public checkpoint.
       weights: `ema` takes the moving averages, and the raw weights beside them; `raw` takes the raw ones for both, so
-        that whatever samples from the checkpoint uses them.
+        that everything that samples from the checkpoint uses them.
 
     Returns:
       The stage, its config, and the averaged and the raw parameters, each as {name: float32 array}.
@@ -98,7 +98,7 @@ def convert(
 
 
 def _averaged(variables: ReleaseVariables) -> dict[str, np.ndarray]:
-    """The moving averages, with the fixed gamma and beta, which have none."""
+    """Returns the moving averages and the fixed gamma and beta, which have no moving average."""
     from coltran.release.names import is_fixed
 
     fixed = {name: array for name, array in variables.raw.items() if is_fixed(name)}

@@ -1,4 +1,4 @@
-"""Options as frozen dataclasses: name, type, default, choices and help of a flag stand in its field, and only there.
+"""Options are frozen dataclasses. A flag's name, type, default, choices and help stand in its field, and only there.
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Options:
@@ -11,8 +11,8 @@
     add_flags(parser, Options)
     options = from_arguments(Options, parser.parse_args(argv))
 
-A class may inherit the options of another, and declare one of them anew. `deciding` gives what a fingerprint is made
-of: every option but those declared with `decides=False`, so that a new option cannot be forgotten there.
+A class may inherit the options of another class and declare one of them again. `deciding` returns the options that a
+fingerprint is made of. These are all options except those with `decides=False`, so nobody can forget a new option.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Options = TypeVar("_Options")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Flag:
-    """What a field's flag is, besides the field's own name, type and default; see `option`."""
+    """The properties of a field's flag, besides the field's own name, type and default; see `option`."""
 
     help: str
     parse: Callable[[str], Any] | None
@@ -60,21 +60,21 @@ def option(
     name: str | None = None,
     group: str | None = None,
 ) -> Any:
-    """Declares a dataclass field that is a flag, too.
+    """Declares a dataclass field that is also a flag.
 
     Args:
-      default: of the field; without one the flag must be given.
+      default: the field's default; without one, the flag must be given.
       help: one line for `--help`; the default is added to it.
-      parse: text to value, raising argparse.ArgumentTypeError; by default the type of the field (of its elements).
-      choices: the only values.
+      parse: turns text into the value, or raises argparse.ArgumentTypeError; by default the field's (elements') type.
+      choices: the only allowed values.
       metavar: what stands for the value in `--help`.
-      shown: what `--help` shows as the default where the value itself says little, such as "all" for None.
-      decides: whether the option decides on the bytes that the command writes.
+      shown: what `--help` shows as the default if the value itself says little, such as "all" for None.
+      decides: whether the option changes the bytes that the command writes.
       positional: whether it is given by its place, without `--name`.
-      append: for tuples: whether the flag is repeated, with one value each; otherwise it takes several values.
-      joined: for tuples: the flag takes one text, and `parse` makes the whole tuple of it.
-      name: of the flag, without its dashes, where the field cannot have that name, such as `from`.
-      group: the heading in `--help` under which it stands.
+      append: for tuples, whether the flag is repeated with one value each; otherwise it takes several values.
+      joined: for tuples, whether the flag takes one text, from which `parse` makes the whole tuple.
+      name: the flag's name without dashes, if the field cannot have that name, such as `from`.
+      group: the heading in `--help` under which the flag stands.
     """
     flag = _Flag(
         help=help,
@@ -96,10 +96,10 @@ def add_flags(parser: argparse.ArgumentParser, options: type, *, unset: str | No
     """Adds a flag for every field of the dataclass `options` that was declared by `option`.
 
     Args:
-      parser: takes the flags.
+      parser: the parser that gets the flags.
       options: a dataclass.
-      unset: where something else gives the values of the flags that are left out: its words for `--help`, such as
-        "the config's". No flag is required then, and those left out are None; see `given`.
+      unset: the words in `--help` for the source of values that the user leaves out, such as "the config's". With
+        them, no flag is required, and the flags left out are None; see `given`.
     """
     hints = typing.get_type_hints(options)
     for field in flags_of(options):
@@ -116,24 +116,24 @@ def add_flags(parser: argparse.ArgumentParser, options: type, *, unset: str | No
 
 
 def _group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
-    """The group under the heading `title`, which is added where the parser has none."""
+    """Returns the group under the heading `title`, and adds it if the parser has none."""
     found = (group for group in parser._action_groups if group.title == title)
     return next(found, None) or parser.add_argument_group(title)
 
 
 def from_arguments(options: type[_Options], found: argparse.Namespace, **others: Any) -> _Options:
-    """Makes the `options` that a parser with their flags has found. Lists become tuples.
+    """Makes the `options` from what a parser with their flags has found. Lists become tuples.
 
     Args:
       options: the dataclass whose flags the parser has.
       found: what the parser returned.
-      **others: the values of the fields that are no flags.
+      **others: the values of the fields that are not flags.
     """
     return options(**_given(options, found), **others)
 
 
 def given(options: type[Any], found: argparse.Namespace) -> dict[str, Any]:
-    """Finds {name: value} of those flags of the dataclass `options` that stand in the command line (see `unset`)."""
+    """Returns {name: value} of the flags of the dataclass `options` that stand in the command line (see `unset`)."""
     return {name: value for name, value in _given(options, found).items() if value is not None}
 
 
@@ -147,8 +147,13 @@ def flags_of(options: type[Any]) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(options) if _METADATA in field.metadata]
 
 
+def flag_names(options: type[Any]) -> list[str]:
+    """The flags of the dataclass `options` as they are typed, such as `--out`."""
+    return [f"--{field.metadata[_METADATA].name or field.name}" for field in flags_of(options)]
+
+
 def deciding(options: Any) -> dict[str, Any]:
-    """Finds {name: value} of the options that decide on what is written: all except those with `decides=False`."""
+    """Returns {name: value} of the options that change what is written: all except those with `decides=False`."""
     return {
         field.name: getattr(options, field.name)
         for field in dataclasses.fields(options)
@@ -157,7 +162,7 @@ def deciding(options: Any) -> dict[str, Any]:
 
 
 def _argparse_settings(field: dataclasses.Field[Any], flag: _Flag, hint: Any) -> dict[str, Any]:
-    """The keyword arguments of `add_argument` for a field."""
+    """Makes the keyword arguments of `add_argument` for a field."""
     required = field.default is dataclasses.MISSING
     if hint is bool:
         return {"action": "store_true", "help": _help(field, flag)}
@@ -201,7 +206,7 @@ def _text(value: Any) -> str:
 
 
 def _without_none(hint: Any) -> Any:
-    """`int` of `int | None`; a union of several types has none that could parse it."""
+    """Returns `int` for `int | None`, and None for a union of several types, because none of them can parse it."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
         return kinds[0] if len(kinds) == 1 else None

@@ -1,4 +1,4 @@
-"""TensorFlow without the lines that its import writes."""
+"""Imports TensorFlow without the lines that its import writes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from types import ModuleType
 
 
 def import_tensorflow() -> ModuleType:
-    """The tensorflow module, without the lines that its import writes whatever TF_CPP_MIN_LOG_LEVEL says."""
+    """Imports tensorflow and hides the lines that its import writes even if TF_CPP_MIN_LOG_LEVEL forbids them."""
     kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nothing, 2)
         import tensorflow
 
-        tensorflow.constant(0)  # the devices are looked for at the first use, with more such lines
+        tensorflow.constant(0)  # the first use looks for devices, and writes more of these lines
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -1,9 +1,9 @@
 """Bytes by path, on the local disk and on Google Cloud Storage (gs://).
 
-A file that is written here appears under its name only when it is complete: on disk by a temporary file, fsync and
-rename; on Cloud Storage because an object does not exist before its upload has ended. google-cloud-storage is used
-rather than TensorFlow's or etils' file systems, so that the same code also talks to an emulator
-(`STORAGE_EMULATOR_HOST`) and needs no TensorFlow.
+A file that is written here appears under its name only when it is complete. On disk, a temporary file, fsync and rename
+ensure that. On Cloud Storage, an object does not exist before its upload has ended. We use google-cloud-storage, not
+TensorFlow's or etils' file systems, so that the same code also talks to an emulator (`STORAGE_EMULATOR_HOST`) and needs
+no TensorFlow.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def is_gcs(path: str) -> bool:
-    """Whether a path is a gs:// path."""
+    """Tells whether a path is a gs:// path."""
     return path.startswith(GCS_PREFIX)
 
 
@@ -42,9 +42,9 @@ def join(folder: str, *names: str) -> str:
 
 
 def check_access(path: str) -> None:
-    """Raises UserError within seconds where a gs:// path cannot be reached; later requests are retried for minutes.
+    """Raises UserError within seconds if a gs:// path cannot be reached. Later requests are retried for minutes.
 
-    A local path needs no check: its errors come at once.
+    A local path needs no check, because its errors come at once.
     """
     if not is_gcs(path):
         return
@@ -68,12 +68,12 @@ def check_access(path: str) -> None:
 
 
 def exists(path: str) -> bool:
-    """Whether `path` is a file (or object)."""
+    """Tells whether `path` is a file (or object)."""
     return _blob(path).exists() if is_gcs(path) else os.path.isfile(path)
 
 
 def is_folder(path: str) -> bool:
-    """Whether `path` is a folder. On Cloud Storage it is one if any object lies below it."""
+    """Tells whether `path` is a folder. On Cloud Storage it is one if any object lies below it."""
     if not is_gcs(path):
         return os.path.isdir(path)
     bucket, prefix = _split(path.rstrip("/") + "/")
@@ -81,7 +81,7 @@ def is_folder(path: str) -> bool:
 
 
 def size(path: str) -> int:
-    """The number of bytes of a file (or object) that exists."""
+    """Returns the size in bytes of a file (or object), which must exist."""
     if is_gcs(path):
         blob = _blob(path)
         blob.reload()
@@ -99,13 +99,13 @@ def list_files(folder: str) -> list[tuple[str, int]]:
 
 
 def read_bytes(path: str) -> bytes:
-    """Reads the whole file. A missing or unreadable one is a UserError that names it."""
+    """Reads the whole file. Raises a UserError that names the file if it is missing or unreadable."""
     with open_read(path) as file:
         return file.read()
 
 
 def read_range(path: str, offset: int, length: int) -> bytes:
-    """Reads up to `length` bytes from `offset` on, fewer at the file's end. On Cloud Storage that is one request."""
+    """Reads up to `length` bytes from `offset` on, fewer at the file's end. On Cloud Storage this takes one request."""
     if not is_gcs(path):
         with open_read(path) as file:
             file.seek(offset)
@@ -124,7 +124,7 @@ def read_range(path: str, offset: int, length: int) -> bytes:
 
 @contextlib.contextmanager
 def open_read(path: str) -> Iterator[BinaryIO]:
-    """Opens a binary reader that can seek. A missing or unreadable file is a UserError that names it."""
+    """Opens a binary reader that can seek. Raises a UserError that names the file if it is missing or unreadable."""
     if is_gcs(path):
         from google.api_core import exceptions
 
@@ -136,7 +136,7 @@ def open_read(path: str) -> Iterator[BinaryIO]:
         return
     try:
         if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
-            raise UserError(f"{path}: cannot be read: it is no regular file")  # a pipe would be waited for forever
+            raise UserError(f"{path}: cannot be read: it is no regular file")  # reading a pipe could wait forever
         file = open(path, "rb")  # noqa: SIM115 (closed below; only the opening is guarded)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
@@ -145,13 +145,13 @@ def open_read(path: str) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: str, data: bytes, *, durable: bool = True) -> None:
-    """Writes the whole file. Nobody ever sees a part of it under its name. `durable=False`: a crash may lose it."""
+    """Writes the whole file. Nobody ever sees a part of it under its name. If not `durable`, a crash may lose it."""
     with open_write(path, durable=durable) as file:
         file.write(data)
 
 
 def create(path: str, data: bytes) -> bool:
-    """Writes a small file unless it exists, and says whether it was written. Of two who try at once, one succeeds."""
+    """Writes a small file unless it exists, and tells whether it did. If two try at once, only one of them succeeds."""
     if is_gcs(path):
         from google.api_core import exceptions
 
@@ -187,7 +187,7 @@ def remove(path: str) -> None:
 def open_write(path: str, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Opens a binary writer. The file appears under `path` only when the block ends without an exception.
 
-    A durable file outlives a power failure from then on; others are spared the wait for the disk.
+    From then on a durable file survives a power failure. For other files, nobody waits for the disk.
     """
     if is_gcs(path):
         with tempfile.TemporaryFile() as file:
@@ -222,14 +222,14 @@ def open_write(path: str, *, durable: bool = True) -> Iterator[BinaryIO]:
 
 
 def start_writing_out(file: BinaryIO) -> None:
-    """Starts to write out what is buffered, without waiting for it, so that the fsync at the end has little to do."""
+    """Starts to write buffered data to disk, without waiting for it, so that the fsync at the end has little to do."""
     if hasattr(os, "posix_fadvise"):
         file.flush()
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def remove_folder(folder: str) -> None:
-    """Removes a folder and all that is in it. A missing folder is no error."""
+    """Removes a folder and everything in it. A missing folder is no error."""
     if is_gcs(folder):
         for name, _ in _list_gcs(folder):
             _blob(join(folder, name)).delete()
@@ -251,7 +251,7 @@ def _list_local(folder: str) -> Iterator[tuple[str, int]]:
     for root, _, names in os.walk(folder, followlinks=True):
         for name in names:
             path = os.path.join(root, name)
-            # A link to nothing is listed too, so that reading it fails instead of nobody noticing it.
+            # We list a link to nothing too, so that reading it fails and somebody notices it.
             size = os.path.getsize(path) if os.path.exists(path) else 0
             if os.path.lexists(path):
                 yield os.path.relpath(path, folder).replace(os.sep, "/"), size
@@ -278,7 +278,7 @@ def _blob(path: str) -> Any:
 
 @functools.cache
 def _client() -> Any:
-    # Whether this is a Google machine is known at once there, and elsewhere would be asked for 20 seconds.
+    # The library asks whether this is a Google machine. There it knows at once, elsewhere it would ask for 20 seconds.
     os.environ.setdefault("GCE_METADATA_TIMEOUT", "1")
     os.environ.setdefault("GCE_METADATA_DETECT_RETRIES", "1")
     from google.auth import credentials, exceptions
@@ -289,7 +289,7 @@ def _client() -> Any:
     try:
         return storage.Client()
     except exceptions.DefaultCredentialsError:
-        # Public buckets, such as that of the release's weights, are read without credentials.
+        # We read public buckets, such as the one with the release's weights, without credentials.
         return storage.Client.create_anonymous_client()
 
 
@@ -301,7 +301,7 @@ def _umask() -> int:
 
 
 def _sync_folder(folder: str) -> None:
-    # A rename is durable only when its folder is on disk too.
+    # A rename is durable only after its folder is on disk too.
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

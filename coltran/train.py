@@ -31,12 +31,12 @@ TERMINATED_STATUS = 143  # 128 + SIGTERM, as shells report it
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Raises UserError for flags that are unknown, missing or contradictory."""
+    """Reads the command line. Raises UserError for flags that are unknown, missing or contradictory."""
     return train_arguments.parse(argv, __doc__)
 
 
 def run(options: Options) -> int:
-    """Trains, evaluates or draws, and returns the exit status. Raises UserError."""
+    """Trains, evaluates or draws, and returns the exit status. Raises UserError for what the user can correct."""
     if options.plot:
         return _plot(options)
     return _evaluate(options) if options.evaluate else _train(options)
@@ -109,7 +109,7 @@ def _trainer(options: Options, training_options: TrainOptions, config: NetworkCo
 
 
 def _say_nothing(*_: object, **__: object) -> None:
-    """In all processes but the first."""
+    """Prints nothing, in all processes but the first."""
 
 
 def _size(config: NetworkConfig) -> str:
@@ -141,7 +141,7 @@ def _network_config(options: Options, side: int) -> NetworkConfig:
 
 
 def _changes(options: Options) -> list[tuple[str, str]]:
-    """(field, value) of each --set."""
+    """Lists (field, value) of each --set."""
     changes = []
     for item in options.set:
         name, equals, value = item.partition("=")

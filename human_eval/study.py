@@ -1,7 +1,7 @@
 """coltran-study: two-alternative forced choice studies with human raters, in five steps.
 
     coltran-study design --truth records/holdout --colorized colorized --out study --seed 1
-    coltran-study export --study study          # a page for any web server; or for Turkle, or Mechanical Turk
+    coltran-study export --study study          # a page for any web server; or Mechanical Turk's format, for Turkle
     coltran-study serve --study study --access open      # or our own server
     coltran-study publish --study study --turkle URL     # or a Turkle server; then status, fetch
     coltran-study ingest --study study study/private/server.sqlite
@@ -28,7 +28,7 @@ PROG = "coltran-study"
 # are the flags, and `run(options)`. Only the command in use is imported.
 _COMMANDS = {
     "design": "choose images, make forms, and write the study folder",
-    "export": "write the rater page for a web server, Mechanical Turk or Turkle",
+    "export": "write the rater page for a web server or for Turkle, or in Mechanical Turk's format",
     "serve": "run the study on a server of your own",
     "publish": "bring the forms to a Turkle server",
     "status": "how far the study on a Turkle server is",

@@ -1,1 +1,1 @@
-"""Beam: images in, record folders out, and the record reading and writing of every other job."""
+"""Turns images into record folders with Beam, and reads and writes records for every other job."""

@@ -1,9 +1,9 @@
-"""coltran-preprocess: photos in, a record folder out.
+"""coltran-preprocess turns photos into a record folder.
 
     coltran-preprocess --source photos/ --out records/train --split train
 
-The driver lists the images, chooses, and plans shards; workers make them (`truth/shard.py`). See `truth/arguments.py`
-for what users read.
+The driver lists the images, chooses some of them, and plans shards. Workers make the shards (`truth/shard.py`). See
+`truth/arguments.py` for the text that users read.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from pipelines.sources.image_ref import ImageRef
     from pipelines.sources.index import Index
 
-_MIN_SHARDS = 8  # enough for small folders to be spread over the workers
+_MIN_SHARDS = 8  # enough to spread small folders over the workers
 
 
 def choose(options: Options) -> tuple[Index, Selection]:
-    """The images that the source has, and those of them that become records."""
+    """Finds the images that the source has, and chooses those that become records."""
     from pipelines.sources import index as source_index
 
     for path in (options.source, options.out):
@@ -46,7 +46,7 @@ def choose(options: Options) -> tuple[Index, Selection]:
 
 
 def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
-    """Runs the job to its end; see the module's text. Raises UserError for what the user can put right."""
+    """Runs the job to its end, as the module's text says. Raises UserError for what the user can correct."""
     from pipelines.beam import options as beam_options
     from pipelines.shards import run as shard_run
     from pipelines.truth import summary
@@ -95,7 +95,7 @@ def _plan_job(options: Options, chosen: Selection) -> ShardJob:
 
 @dataclasses.dataclass(frozen=True)
 class _ShardInputs:
-    """One shard's inputs as JSON objects, made while they are written: a million at once would fill gigabytes."""
+    """One shard's inputs as JSON objects. They are made only while they are written, to save gigabytes."""
 
     images: Sequence[ImageRef]
     duplicates: Sequence[ImageRef] = ()
@@ -109,7 +109,7 @@ class _ShardInputs:
 
 
 def _inputs(job: ShardJob, chosen: Selection) -> list[_ShardInputs]:
-    """Which images each shard is made from, in the order of their hashes; of Parquet files, those that lie together."""
+    """Assigns the images to shards in the order of their hashes. Parquet images that lie together stay together."""
     if chosen.images[0].place[:1] == ("parquet",):
         together = sorted(chosen.images, key=lambda ref: (ref.path, ref.place))
         bounds = [index * len(together) // job.num_shards for index in range(job.num_shards + 1)]
@@ -120,7 +120,7 @@ def _inputs(job: ShardJob, chosen: Selection) -> list[_ShardInputs]:
 
 
 def report(result: ShardRun, options: Options) -> Iterator[str]:
-    """The lines that the command ends with."""
+    """Yields the lines that the command prints at its end."""
     manifest = result.manifest
     counts = manifest.counts
     if result.seconds == 0.0:
@@ -183,7 +183,7 @@ def _command(argv: Sequence[str] | None) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of coltran-preprocess; returns the exit status."""
+    """Runs coltran-preprocess and returns the exit status."""
     return cli.run_command(PROG, lambda: _command(argv))
 
 

@@ -1,1 +1,1 @@
-"""Photos in and out: decoding, crops and resizing, colors, picture files."""
+"""Reads and writes photos: decoding, crops and resizing, colors, picture files."""

@@ -1,7 +1,7 @@
-"""Embedded color profiles: a photo that carries one is converted to sRGB, as every viewer does.
+"""Converts a photo with an embedded color profile to sRGB, as every viewer does.
 
-About one in eleven ImageNet photos was saved in Adobe RGB or a camera's own space. The public release ignored that, so
-whoever needs its very pixels asks for that (`--icc ignore`).
+About one in eleven ImageNet photos was saved in Adobe RGB or a camera's own color space. The public release ignored
+that. If you need exactly the release's pixels, use `--icc ignore`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ def to_srgb(image: Image.Image) -> Image.Image | None:
     """Converts a Pillow image to sRGB by its embedded color profile.
 
     Args:
-      image: of any mode.
+      image: an image of any mode.
     Returns:
-      An RGB image, with an alpha channel where the image had one; None where there is nothing to convert: no profile,
-      sRGB itself, or a profile that is damaged or of another kind than the image, which viewers ignore.
+      An RGB image, with an alpha channel if the image had one. None if there is nothing to convert. Then the image has
+      no profile, or the profile is sRGB, or it is damaged or of another kind than the image, so that viewers ignore it.
     """
     profile = image.info.get("icc_profile")
     if not profile or image.mode not in ("RGB", "L", "CMYK", "P", "RGBA", "LA", "PA"):
@@ -45,9 +45,10 @@ def to_srgb(image: Image.Image) -> Image.Image | None:
 
 @functools.lru_cache(maxsize=64)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From a profile to sRGB for images of `mode`; None where there is nothing to convert, or the profile is no good.
+    """Makes the transform of `mode` images from a profile to sRGB; None if none is needed or the profile is unusable.
 
-    Cameras and programs repeat the same few profiles, and a transform takes longer to build than to apply.
+    The result is cached: cameras and programs repeat the same few profiles, and building a transform takes longer than
+    applying it.
     """
     from PIL import ImageCms
 
@@ -56,7 +57,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         if "sRGB" in ImageCms.getProfileDescription(source):
             return None
         target = ImageCms.createProfile("sRGB")
-        # Without the cache of one pixel, a transform may be shared by threads.
+        # Threads may share a transform that has no one-pixel cache.
         return ImageCms.buildTransform(source, target, mode, "RGB", flags=ImageCms.Flags.NOCACHE)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None

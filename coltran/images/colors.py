@@ -1,6 +1,6 @@
-"""Grayscale and the 512 coarse colors, with the numbers of the public release; and luma as JPEG has it.
+"""Computes grayscale and the 512 coarse colors with the public release's numbers, and luma as JPEG defines it.
 
-The release's weights saw inputs made by these very formulas, so they are kept to the last bit.
+The release's weights were trained on inputs from exactly these formulas, so we keep every bit of them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import numpy as np
 
 NUM_COARSE_COLORS = 512
 COARSE_BITS = 5  # a coarse level is the value without its 5 lowest bits
-# float32 weights, summed from left to right: equal to tf.image.rgb_to_grayscale on all 2**24 colors.
+# float32 weights. Summed from left to right, they equal tf.image.rgb_to_grayscale on all 2**24 colors.
 _GRAY_WEIGHTS = np.array([0.2989, 0.587, 0.114], np.float32)
-# BT.601, of JPEG's YCbCr. Unlike the 0.2989 of the networks' inputs they sum to 1, so that a gray level stays itself.
+# BT.601, as in JPEG's YCbCr. Unlike the networks' weights (0.2989), they sum to 1, so that a gray level stays itself.
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 
 
@@ -21,7 +21,7 @@ def rgb_to_gray(rgb: np.ndarray) -> np.ndarray:
     Args:
       rgb: uint8 [..., 3] in 0..255.
     Returns:
-      uint8 [...] in 0..254: the weights sum to 0.9999, so a gray pixel v > 0 becomes v - 1.
+      uint8 [...] in 0..254. The weights sum to 0.9999, so a gray pixel v > 0 becomes v - 1.
     """
     _expect_rgb(rgb)
     red, green, blue = _GRAY_WEIGHTS
@@ -35,7 +35,7 @@ def rgb_to_gray(rgb: np.ndarray) -> np.ndarray:
 
 
 def rgb_to_coarse(rgb: np.ndarray) -> np.ndarray:
-    """Finds the coarse color of each pixel: the top 3 bits of each channel as one symbol (paper, section 3).
+    """Computes each pixel's coarse color, which joins the top 3 bits of each channel in a symbol (paper, section 3).
 
     Args:
       rgb: uint8 [..., 3] in 0..255.
@@ -48,14 +48,14 @@ def rgb_to_coarse(rgb: np.ndarray) -> np.ndarray:
 
 
 def coarse_to_rgb(coarse: np.ndarray) -> np.ndarray:
-    """Turns coarse colors into the bottoms of their bins, which the color upsampler is trained on.
+    """Turns coarse colors into the lowest values of their bins, on which the color upsampler is trained.
 
     Args:
       coarse: integers [...] in 0..511.
     Returns:
       uint8 [..., 3], each channel a multiple of 32 in 0..224.
     Raises:
-      ValueError: a symbol outside 0..511.
+      ValueError: a symbol lies outside 0..511.
     """
     coarse = np.asarray(coarse)
     if coarse.size and (coarse.min() < 0 or coarse.max() >= NUM_COARSE_COLORS):
@@ -70,5 +70,5 @@ def _expect_rgb(array: np.ndarray) -> None:
 
 
 def luma(rgb: np.ndarray) -> np.ndarray:
-    """Computes the Y of JPEG's YCbCr, not rounded: uint8 [..., 3] to float32 [...] in 0..255."""
+    """Computes the Y of JPEG's YCbCr without rounding, from uint8 [..., 3] to float32 [...] in 0..255."""
     return rgb.astype(np.float32) @ np.array(LUMA_WEIGHTS, np.float32)

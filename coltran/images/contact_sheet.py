@@ -1,4 +1,4 @@
-"""A table of images as one PNG, for people who would rather look than read."""
+"""Draws a table of images as one PNG, for people who prefer looking to reading."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def contact_sheet(
     """Draws rows of images under column titles, and returns a PNG file's bytes.
 
     Args:
-      cells: rows of uint8 [h, w, 3] images of any sizes; a row is as high as its highest, and all columns are as wide
-        as the widest of all.
-      titles: one a column.
-      min_side: where the longest side of all is smaller, all are enlarged by a whole factor to at least this.
-      captions: one a row, written below it.
+      cells: rows of uint8 [h, w, 3] images of any sizes; a row is as high as its highest image, and all columns are
+        as wide as the widest image of all.
+      titles: one for each column.
+      min_side: if the longest side of all images is below this, a whole factor enlarges all of them to at least this.
+      captions: one for each row, written below it.
     """
     from PIL import Image, ImageDraw
 
@@ -54,13 +54,13 @@ def contact_sheet(
 
 
 def thumbnail(image: np.ndarray, side: int, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Makes a cell of the sheet whose longer side is `side`: uint8 [H, W, 3] to uint8 [h, w, 3], at least 1x1.
+    """Resizes uint8 [H, W, 3] to a cell of the sheet, uint8 [h, w, 3], at least 1x1, whose longer side is `side`.
 
     Args:
-      image: any size, also smaller.
-      side: pixels.
-      shape: (height, width) to take the proportions from, for a map of coarse pixels that stay visible; by default
-        the image's own, which is enlarged smoothly.
+      image: an image of any size, also a smaller one.
+      side: the longer side in pixels.
+      shape: (height, width) that gives the proportions, for a map whose coarse pixels stay visible; by default the
+        image's own, and then it is enlarged smoothly.
     """
     from PIL import Image
 

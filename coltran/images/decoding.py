@@ -1,7 +1,7 @@
-"""Photos in: decoding, square crops and area resizing, with the numbers of the public release.
+"""Decodes photos to upright RGB pixels and rejects unusable files.
 
-JPEGs are decoded with libjpeg's accurate DCT (Pillow); the release's TensorFlow decoder used the fast one, and the two
-differ by about 1 level of 255 on average.
+Pillow decodes JPEGs with libjpeg's accurate DCT. The release's TensorFlow decoder used the fast one. The two differ by
+about 1 level of 255 on average.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
-# What is no picture of pixels stays out: Pillow would hand an EPS file to Ghostscript, which runs programs.
+# Only formats made of pixels are allowed. Pillow would hand an EPS file to Ghostscript, which runs programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "TGA", "ICO")
 
 
 class ImageRejected(Exception):
-    """An input is no usable image. `reason` is a stable word for counting; the message is for people."""
+    """An input is not a usable image. `reason` is a stable word for counting, and the message is for people."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -41,8 +41,8 @@ class Photo:
 
     Attributes:
       rgb: uint8 [height, width, 3], upright (EXIF orientation applied), alpha laid over white.
-      grayscale: True where no pixel has any color, whatever the file's mode.
-      converted: True where an embedded color profile was applied.
+      grayscale: whether no pixel has any color, whatever the file's mode.
+      converted: whether an embedded color profile was applied.
     """
 
     rgb: np.ndarray
@@ -51,21 +51,21 @@ class Photo:
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE, profiles: bool = True) -> Photo:
-    """Decodes an image of one of FORMATS, known by its content. Of an animation it decodes the first frame.
+    """Decodes an image of one of FORMATS, which its content shows. From an animation it decodes the first frame.
 
     Args:
       data: the file's bytes.
       max_pixels: larger images are rejected before they are decoded.
       min_side: images with a shorter side below this are rejected.
-      profiles: convert to sRGB by the embedded color profile; False for the release's pixels.
+      profiles: whether to convert to sRGB by the embedded color profile; False gives the release's pixels.
     Raises:
-      ImageRejected: with the reason `empty_file`, `not_an_image`, `truncated`, `too_small` or `too_large`.
+      ImageRejected: the reason is `empty_file`, `not_an_image`, `truncated`, `too_small` or `too_large`.
     """
     from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
     if not data:
         raise ImageRejected("empty_file", "the file is empty")
-    Image.MAX_IMAGE_PIXELS = None  # our own limit below says which image and what to do
+    Image.MAX_IMAGE_PIXELS = None  # our own limit below names the image and says what to do
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         image = Image.open(io.BytesIO(data), formats=_known_formats())
@@ -87,7 +87,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SID
         rgb = _to_rgb(image if converted is None else converted)
     except Exception as error:  # Pillow's decoders raise many types on damaged data
         raise ImageRejected("truncated", f"{image.format} data is cut or damaged: {error}") from error
-    grayscale = _has_no_color(rgb[::16, ::16]) and _has_no_color(rgb)  # a few pixels mostly tell
+    grayscale = _has_no_color(rgb[::16, ::16]) and _has_no_color(rgb)  # mostly a few pixels are enough
     return Photo(rgb=rgb, grayscale=grayscale, converted=converted is not None)
 
 
@@ -97,7 +97,7 @@ def _has_no_color(rgb: np.ndarray) -> bool:
 
 @functools.cache
 def _known_formats() -> tuple[str, ...]:
-    """Those of FORMATS that this machine's Pillow was built with."""
+    """Lists the FORMATS that this machine's Pillow was built with."""
     from PIL import Image
 
     Image.init()
@@ -116,7 +116,7 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _deep_gray(image: Image.Image) -> np.ndarray:
-    """16-bit (and float) gray to 8 bits; Pillow's own conversion would clip everything above 255 to white."""
+    """Turns 16-bit (and float) gray into 8 bits. Pillow's own conversion would clip everything above 255 to white."""
     values = np.nan_to_num(np.asarray(image))
     if image.mode == "F":
         return np.clip(np.rint(values * (255 if values.max() <= 1 else 1)), 0, 255).astype(np.uint8)

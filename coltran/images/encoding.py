@@ -1,4 +1,4 @@
-"""Pixels to the bytes of a picture file."""
+"""Turns pixels into the bytes of a picture file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 
-FORMATS = {"png": "png", "jpeg": "jpg"}  # and their file suffixes
+FORMATS = {"png": "png", "jpeg": "jpg"}  # {format: file suffix}
 MAX_JPEG_SIDE = 65_500  # libjpeg's limit
 _JPEG_QUALITY = 95
 

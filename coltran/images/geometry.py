@@ -1,4 +1,4 @@
-"""Square crops and area resizing, with the numbers of the public release."""
+"""Crops squares and resizes by area, with the numbers of the public release."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from coltran.errors import UserError
 
 
 def center_crop(image: np.ndarray) -> np.ndarray:
-    """Cuts the largest centered square, offset floor((side - crop) / 2): a view [side, side, ...] of [H, W, ...]."""
+    """Cuts the largest centered square, a view [side, side, ...] of [H, W, ...], at offset floor((side - crop) / 2)."""
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -20,10 +20,10 @@ def center_crop(image: np.ndarray) -> np.ndarray:
 
 
 def random_crop(image: np.ndarray, *, seed: int, key: str, index: int) -> np.ndarray:
-    """Cuts a largest square at a place that a hash of (seed, key, index) picks, the same on every machine.
+    """Cuts a largest square. A hash of (seed, key, index) picks its place, which is the same on every machine.
 
     Args:
-      image: [H, W, ...].
+      image: an array [H, W, ...].
       seed, key, index: the job's seed, the record's key, and which crop of the image this is (from 0).
     Returns:
       A view [side, side, ...] with side = min(H, W).
@@ -37,13 +37,13 @@ def random_crop(image: np.ndarray, *, seed: int, key: str, index: int) -> np.nda
 
 
 def area_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resizes by area: the mean over each output pixel's exact rectangle of the source, fractional edges weighted.
+    """Resizes by area. Each output pixel is the mean over its exact rectangle of the source, with weighted edges.
 
-    Computed in float32 and rounded half to even, as tf.image.resize(method="area") followed by tf.round.
+    It computes in float32 and rounds half to even, as tf.image.resize(method="area") followed by tf.round does.
 
     Args:
       image: uint8 [H, W, C] or [H, W].
-      height, width: output size, above 0; larger or smaller than the input.
+      height, width: output size, above 0; it may be larger or smaller than the input.
     Returns:
       uint8 [height, width, C] or [height, width].
     """
@@ -60,7 +60,7 @@ def area_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _area_mean(channels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """`area_resize` of uint8 [H, W, C]: rows first, then columns, each by a sparse matrix of overlaps."""
+    """Computes `area_resize` of uint8 [H, W, C], first rows, then columns, each with a sparse matrix of overlaps."""
     rows, row_scale = _overlaps(channels.shape[0], height)
     columns, column_scale = _overlaps(channels.shape[1], width)
     summed = rows @ channels.astype(np.float32).reshape(channels.shape[0], -1)
@@ -72,7 +72,7 @@ def _area_mean(channels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _turn(pixels: np.ndarray) -> np.ndarray:
-    """[H, W, C] to [W, H, C] in C order; channel by channel, which is twice as fast as moving pixels of three."""
+    """Turns [H, W, C] into [W, H, C] in C order. Channel by channel is twice as fast as moving pixels of three."""
     turned = np.empty((pixels.shape[1], pixels.shape[0], pixels.shape[2]), pixels.dtype)
     for channel in range(pixels.shape[2]):
         turned[..., channel] = pixels[..., channel].T
@@ -80,7 +80,7 @@ def _turn(pixels: np.ndarray) -> np.ndarray:
 
 
 def _block_mean(channels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """`area_resize` of uint8 [H, W, C] by whole factors: sums of whole pixels, exact in integers."""
+    """Computes `area_resize` of uint8 [H, W, C] for whole factors. Sums of whole pixels are exact in integers."""
     high, wide = channels.shape[0] // height, channels.shape[1] // width
     dtype = np.uint16 if high * wide * 255 < 1 << 16 else np.uint64
     rows = channels[::high].astype(dtype)
@@ -94,7 +94,7 @@ def _block_mean(channels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def repeat_pixels(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Enlarges by whole factors, [..., h, w, C] to [..., height, width, C], by repeating each pixel."""
+    """Enlarges [..., h, w, C] by whole factors to [..., height, width, C]. It repeats each pixel."""
     h, w = image.shape[-3:-1]
     if height % h or width % w:
         raise UserError(f"cannot repeat {h}x{w} pixels to {height}x{width}: not a whole multiple")
@@ -103,9 +103,10 @@ def repeat_pixels(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def _overlaps(source: int, target: int) -> tuple[Any, float]:
-    """Sparse [target, source] lengths of overlap between output and source pixels, and source/target.
+    """Computes how far output and source pixels overlap, as a sparse [target, source] matrix, and source/target.
 
-    ImageNet has few distinct sides, so the matrices are kept; sparse, because a row has scale + 2 entries at most.
+    ImageNet has few distinct sides, so we keep the matrices. They are sparse, because a row has at most scale + 2
+    entries.
     """
     from scipy import sparse
 

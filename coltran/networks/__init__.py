@@ -1,1 +1,1 @@
-"""The networks: configs, layers, the colorizer and the upsamplers."""
+"""Defines the networks: configs, layers, the colorizer and the upsamplers."""

@@ -1,7 +1,8 @@
-"""Axial self-attention with a learned relative bias, along rows or along columns of an image (paper, sections 3 and 4).
+"""Axial self-attention with a learned relative bias along the rows or columns of an image (paper, sections 3 and 4).
 
-Shape suffixes: see coltran/networks/layers.py. Inside, L is the attended axis and O the other. Keys and values are laid
-out [B, O, N, L, K], so that every head's keys lie side by side: attention from a cache is 5 times faster so on a CPU.
+coltran/networks/layers.py explains the shape suffixes. Here L is the attended axis and O is the other axis. Keys and
+values have the layout [B, O, N, L, K], so that every head's keys lie side by side. This makes attention from a cache 5
+times faster on a CPU.
 """
 
 import math
@@ -17,10 +18,10 @@ MASKED = -1e6  # added to the scores of future positions, as the release does
 
 
 class KeyValueCache(struct.PyTreeNode):
-    """Keys and values of the positions seen so far; zeros where nothing was written yet.
+    """Keys and values of the positions seen so far. They are zero at positions that are not written yet.
 
-    X stands for batch, other axis and heads in one. An axis each, and XLA would see an array of another shape in what
-    it updates and in what it multiplies, make two of it, and copy all of both at every pixel.
+    X joins batch, other axis and heads in one axis. With three separate axes, XLA would update and multiply arrays of
+    different shapes, so it would keep two arrays and copy both completely at every pixel.
     """
 
     key_XLK: jax.Array
@@ -28,12 +29,12 @@ class KeyValueCache(struct.PyTreeNode):
 
 
 class AxialAttention(nnx.Module):
-    """Multi-head attention in which every row (or column) attends to itself alone.
+    """Multi-head attention in which every row (or column) attends only to itself.
 
     Attributes:
-        along_columns: False attends along W within each row, True along H within each column.
-        masked: whether a position sees only itself and earlier ones.
-        length: pixels of the attended axis.
+      along_columns: False attends along W within each row, True attends along H within each column.
+      masked: whether a position sees only itself and earlier positions.
+      length: number of pixels of the attended axis.
     """
 
     def __init__(
@@ -63,17 +64,17 @@ class AxialAttention(nnx.Module):
         )
 
     def project_context(self, context: jax.Array) -> dict[str, jax.Array]:
-        """Modulations [..., N, M] of query, key and value from a context [..., C] (empty where unconditional)."""
+        """Projects a context [..., C] to modulations [..., N, M] of query, key and value (empty if unconditional)."""
         return {name: module.project(context) for name, module in self.modulations.items()}
 
     def __call__(self, x_BHWD: jax.Array, modulation: dict[str, jax.Array]) -> jax.Array:
-        """Attention over the whole axis, [B,H,W,D] -> [B,H,W,D]."""
+        """Attends over the whole axis, [B,H,W,D] -> [B,H,W,D]."""
         query, key, value = self._project(x_BHWD, modulation)
         bias_NLL = self._bias()
         return self._merge_heads(_attend(query, key, value, bias_NLL))
 
     def empty_cache(self, batch: int, other: int, dtype: jnp.dtype) -> KeyValueCache:
-        """A cache for `batch` images whose unattended axis has `other` pixels, in the dtype of activations."""
+        """Makes an empty cache for `batch` images whose unattended axis has `other` pixels; `dtype` is its dtype."""
         num_heads, head_size, _ = self.output.shape
         zeros_XLK = jnp.zeros((batch * other * num_heads, self.length, head_size), dtype)
         return KeyValueCache(key_XLK=zeros_XLK, value_XLK=zeros_XLK)
@@ -81,9 +82,9 @@ class AxialAttention(nnx.Module):
     def step(
         self, x: jax.Array, index: jax.Array, cache: KeyValueCache, modulation: dict[str, jax.Array]
     ) -> tuple[jax.Array, KeyValueCache]:
-        """Masked attention of the position `index` alone, which is added to the cache.
+        """Computes masked attention only for the position `index`, and adds that position to the cache.
 
-        x is [B,1,W,D] (along columns) or [B,H,1,D] (along rows): one pixel long along the attended axis.
+        x is [B,1,W,D] (along columns) or [B,H,1,D] (along rows), so it is one pixel long along the attended axis.
         """
         query, key, value = self._project(x, modulation)
         batch, other, num_heads, _, head_size = query.shape
@@ -97,7 +98,7 @@ class AxialAttention(nnx.Module):
         return self._merge_heads(heads_XK.reshape(batch, other, num_heads, 1, head_size)), cache
 
     def _project(self, x_BHWD: jax.Array, modulation: dict[str, jax.Array]) -> list[jax.Array]:
-        """Query (scaled), key and value as [B,O,N,L,K]."""
+        """Computes query (scaled), key and value as [B,O,N,L,K]."""
         projected = []
         for name in ("query", "key", "value"):
             z = jnp.einsum("bhwd,dnk->bhwnk", x_BHWD, getattr(self, name)[...].astype(x_BHWD.dtype))
@@ -113,7 +114,7 @@ class AxialAttention(nnx.Module):
         return jnp.einsum("bhwnk,nkd->bhwd", heads, self.output[...].astype(heads.dtype))
 
     def _bias(self) -> jax.Array:
-        """Relative bias, and the mask where masked, for every pair: [N,L,L], query first."""
+        """Computes the relative bias of every pair, [N,L,L] with the query first. A masked layer adds the mask."""
         position = jnp.arange(self.length)
         offset_LL = position[None, :] - position[:, None]
         bias_NLL = self.relative_bias[...][:, offset_LL + self.length - 1]
@@ -122,7 +123,7 @@ class AxialAttention(nnx.Module):
         return bias_NLL + jnp.where(offset_LL > 0, MASKED, 0.0)[None]
 
     def _bias_of(self, index: jax.Array) -> jax.Array:
-        """The row `index` of `_bias`, masked: [N,L]."""
+        """Computes the row `index` of `_bias` with the mask, [N,L]."""
         start = self.length - 1 - index
         bias_NL = jax.lax.dynamic_slice_in_dim(self.relative_bias[...], start, self.length, axis=1)
         mask_L = jnp.where(jnp.arange(self.length) > index, MASKED, 0.0)
@@ -130,7 +131,7 @@ class AxialAttention(nnx.Module):
 
 
 def _attend(query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array) -> jax.Array:
-    """softmax(q k^T + bias) v over the fourth axis: [B,O,N,Q,K], [B,O,N,L,K] twice, [N,Q,L] -> [B,O,N,Q,K]."""
+    """Computes softmax(q k^T + bias) v over axis four: [B,O,N,Q,K], [B,O,N,L,K] twice, [N,Q,L] -> [B,O,N,Q,K]."""
     scores = (
         jnp.einsum("bonqk,bonlk->bonql", query, key, preferred_element_type=_precise_dtype(query)) + bias[None, None]
     )
@@ -139,7 +140,7 @@ def _attend(query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array)
 
 
 def _attend_once(query_XK: jax.Array, cache: KeyValueCache, bias_XL: jax.Array) -> jax.Array:
-    """`_attend` of one query each, on a cache: [X,K]."""
+    """Does what `_attend` does, for one query [X,K] each and with a cache. Returns [X,K]."""
     scores_XL = (
         jnp.einsum("xk,xlk->xl", query_XK, cache.key_XLK, preferred_element_type=_precise_dtype(query_XK)) + bias_XL
     )
@@ -148,5 +149,5 @@ def _attend_once(query_XK: jax.Array, cache: KeyValueCache, bias_XL: jax.Array) 
 
 
 def _precise_dtype(x: jax.Array) -> jnp.dtype:
-    """Of scores and softmax: float32, or float64 where `x` is that."""
+    """Returns the dtype for scores and softmax, which is float32, or float64 if `x` is float64."""
     return jnp.promote_types(x.dtype, jnp.float32)

@@ -1,6 +1,6 @@
-"""One axial layer: attention along an axis, then an MLP, each added to its input and normalized after (post-norm).
+"""One axial layer is attention along an axis, then an MLP. Each is added to its input, then normalized (post-norm).
 
-Encoder, outer and inner decoder and both upsamplers are lists of this layer (paper, section 4; appendix H).
+The encoder, the outer and inner decoder and both upsamplers are lists of this layer (paper, section 4; appendix H).
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from coltran.networks.layers import Dense, LayerNorm
 
 
 class Conditioning(struct.PyTreeNode):
-    """What the sizes and kinds of a layer's conditioning are; the defaults are an unconditional layer."""
+    """The sizes and kinds of a layer's conditioning. The defaults mean an unconditional layer."""
 
     context_size: int = struct.field(pytree_node=False, default=0)
     attention_modulation: str = struct.field(pytree_node=False, default="none")
@@ -25,21 +25,21 @@ class Conditioning(struct.PyTreeNode):
 
 
 class Modulation(struct.PyTreeNode):
-    """Projected context for cAtt and cMLP at some pixels; empty or None where the layer is unconditional."""
+    """The projected context for cAtt and cMLP at some pixels. It is empty or None if the layer is unconditional."""
 
     attention: dict[str, jax.Array] = struct.field(default_factory=dict)
     mlp: jax.Array | None = None
 
 
 class NormModulation(struct.PyTreeNode):
-    """Projected context for a layer's two conditional layer norms, [B,1,1,2D]; None for plain layer norms."""
+    """The projected context for a layer's two conditional layer norms, [B,1,1,2D]. It is None for plain layer norms."""
 
     attention: jax.Array | None = None
     mlp: jax.Array | None = None
 
 
 class AxialLayer(nnx.Module):
-    """x = LN(x + attention(x)); x = LN(x + MLP(x)), each optionally conditional."""
+    """A layer that computes x = LN(x + attention(x)), then x = LN(x + MLP(x)). Each part may be conditional."""
 
     def __init__(
         self,
@@ -77,12 +77,12 @@ class AxialLayer(nnx.Module):
         self.mlp_norm = _layer_norm(kind, height, width, hidden_size, init)
 
     def project_context(self, context: jax.Array) -> Modulation:
-        """cAtt's and cMLP's modulations from a context [B,h,w,C] of any rows and columns."""
+        """Projects a context [B,h,w,C] of any rows and columns to the modulations of cAtt and cMLP."""
         mlp = None if self.mlp_context is None else self.mlp_context(context)
         return Modulation(attention=self.attention.project_context(context), mlp=mlp)
 
     def project_norms(self, context: jax.Array, *, row_alone: bool = False) -> NormModulation:
-        """cLN's modulations from a context: the whole image's [B,H,W,D], or with `row_alone` one row's [B,1,W,D]."""
+        """Projects a context to cLN's modulations: an image's [B,H,W,D], or with `row_alone` one row's [B,1,W,D]."""
         first, second = self.attention_norm, self.mlp_norm
         if isinstance(first, LayerNorm) or isinstance(second, LayerNorm):
             return NormModulation()
@@ -91,14 +91,14 @@ class AxialLayer(nnx.Module):
         return NormModulation(attention=first.project(context), mlp=second.project(context))
 
     def __call__(self, x_BHWD: jax.Array, modulation: Modulation, norms: NormModulation) -> jax.Array:
-        """The layer over whole rows or columns, [B,H,W,D] -> [B,H,W,D]; a row layer takes any number of rows."""
+        """Applies the layer to whole rows or columns, [B,H,W,D] -> [B,H,W,D]. A row layer takes any number of rows."""
         attended = self.attention(x_BHWD, modulation.attention)
         return self._finish(x_BHWD, attended, modulation, norms)
 
     def over(self, x_BHWD: jax.Array, modulating_BHWC: jax.Array, pooled_BHWD: jax.Array) -> jax.Array:
         """Applies the layer to x [B,H,W,D] and returns [B,H,W,D]; it is conditioned on the other two arguments.
 
-        cAtt and cMLP see `modulating`, [B,H,W,C]; cLN pools `pooled`, [B,H,W,D]. Where `rematerialized` is set, the
+        cAtt and cMLP see `modulating`, [B,H,W,C]; cLN pools `pooled`, [B,H,W,D]. If `rematerialized` is set, the
         backward pass computes everything between inputs and output again instead of keeping it. That includes the
         projections, which are up to 8 times as large as x.
         """
@@ -120,7 +120,7 @@ class AxialLayer(nnx.Module):
         modulation: Modulation,
         norms: NormModulation,
     ) -> tuple[jax.Array, KeyValueCache]:
-        """Applies the layer at position `index` of its attended axis alone; see AxialAttention.step.
+        """Applies the layer only at position `index` of its attended axis; see AxialAttention.step.
 
         x is [B,1,W,D] (along columns) or [B,H,1,D] (along rows), and so is the result.
         """

@@ -1,7 +1,7 @@
-"""The colorizer: gray image in, distribution over coarse colors out (paper, sections 4.1 and 4.2; appendix H).
+"""The colorizer maps a gray image to a distribution over coarse colors (paper, sections 4.1 and 4.2; appendix H).
 
-Symbols are coarse colors: 64 r + 8 g + b of 3-bit channels, 0..num_symbols-1. Shape suffixes:
-coltran/networks/layers.py.
+Symbols are coarse colors, 64 r + 8 g + b of 3-bit channels, in 0..num_symbols-1. coltran/networks/layers.py explains
+the shape suffixes.
 """
 
 import jax
@@ -16,7 +16,7 @@ from coltran.networks.layers import Dense, LayerNorm, PositionEmbedding, precise
 
 
 class ColorizerLogits(struct.PyTreeNode):
-    """Float32 logits of both heads: the autoregressive decoder's and the parallel head's."""
+    """Float32 logits of both heads, which are the autoregressive decoder and the parallel head."""
 
     decoder_BHWV: jax.Array
     parallel_BHWV: jax.Array
@@ -49,7 +49,7 @@ def _conditioning(config: ColorizerConfig, context_size: int) -> Conditioning:
 
 
 class GrayscaleEncoder(nnx.Module):
-    """Gray levels to context: embedding, positions, then unmasked row and column layers in turn."""
+    """Turns gray levels into context with an embedding, positions, then unmasked row and column layers in turn."""
 
     def __init__(self, config: ColorizerConfig, *, init: Initializer):
         self.dtype = config.compute_dtype
@@ -69,7 +69,7 @@ class GrayscaleEncoder(nnx.Module):
 
 
 class OuterDecoder(nnx.Module):
-    """Summarizes all rows above each row: unmasked row layers and masked column layers in turn (section 4.1)."""
+    """Summarizes all rows above each row with unmasked row layers and masked column layers in turn (section 4.1)."""
 
     def __init__(self, config: ColorizerConfig, *, init: Initializer):
         self.positions = PositionEmbedding(config.height, config.width, config.hidden_size, init=init)
@@ -81,7 +81,7 @@ class OuterDecoder(nnx.Module):
         )
 
     def __call__(self, embedded_BHWD: jax.Array, context: "Context") -> jax.Array:
-        """Row i of the result depends on rows 0..i-1 of the symbols' embeddings; row 0 is zero."""
+        """Returns [B,H,W,D], whose row i depends on rows 0..i-1 of the symbols' embeddings [B,H,W,D]. Row 0 is zero."""
         x_BHWD = (embedded_BHWD + self.positions() + context.pixel_BHWD).astype(context.pixel_BHWD.dtype)
         for layer in self.layers:
             x_BHWD = layer.over(x_BHWD, context.modulating_BHWD, context.pixel_BHWD)
@@ -105,24 +105,24 @@ class InnerDecoder(nnx.Module):
         x_BHWD = x_BHWD.astype(context.pixel_BHWD.dtype)
         modulating_BHWC = jnp.concatenate([context.modulating_BHWD, outer_BHWD], axis=-1)
         for layer in self.layers:
-            # The outer context must not be pooled over the image: that would show later rows to earlier ones.
+            # We must not pool the outer context over the image, because earlier rows would then see later ones.
             x_BHWD = layer.over(x_BHWD, modulating_BHWC, context.pixel_BHWD)
         return x_BHWD
 
     def empty_caches(self, batch: int, dtype: jnp.dtype) -> list[KeyValueCache]:
-        """One empty cache for each layer, for a single row of `batch` images."""
+        """Makes one empty cache for each layer, for a single row of `batch` images, in the dtype `dtype`."""
         return [layer.attention.empty_cache(batch, 1, dtype) for layer in self.layers]
 
 
 class Context(struct.PyTreeNode):
-    """The encoder's output [B,H,W,D], and what cAtt and cMLP see of it: the same, or its spatial mean."""
+    """The encoder's output [B,H,W,D], and what cAtt and cMLP see of it, which is the same or its spatial mean."""
 
     pixel_BHWD: jax.Array
     modulating_BHWD: jax.Array
 
 
 class Colorizer(nnx.Module):
-    """Gray image and, for likelihoods, its coarse colors -> logits of every pixel's coarse color."""
+    """Maps a gray image and, for likelihoods, its coarse colors to logits of every pixel's coarse color."""
 
     def __init__(self, config: ColorizerConfig, *, init: Initializer):
         self.config = config
@@ -135,18 +135,18 @@ class Colorizer(nnx.Module):
         self.head = Dense(config.hidden_size, config.num_symbols, init=init)
 
     def __call__(self, gray_BHW: jax.Array, symbols_BHW: jax.Array) -> ColorizerLogits:
-        """Teacher-forced logits of both heads.
+        """Computes the teacher-forced logits of both heads, [B,H,W,V].
 
         Args:
-            gray_BHW: int32, gray levels 0..num_gray_levels-1.
-            symbols_BHW: int32, the true symbols; the decoder's logits at a pixel depend only on earlier ones.
+          gray_BHW: int32, gray levels 0..num_gray_levels-1.
+          symbols_BHW: int32, the true symbols; the decoder's logits at a pixel depend only on earlier symbols.
         """
         context = self.encode(gray_BHW)
         decoder_BHWV = self.decode(self.symbol_embedding.embed(symbols_BHW), context)
         return ColorizerLogits(decoder_BHWV=decoder_BHWV, parallel_BHWV=self.parallel_logits(context))
 
     def encode(self, gray_BHW: jax.Array) -> Context:
-        """The context of gray images, int32 [B,H,W] in 0..num_gray_levels-1."""
+        """Computes the context of gray images, int32 [B,H,W] in 0..num_gray_levels-1."""
         pixel_BHWD = self.encoder(gray_BHW)
         modulating_BHWD = pixel_BHWD
         if self.config.context == "global":
@@ -155,14 +155,14 @@ class Colorizer(nnx.Module):
         return Context(pixel_BHWD=pixel_BHWD, modulating_BHWD=modulating_BHWD)
 
     def decode(self, embedded_BHWD: jax.Array, context: Context) -> jax.Array:
-        """Decoder logits [B,H,W,V] from embedded symbols, each depending on earlier pixels only."""
+        """Computes decoder logits [B,H,W,V] from embedded symbols. Each logit depends only on earlier pixels."""
         outer_BHWD = self.outer_decoder(embedded_BHWD, context)
         return self.predict(self.inner_decoder(embedded_BHWD, outer_BHWD, context))
 
     def predict(self, x: jax.Array) -> jax.Array:
-        """Float32 logits [..., V] from the inner decoder's output [..., D]."""
+        """Computes float32 logits [..., V] from the inner decoder's output [..., D]."""
         return self.head(self.norm(precise(x)))
 
     def parallel_logits(self, context: Context) -> jax.Array:
-        """The parallel head's logits [B,H,W,V] (paper, section 4.2): every pixel from gray alone."""
+        """Computes the parallel head's logits [B,H,W,V] (paper, section 4.2). Every pixel depends only on gray."""
         return self.parallel_head(precise(context.pixel_BHWD))

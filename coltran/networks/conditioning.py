@@ -1,4 +1,4 @@
-"""Conditional layers (paper, table 1): how the context of an image changes attention, MLP and layer norm.
+"""In conditional layers, an image's context changes attention, MLP and layer norm (paper, table 1).
 
 Every conditional layer works in two steps, project and apply, because the sampler projects a context once per row or
 image but applies it at every pixel.
@@ -13,10 +13,10 @@ from coltran.networks.layers import Dense, normalize, precise
 
 
 def modulate(z: jax.Array, modulation: jax.Array, kind: str, *, shift_first: bool) -> jax.Array:
-    """z [..., K] changed by modulation [..., K or 2K] (paper, table 1, right column).
+    """Changes z [..., K] by a modulation [..., K or 2K] (paper, table 1, right column).
 
     `kind` is one of coltran.networks.config.MODULATIONS except `none`. With two halves, `shift_first` says which comes
-    first: the release writes [scale, shift] for attention and layer norm, [shift, scale] for the MLP.
+    first. The release writes [scale, shift] for attention and layer norm, but [shift, scale] for the MLP.
     """
     if kind == "shift":
         return z + modulation
@@ -30,12 +30,12 @@ def modulate(z: jax.Array, modulation: jax.Array, kind: str, *, shift_first: boo
 
 
 def modulation_size(kind: str, size: int) -> int:
-    """Features of a modulation of `size` features: both halves, or one."""
+    """Returns how many features modulate `size` features: `size`, or twice as many for kinds with two halves."""
     return size if kind in ("shift", "scale") else 2 * size
 
 
 class HeadModulation(nnx.Module):
-    """cAtt's projection for one of query, key, value: context [..., C] -> [..., N, K or 2K], no bias."""
+    """cAtt's projection for one of query, key and value: context [..., C] -> [..., N, K or 2K]. It has no bias."""
 
     def __init__(self, context_size: int, num_heads: int, head_size: int, kind: str, *, init: Initializer):
         self.kind = kind
@@ -43,7 +43,7 @@ class HeadModulation(nnx.Module):
         self.kernel = nnx.Param(init.glorot(shape, fan_in=context_size, fan_out=shape[1] * shape[2]))
 
     def project(self, context: jax.Array) -> jax.Array:
-        """The modulation [..., N, K or 2K] that belongs to a context [..., C]."""
+        """Projects a context [..., C] to its modulation [..., N, K or 2K]."""
         return jnp.einsum("...c,cnm->...nm", context, self.kernel[...].astype(context.dtype))
 
     def apply(self, z: jax.Array, modulation: jax.Array) -> jax.Array:
@@ -52,7 +52,7 @@ class HeadModulation(nnx.Module):
 
 
 class ConditionalLayerNorm(nnx.Module):
-    """cLN: normalization whose scale and offset come from the pooled context of the whole image."""
+    """cLN normalizes with a scale and an offset that come from the pooled context of the whole image."""
 
     def __init__(self, height: int, width: int, size: int, *, learned_pooling: bool, init: Initializer):
         ones = jnp.ones((height, width), jnp.float32)
@@ -60,14 +60,14 @@ class ConditionalLayerNorm(nnx.Module):
         self.dense = Dense(size, 2 * size, init=init)
 
     def project(self, context_BHWD: jax.Array) -> jax.Array:
-        """[scale, shift] of each image, float32 [B,1,1,2D]."""
+        """Projects the context [B,H,W,D] to [scale, shift] of each image, float32 [B,1,1,2D]."""
         weighted = precise(context_BHWD)
         if self.pooling is not None:
             weighted = self.pooling[...][None, :, :, None] * weighted
         return self.dense(weighted.mean(axis=(1, 2), keepdims=True))
 
     def project_row(self, context_B1WD: jax.Array) -> jax.Array:
-        """The release's [B,1,1,2D] while it samples: it sees one row, and spreads it over all rows' weights."""
+        """Projects to [B,1,1,2D] as the release does when it samples. It spreads one row over all rows' weights."""
         weighted = precise(context_B1WD)
         if self.pooling is not None:
             weighted = self.pooling[...].mean(axis=0)[None, None, :, None] * weighted

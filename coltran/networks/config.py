@@ -1,7 +1,7 @@
-"""What a network is: frozen options for the colorizer and the upsamplers, and their JSON form.
+"""Frozen options define the colorizer and the upsamplers. They have a JSON form.
 
-A config holds only what changes the shapes or the function of a network, so a checkpoint that carries its config can be
-rebuilt from it alone. How a network is trained is `coltran.training.options.TrainOptions`.
+A config holds only what changes the shapes or the function of a network, so a checkpoint's config is enough to rebuild
+its network. `coltran.training.options.TrainOptions` says how a network is trained.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ COMPUTE_DTYPES = ("float32", "bfloat16", "float64")
 
 
 def refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
-    """Raises UserError if `name` is not in `known`: the message names the nearest good name and the whole list."""
+    """Raises UserError if `name` is not in `known`. The message gives the most similar name and the whole list."""
     names = list(known)
     if name in names:
         return
@@ -41,15 +41,15 @@ def _require_heads(hidden_size: int, num_heads: int) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ColorizerConfig:
-    """The autoregressive colorizer (paper, section 4 and table 1); the defaults are the paper's ColTran.
+    """The autoregressive colorizer (paper, section 4 and table 1). The defaults are the paper's ColTran.
 
     `attention_modulation` and `mlp_modulation` say how the context changes attention (cAtt) and MLP (cMLP): `affine` is
     scale and shift, `gated` is (z + shift) * sigmoid(scale), `none` switches it off. `attention_modulated` lists which
     of query, key and value it touches. `conditional_layer_norm` (cLN) pools the context with `learned` weights or a
     fixed `mean`, or is off (`none`, a plain layer norm). `context` is what cAtt and cMLP see of the encoder: the value
-    at each pixel, or its spatial mean (figure 7). `compute_dtype` is that of activations; parameters, softmax,
-    statistics of layer norms, logits and losses are float32 always. float64 makes all of them float64 in training, for
-    comparing programs; it needs JAX_ENABLE_X64=1.
+    at each pixel, or its spatial mean (figure 7). `compute_dtype` is the dtype of activations. Parameters, softmax,
+    statistics of layer norms, logits and losses are always float32. In training, float64 makes all of them float64, to
+    compare programs. It needs JAX_ENABLE_X64=1.
     """
 
     height: int = 64
@@ -93,10 +93,10 @@ class ColorizerConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UpsamplerConfig:
-    """A parallel upsampler (paper, sections 4.3 and 4.4); the defaults are the paper's color upsampler.
+    """A parallel upsampler (paper, sections 4.3 and 4.4). The defaults are the paper's color upsampler.
 
-    `num_input_levels` is 8 for the color upsampler (3 bits a channel) and 256 for the spatial one; `grayscale` switches
-    the grayscale input off (paper, section 5.3). `compute_dtype` is as in ColorizerConfig.
+    `num_input_levels` is 8 for the color upsampler (3 bits per channel) and 256 for the spatial one. `grayscale` can
+    switch the grayscale input off (paper, section 5.3). `compute_dtype` works as in ColorizerConfig.
     """
 
     height: int = 64
@@ -126,24 +126,24 @@ NetworkConfig = ColorizerConfig | UpsamplerConfig
 
 
 def joins_color_and_space(stage: str, config: NetworkConfig) -> bool:
-    """Whether `config` is the one upsampler for color and space at once (paper, section 5): coarse color in."""
+    """Tells whether `config` upsamples coarse color in color and space at once (paper, section 5)."""
     return stage == "spatial_upsampler" and isinstance(config, UpsamplerConfig) and config.num_input_levels == 8
 
 
 def check_stage(stage: str, config: NetworkConfig) -> None:
-    """Raises UserError for a config that contradicts its stage."""
+    """Raises UserError if a config contradicts its stage."""
     if stage == "color_upsampler" and isinstance(config, UpsamplerConfig) and config.num_input_levels != 8:
         raise UserError(f"the color_upsampler takes coarse colors: num_input_levels 8, got {config.num_input_levels}")
 
 
 def config_class(stage: str) -> type[ColorizerConfig] | type[UpsamplerConfig]:
-    """The config class of a stage. Raises UserError for an unknown stage."""
+    """Returns the config class of a stage. Raises UserError for an unknown stage."""
     refuse_unknown("stage", stage, STAGES)
     return ColorizerConfig if stage == "colorizer" else UpsamplerConfig
 
 
 def replace_fields(config: Any, changes: Mapping[str, Any]) -> Any:
-    """Changes some fields of a config. An unknown field is a UserError that lists the good names."""
+    """Returns a config with some fields changed. Raises a UserError with the known names for an unknown field."""
     names = [field.name for field in dataclasses.fields(config)]
     for name in changes:
         refuse_unknown(f"field of {type(config).__name__}", name, names)
@@ -153,7 +153,7 @@ def replace_fields(config: Any, changes: Mapping[str, Any]) -> Any:
 def parse_value(config: Any, name: str, text: str) -> Any:
     """Converts the command line's `text` to the type that the field `name` of `config` has now.
 
-    Raises UserError for an unknown field, or text that is not of its type. Tuples are written with commas.
+    Raises UserError if the field is unknown or the text does not fit its type. Tuples are written with commas.
     """
     refuse_unknown(f"field of {type(config).__name__}", name, [f.name for f in dataclasses.fields(config)])
     current = getattr(config, name)
@@ -183,7 +183,7 @@ def from_json(data: Mapping[str, Any]) -> tuple[str, NetworkConfig]:
         raise UserError(f"a config needs a 'stage', one of {', '.join(STAGES)}; got {sorted(data)}")
     stage = data["stage"]
     kind = config_class(stage)
-    fields = {"compute_dtype": "float32", **data}  # checkpoints from before that field are of float32 networks
+    fields = {"compute_dtype": "float32", **data}  # checkpoints older than this field hold float32 networks
     del fields["stage"]
     missing = [field.name for field in dataclasses.fields(kind) if field.name not in fields]
     config = replace_fields(kind(), fields)
@@ -193,7 +193,7 @@ def from_json(data: Mapping[str, Any]) -> tuple[str, NetworkConfig]:
 
 
 def first_difference(have: NetworkConfig, want: NetworkConfig) -> str | None:
-    """Says which field differs first, such as 'hidden_size is 32, asked for 64'. None: the configs are equal."""
+    """Tells the first field that differs, as 'hidden_size is 32, asked for 64'. Returns None for equal configs."""
     if type(have) is not type(want):
         return f"it is a {type(have).__name__}, asked for a {type(want).__name__}"
     for field in dataclasses.fields(have):

@@ -1,9 +1,9 @@
-"""Floating-point operations of the three networks: what no program can be faster than at a machine's matmul rate.
+"""Counts floating-point operations of the networks. At a machine's matmul rate, no program can be faster than these.
 
-Counted are the matrix products alone (a multiplication and an addition each): projections, attention, MLPs,
-conditioning and heads. Embeddings, an upsampler's mixed ones too, are look-ups, and norms, softmax and sums are a
-percent of the rest. Each product is counted once, as coltran/sampling/sampler.py does it: a context is projected once
-per pixel, keys and values are kept.
+We count only the matrix products (a multiplication and an addition each) of projections, attention, MLPs, conditioning
+and heads. Embeddings are look-ups, also an upsampler's mixed ones. Norms, softmax and sums are a percent of the rest.
+We count each product once, as coltran/sampling/sampler.py computes it: it projects a context once per pixel, and keeps
+keys and values.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from coltran.networks.upsampler import NUM_CHANNELS
 
 
 def _layer(config: ColorizerConfig | UpsamplerConfig, length: int) -> int:
-    """One axial layer at one pixel, without conditioning: four projections, attention over `length`, the MLP."""
+    """Counts an unconditional layer at one pixel, which is four projections, attention over `length` and the MLP."""
     size = config.hidden_size
     return 2 * (4 * size * size + 2 * length * size + 2 * size * config.ff_size)
 
 
 def _conditioning(config: ColorizerConfig, context_size: int) -> int:
-    """cAtt's and cMLP's projections of one layer's context at one pixel."""
+    """Counts the projections of one layer's context by cAtt and cMLP at one pixel."""
     products = 0
     if config.attention_modulation != "none":
         size = modulation_size(config.attention_modulation, config.hidden_size)
@@ -31,13 +31,13 @@ def _conditioning(config: ColorizerConfig, context_size: int) -> int:
 
 
 def encoder(config: ColorizerConfig) -> int:
-    """The grayscale encoder, one image."""
+    """Counts the grayscale encoder's operations for one image."""
     pixel = config.num_encoder_layers * (_layer(config, config.width) + _layer(config, config.height))
     return config.height * config.width * pixel
 
 
 def colorizer_sample(config: ColorizerConfig) -> int:
-    """Sampling one image with its encoding: what the cached sampler cannot do without."""
+    """Counts what the cached sampler needs at least to encode and sample one image."""
     size = config.hidden_size
     outer = _layer(config, config.width) + _layer(config, config.height) + 2 * _conditioning(config, size)
     inner = _layer(config, config.width) + _conditioning(config, 2 * size)
@@ -46,16 +46,17 @@ def colorizer_sample(config: ColorizerConfig) -> int:
 
 
 def upsampler_image(config: UpsamplerConfig) -> int:
-    """One image, all three channels."""
+    """Counts an upsampler's operations for one image with all three channels."""
     size = config.hidden_size
     pixel = config.num_layers * (_layer(config, config.width) + _layer(config, config.height))
     return NUM_CHANNELS * config.height * config.width * (pixel + 2 * size * config.num_output_levels)
 
 
 def training_example(config: ColorizerConfig | UpsamplerConfig) -> int:
-    """One example of a training step: forward, and backward at twice that. An upsampler sees one of three channels.
+    """Counts one example of a training step, whose backward pass costs twice as much as the forward pass.
 
-    What rematerialization computes again is not counted: it is not the model's work.
+    An upsampler sees one of three channels. We do not count what rematerialization computes again, because it is not
+    the model's work.
     """
     if isinstance(config, UpsamplerConfig):
         return 3 * upsampler_image(config) // NUM_CHANNELS

@@ -1,6 +1,6 @@
-"""Named configs: each one line against the paper's size, for the three stages.
+"""Named configs for the three stages. Each is one line that says how it differs from the paper's size.
 
-`network_config("colorizer", "smoke", height=32, width=32)` gives the network; sizes come from the data.
+`network_config("colorizer", "smoke", height=32, width=32)` returns a config. Sizes come from the data.
 """
 
 from typing import Any
@@ -10,8 +10,8 @@ from coltran.networks.config import ColorizerConfig, NetworkConfig, UpsamplerCon
 
 _COLTRAN_B = {"attention_modulation": "none", "mlp_modulation": "none", "conditional_layer_norm": "none"}
 
-# Paper, section 5.1, and the public configs; docs/networks.md says which figure each variant is from. `low_compute`
-# (appendix D) differs in batch sizes too: coltran/training/options.py.
+# The values are from section 5.1 of the paper and the public configs. docs/networks.md says which figure each variant
+# is from. `low_compute` (appendix D) also has other batch sizes, see coltran/training/options.py.
 COLORIZERS: dict[str, dict[str, Any]] = {
     "coltran": {},
     "coltran_b": _COLTRAN_B,
@@ -45,7 +45,7 @@ UPSAMPLERS: dict[str, dict[str, Any]] = {
     "smoke": {"hidden_size": 32, "ff_size": 32, "num_heads": 2, "num_layers": 1},
 }
 
-# What the public release's spatial upsampler differs in: full color in, and 3 layers.
+# The public release's spatial upsampler differs in two things: it takes full color, and it has 3 layers.
 SPATIAL: dict[str, dict[str, Any]] = {
     "coltran": {"num_input_levels": 256, "num_layers": 3},
     "no_grayscale": {"num_input_levels": 256, "num_layers": 3, "grayscale": False},
@@ -58,10 +58,10 @@ PRESETS = {"colorizer": COLORIZERS, "color_upsampler": UPSAMPLERS, "spatial_upsa
 
 
 def network_config(stage: str, name: str, *, height: int, width: int) -> NetworkConfig:
-    """The config `name` of `stage` at `height` x `width` pixels.
+    """Returns the config `name` of `stage` at `height` x `width` pixels.
 
     Raises:
-      UserError: an unknown name, or pixels that the named config does not have.
+      UserError: the name is unknown, or the named config does not have this size.
     """
     refuse_unknown("stage", stage, PRESETS)
     others = [other for other in PRESETS if name in PRESETS[other]]

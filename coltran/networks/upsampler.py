@@ -1,7 +1,8 @@
-"""The color and the spatial upsampler: every color channel in parallel (paper, sections 4.3 and 4.4).
+"""The color and the spatial upsampler compute every color channel in parallel (paper, sections 4.3 and 4.4).
 
-Color: 3-bit channels at low resolution -> 8-bit channels. Spatial: an 8-bit image enlarged by pixel repetition -> the
-8-bit image at high resolution. Both see the gray image. Shape suffixes: coltran/networks/layers.py.
+The color upsampler maps 3-bit channels at low resolution to 8-bit channels. The spatial one maps an 8-bit image that is
+enlarged by pixel repetition to the 8-bit image at high resolution. Both see the gray image. coltran/networks/layers.py
+explains the shape suffixes.
 """
 
 import jax
@@ -17,7 +18,7 @@ NUM_CHANNELS = 3
 
 
 class Upsampler(nnx.Module):
-    """Levels of one channel and the gray image -> logits of that channel's 8-bit levels."""
+    """Maps levels of one channel and the gray image to logits of that channel's 8-bit levels."""
 
     def __init__(self, config: UpsamplerConfig, *, init: Initializer):
         self.config = config
@@ -46,17 +47,17 @@ class Upsampler(nnx.Module):
         self.head = Dense(size, config.num_output_levels, init=init)
 
     def __call__(self, levels_BHW: jax.Array, channel_B: jax.Array, gray_BHW: jax.Array) -> jax.Array:
-        """Float32 logits [B,H,W,V] of one channel per image.
+        """Computes float32 logits [B,H,W,V] of one channel per image.
 
         Args:
-            levels_BHW: int32, the channel's input levels, 0..num_input_levels-1.
-            channel_B: int32, which channel each is: 0 red, 1 green, 2 blue.
-            gray_BHW: int32, gray levels 0..num_gray_levels-1; ignored where the config has no grayscale input.
+          levels_BHW: int32, the channel's input levels, 0..num_input_levels-1.
+          channel_B: int32, the channel of each image: 0 red, 1 green, 2 blue.
+          gray_BHW: int32, gray levels 0..num_gray_levels-1; ignored if the config has no grayscale input.
         """
         return self._predict(self._features(levels_BHW, channel_B, gray_BHW))
 
     def argmax(self, levels_BHW3: jax.Array, gray_BHW: jax.Array) -> jax.Array:
-        """Computes the most likely image, uint8 [B,H,W,3], channel by channel, which saves memory."""
+        """Computes the most likely image, uint8 [B,H,W,3]. It works channel by channel to save memory."""
 
         def one_channel(args: tuple[jax.Array, jax.Array]) -> jax.Array:
             levels_BHW, channel = args
@@ -72,7 +73,7 @@ class Upsampler(nnx.Module):
         return jnp.moveaxis(image_3BHW, 0, -1)
 
     def _features(self, levels_BHW: jax.Array, channel_B: jax.Array, gray_BHW: jax.Array) -> jax.Array:
-        """What the head reads, [B,H,W,D]."""
+        """Computes what the head reads, [B,H,W,D]."""
         x_BHWD = self._embed(levels_BHW, channel_B, gray_BHW)
         for layer in self.layers:
             axis = 2 if layer.attention.along_columns else 1
@@ -80,9 +81,9 @@ class Upsampler(nnx.Module):
         return x_BHWD
 
     def _embed(self, levels_BHW: jax.Array, channel_B: jax.Array, gray_BHW: jax.Array) -> jax.Array:
-        """Mixed embeddings of levels and gray with their positions, [B,H,W,D].
+        """Computes mixed embeddings of levels and gray with their positions, [B,H,W,D].
 
-        What `mix` makes of an embedding depends on the level alone: so it is applied to the tables, not to the pixels.
+        The output of `mix` depends only on the level, so we apply `mix` to the tables and not to the pixels.
         """
         offset_B11 = (channel_B * self.config.num_input_levels)[:, None, None]
         inputs = [(self.channel_embedding, levels_BHW + offset_B11)]
@@ -104,5 +105,5 @@ class Upsampler(nnx.Module):
         return map_slices(embed, rows_H1D[None], *(index_BHW for _, index_BHW in inputs), axis=1)
 
     def _predict(self, x_BHWD: jax.Array) -> jax.Array:
-        """Logits, float32 [B,H,W,V]."""
+        """Computes the logits, float32 [B,H,W,V]."""
         return self.head(precise(x_BHWD))

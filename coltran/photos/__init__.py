@@ -1,1 +1,1 @@
-"""Photos of any size: to the networks' gray squares, and their colors back onto them."""
+"""Turns photos of any size into the networks' gray squares, and puts the networks' colors back onto the photos."""

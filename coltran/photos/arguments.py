@@ -1,4 +1,4 @@
-"""Options of coltran-colorize, and how its command line is read."""
+"""Defines the options of coltran-colorize and reads its command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from coltran.photos import recolor
 from coltran.sampling.arguments import SamplingFlags, refuse_equal_samples
 
 PROG = "coltran-colorize"
-BATCH_SIZE = 16  # on a GPU or TPU; on a CPU one photo would wait for fifteen others that are not there
+BATCH_SIZE = 16  # on a GPU or TPU; on a CPU, one photo would wait for fifteen others that do not exist
 DESCRIPTION = """\
 Colorize photos: files of any size and format in, the same photos in color out.
 
@@ -45,7 +45,7 @@ Exit status: 0 all photos colorized, 1 some were rejected, 2 nothing could be do
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(SamplingFlags):
-    """What the command line says; see `--help`."""
+    """The options on the command line; see `--help`."""
 
     inputs: tuple[str, ...] = option(
         positional=True, metavar="PHOTOS", help="files, folders or patterns; local or gs://"
@@ -80,6 +80,8 @@ class Options(SamplingFlags):
         refuse_equal_samples(self.mode, self.samples)
         if self.colorizer is None and (self.color_upsampler or self.spatial_upsampler):
             raise UserError("--color_upsampler and --spatial_upsampler go with --colorizer: give it too")
+        if self.colorizer is None and self.weights != "ema":
+            raise UserError(f"--weights {self.weights}: the built-in model has its moving averages only")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"--seed {self.seed}: expected 0 to 2^32 - 1")
         if self.sheet < 0:
@@ -87,12 +89,12 @@ class Options(SamplingFlags):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's parser; it ends the program on `--help`."""
+    """Makes the command's parser, which ends the program on `--help`."""
     parser = cli.Parser(PROG, DESCRIPTION)
     add_flags(parser, Options)
     return parser
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
-    """Raises UserError for flags that are unknown, missing or out of range."""
+    """Reads the command line. Raises UserError for flags that are unknown, missing or out of range."""
     return from_arguments(Options, parser().parse_args(argv))

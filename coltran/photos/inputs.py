@@ -1,4 +1,4 @@
-"""Which photos a command line means, and what their results are called."""
+"""Finds the photos that a command line means, and names their results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from coltran.file_patterns import IMAGE_SUFFIXES, is_pattern, list_matching
 
 CONTACT_SHEET = "contact_sheet.png"
 _MADE = re.compile(rf"(_sample\d+(_certainty)?\.(png|jpg)|(^|/){re.escape(CONTACT_SHEET)})$")
-_MAX_NAME_BYTES = 180  # of the 255 that file systems allow: endings, and storage's temporary names, come on top
+_MAX_NAME_BYTES = 180  # of the 255 that file systems allow; endings and storage's temporary names need the rest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,8 +23,8 @@ class PhotoFile:
 
     Attributes:
       path: where the photo lies, local or gs://.
-      name: what its results are called below the output folder, with '/' and without suffix: `<name>_sample0.png` and
-        so on. No two photos of a command have the same name, even where capital letters do not count.
+      name: the name of its results below the output folder, with '/' and without suffix, as in `<name>_sample0.png`.
+        No two photos of a command have the same name, even if the file system ignores capital letters.
     """
 
     path: str
@@ -32,16 +32,16 @@ class PhotoFile:
 
 
 def find_photos(inputs: tuple[str, ...], out: str) -> list[PhotoFile]:
-    """Finds the photos of all inputs, each once, in the order given; those of a folder or pattern by name.
+    """Finds the photos of all inputs, each once, in the given order. Within a folder or pattern it sorts by name.
 
-    A single file is taken whatever its name is. Of folders (searched recursively) and patterns, the files with an
-    image's suffix are taken, except results of an earlier run that lie in `out`.
+    It takes a single file whatever its name is. From folders (searched recursively) and patterns, it takes the files
+    with an image's suffix, except results of an earlier run that lie in `out`.
 
     Args:
       inputs: files, folders and patterns, local or gs://.
       out: output folder.
     Raises:
-      UserError: an input is not there, or holds or matches no image.
+      UserError: an input does not exist, or holds or matches no image.
     """
     found: dict[str, tuple[str, str]] = {}  # by absolute path, so that no photo is taken twice
     for source in inputs:
@@ -53,7 +53,7 @@ def find_photos(inputs: tuple[str, ...], out: str) -> list[PhotoFile]:
 
 
 def _find(source: str, out: str, alone: bool) -> list[tuple[str, str]]:
-    """(path, place below the output folder, with suffix) of the photos of one input."""
+    """Finds (path, place below the output folder with suffix) of the photos of one input."""
     if not is_pattern(source) and not storage.is_folder(source):
         if not storage.exists(source):
             nothing = "matches no file" if any(sign in source for sign in "*?[") else "no such file or folder"
@@ -65,21 +65,21 @@ def _find(source: str, out: str, alone: bool) -> list[tuple[str, str]]:
         for name, _ in listed
         if name.lower().endswith(IMAGE_SUFFIXES)
         and "__MACOSX/" not in name
-        and not name.rpartition("/")[2].startswith("._")  # what macOS leaves beside files on foreign disks
+        and not name.rpartition("/")[2].startswith("._")  # files that macOS adds on disks of other systems
         and not (_MADE.search(name) and _is_below(storage.join(folder, name), out))
     ]
     if not photos:
         what = "matches" if is_pattern(source) else "holds"
         raise UserError(f"{source}: {what} no images (looked for {' '.join(IMAGE_SUFFIXES)})")
-    # Of several inputs, each keeps its folder's name, so that the results lie apart as the photos do.
+    # With several inputs, each keeps its folder's name, so that results from different inputs lie apart too.
     before = "" if alone else _absolute(folder).rpartition("/")[2] + "/"
     return [(storage.join(folder, name), before + name) for name in photos]
 
 
 def _names(places: dict[str, str]) -> dict[str, str]:
-    """Distinct names of results by path; a name is as short as the other photos of the command allow.
+    """Finds distinct names of results by path. A name is as short as the other photos of the command allow.
 
-    Tried in turn: without suffix; with it (a.jpg beside a.png); with more and more of the path in front.
+    It first tries a name without suffix, then with suffix (a.jpg beside a.png), then with more and more of the path.
     """
     tried = {path: _candidates(path, place) for path, place in places.items()}
     level = dict.fromkeys(places, 0)
@@ -106,7 +106,7 @@ def _candidates(path: str, place: str) -> list[str]:
 
 
 def _parts(path: str) -> list[str]:
-    """Folders and file, printable as UTF-8; names of objects may hold '..', and nothing at all between two '/'."""
+    """Splits a path into folders and file, printable as UTF-8. Object names may hold '..', or '/' next to '/'."""
     readable = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return [part for part in readable.split("/") if part not in ("", ".", "..")]
 

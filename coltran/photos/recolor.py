@@ -1,6 +1,6 @@
-"""A photo of any size to the gray images that the networks see, and their colors back onto the photo.
+"""Turns a photo of any size into the networks' gray images, and puts their colors back onto the photo.
 
-The networks color a small square. Of what they make only the color is kept, enlarged to the photo's size; light and
+The networks color a small square. We keep only the color of their result and enlarge it to the photo's size. Light and
 dark, and with them every detail, stay the photo's own.
 """
 
@@ -14,7 +14,7 @@ from coltran.images import colors, geometry
 from coltran.images.colors import luma
 
 FITS = ("squeeze", "pad")
-_STRIP_PIXELS = 1 << 20  # recolored at once: float images of a whole scan would not fit in memory
+_STRIP_PIXELS = 1 << 20  # pixels to recolor at once, because float images of a whole scan would not fit in memory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class GrayInputs:
 
     Attributes:
       lo: uint8 [h, w], for the colorizer and the color upsampler.
-      hi: uint8 [H, W], for the spatial upsampler; None where there is none.
+      hi: uint8 [H, W], for the spatial upsampler; None without one.
       box: (left, top, right, bottom) of the photo within the larger of the two, in its pixels; the rest is padding.
     """
 
@@ -32,9 +32,9 @@ class GrayInputs:
     box: tuple[int, int, int, int]
 
     def crop(self, image: np.ndarray) -> np.ndarray:
-        """Cuts the photo's part from an image [h, w, ...] that covers all of the inputs, at any resolution; a view.
+        """Cuts the photo's part, as a view, from an image [h, w, ...] of any resolution that covers all of the inputs.
 
-        Where the edge of the photo cuts a pixel, that pixel belongs to it.
+        If the edge of the photo cuts a pixel, that pixel belongs to the photo.
         """
         height, width = (self.lo if self.hi is None else self.hi).shape
         left, top, right, bottom = self.box
@@ -44,16 +44,16 @@ class GrayInputs:
 
 
 def gray_inputs(rgb: np.ndarray, size: tuple[int, int], size_hi: tuple[int, int] | None, fit: str) -> GrayInputs:
-    """Makes the networks' gray images of a photo, as coltran-preprocess makes those of training.
+    """Makes the networks' gray images of a photo, as coltran-preprocess makes the training images.
 
-    Area resize and rounding to the high resolution, area resize of that to the low one, then grayscale of each.
+    It resizes by area to the high resolution and rounds, resizes that by area to the low one, then makes each gray.
 
     Args:
-      rgb: uint8 [height, width, 3], any size of at least one pixel; its color does not go beyond its luma.
+      rgb: uint8 [height, width, 3], any size of at least one pixel; its color has no effect beyond its luma.
       size: (h, w) of the low resolution.
       size_hi: (H, W) of the high resolution, or None.
       fit: `squeeze` stretches the photo to the whole square; `pad` keeps its proportions, and mirrors the photo into
-        what is left at two sides.
+        the space that is left at two sides.
     """
     fitted, box = _fit(rgb, size_hi or size, fit)
     lo = geometry.area_resize(fitted, *size)
@@ -71,7 +71,7 @@ def _fit(rgb: np.ndarray, size: tuple[int, int], fit: str) -> tuple[np.ndarray, 
     rows, columns = (max(1, round(side * scale)) for side in rgb.shape[:2])
     top, left = (height - rows) // 2, (width - columns) // 2
     margins = ((top, height - rows - top), (left, width - columns - left), (0, 0))
-    # Mirrored rather than filled: a hard edge would be an object to color.
+    # We mirror the photo and do not fill the space, because the networks would color a hard edge as an object.
     padded = np.pad(geometry.area_resize(rgb, rows, columns), margins, mode="symmetric")
     return padded, (left, top, left + columns, top + rows)
 
@@ -80,20 +80,20 @@ def recolor(photo_rgb: np.ndarray, color_rgb: np.ndarray) -> np.ndarray:
     """Combines the photo's luma with another image's color.
 
     The color is carried over in YCbCr rather than in Lab, because luma, a weighted sum of the stored values, is what
-    the networks were given and trained against. Cb and Cr being linear in RGB, YCbCr's way back comes down to adding
-    `rgb - luma(rgb)` of the one to the luma of the other. Where that would leave 0..255, the color is made paler (its
-    hue stays) rather than clipped, so that the luma is the photo's everywhere.
+    the networks were given and trained against. Cb and Cr are linear in RGB, so the way back from YCbCr just adds
+    `rgb - luma(rgb)` of one image to the luma of the other. If the sum would leave 0..255, the color becomes paler (its
+    hue stays) and is not clipped, so that the luma is the photo's everywhere.
 
     Args:
       photo_rgb: uint8 [H, W, 3].
       color_rgb: uint8 [h, w, 3], of the same picture at any resolution.
     Returns:
-      uint8 [H, W, 3]; its `luma` is that of the photo, within the 0.5 of rounding.
+      uint8 [H, W, 3]; its `luma` equals the photo's, within the rounding error of 0.5.
     """
     from PIL import Image
 
     height, width = photo_rgb.shape[:2]
-    # Bicubic: color that changes smoothly; it also averages where the photo is smaller than the networks' square.
+    # Bicubic gives color that changes smoothly. It also averages if the photo is smaller than the networks' square.
     enlarged = np.asarray(Image.fromarray(color_rgb).resize((width, height), Image.Resampling.BICUBIC))
     result = np.empty((height, width, 3), np.uint8)
     step = max(1, _STRIP_PIXELS // width)

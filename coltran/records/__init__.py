@@ -1,1 +1,1 @@
-"""Record folders: what a record holds, how it is stored, and which half it belongs to."""
+"""Defines record folders: what a record holds, how it is stored, and which half it belongs to."""

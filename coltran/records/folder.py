@@ -1,8 +1,8 @@
-"""A finished folder of records: manifest.json, its shards, and how they are read.
+"""Opens a finished folder of records and reads its manifest.json and shards.
 
     train.tfrecord-00000-of-00064 ... manifest.json, rejects.jsonl, run.json, and an empty COMPLETED, written last
 
-A folder without COMPLETED is refused: a job that was killed must be run again first.
+We refuse a folder without COMPLETED. If its job was killed, run the job again first.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Shard:
 
     Attributes:
       name: file name within the folder.
-      records: how many it holds.
-      size: in bytes.
-      crc32c: of the whole file, 8 hexadecimal digits.
+      records: how many records it holds.
+      size: its size in bytes.
+      crc32c: checksum of the whole file, 8 hexadecimal digits.
     """
 
     name: str
@@ -41,20 +41,20 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a record folder says of itself.
+    """What a record folder says about itself.
 
     Attributes:
       schema: `truth` or `colorized`.
-      schema_version: of `coltran.records.schema`.
+      schema_version: version of `coltran.records.schema`.
       split: first part of the shards' names.
       sizes: resolution of its pixels.
       features: names of the features that every record has.
-      options: the job's options that decide on the bytes.
+      options: the job's options that change the bytes.
       fingerprint: sha256 over options, input listing and schema version.
-      shards: in order.
-      counts: `read`, `written`, `rejected` and what else the job counts; read = written + rejected.
-      rejected_by_reason: counts.
-      versions: of the libraries that made it.
+      shards: the shards in order.
+      counts: `read`, `written`, `rejected` and other counts of the job; read = written + rejected.
+      rejected_by_reason: the number of rejects for each reason.
+      versions: versions of the libraries that made it.
     """
 
     schema: str
@@ -70,7 +70,7 @@ class Manifest:
     versions: dict[str, str]
 
     def to_json(self) -> bytes:
-        """The bytes of manifest.json."""
+        """Returns the bytes of manifest.json."""
         return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True).encode() + b"\n"
 
     @classmethod
@@ -78,7 +78,7 @@ class Manifest:
         """Reads a manifest from `data`, the content of `path`.
 
         Raises:
-          UserError: `data` is no manifest of this schema version.
+          UserError: `data` is not a manifest of this schema version.
         """
         try:
             fields = json.loads(data)
@@ -104,41 +104,41 @@ class Manifest:
 
 
 def shard_name(split: str, index: int, count: int) -> str:
-    """The name of a shard's file, such as train.tfrecord-00003-of-00064."""
+    """Returns the name of a shard's file, such as train.tfrecord-00003-of-00064."""
     return f"{split}.tfrecord-{index:05d}-of-{count:05d}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordFolder:
-    """An opened folder: `path` and its `manifest`."""
+    """An opened folder with its `path` and its `manifest`."""
 
     path: str
     manifest: Manifest
 
     @property
     def schema(self) -> records.Schema:
-        """The kind of its records."""
+        """Returns the kind of its records."""
         return records.SCHEMAS[self.manifest.schema]
 
     @property
     def sizes(self) -> records.Sizes:
-        """The pixels a side of its images."""
+        """Returns how many pixels its images have on each side."""
         return self.manifest.sizes
 
     @property
     def num_records(self) -> int:
-        """How many records all shards hold together."""
+        """Returns how many records all shards hold together."""
         return sum(shard.records for shard in self.manifest.shards)
 
     def shard_path(self, shard: Shard) -> str:
-        """The path of one of its shards."""
+        """Returns the path of one of its shards."""
         return storage.join(self.path, shard.name)
 
     def read_shard(self, shard: Shard, names: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Yields the decoded records of one shard, in file order; see `schema.decode`.
 
         Raises:
-          UserError: a record is damaged, or their number is not the manifest's.
+          UserError: a record is damaged, or the number of records differs from the manifest's.
         """
         count = 0
         with storage.open_read(self.shard_path(shard)) as file:
@@ -162,10 +162,10 @@ def open_folder(path: str, *, schema: records.Schema | None = None, needs: Seque
 
     Args:
       path: the folder.
-      schema: which kind it has to be; either by default.
+      schema: the kind of records that it must hold; by default either kind.
       needs: features that the caller will read.
     Raises:
-      UserError: there is no finished folder, its schema or version is another one, or it lacks a needed feature.
+      UserError: there is no finished folder, it has another schema or version, or it lacks a needed feature.
     """
     storage.check_access(path)
     if not storage.exists(storage.join(path, COMPLETED)):

@@ -1,8 +1,8 @@
-"""The TFRecord container and tf.train.Example messages, without TensorFlow.
+"""Reads and writes the TFRecord container and tf.train.Example messages, without TensorFlow.
 
-A Beam worker that only moves records need not spend seconds and hundreds of megabytes on importing TensorFlow.
-The framing is: length (uint64, little endian), masked crc32c of those 8 bytes, data, masked crc32c of the data.
-The tests read what is written here with TensorFlow, and the other way round.
+A Beam worker that only moves records does not need to spend seconds and hundreds of megabytes on importing TensorFlow.
+A frame consists of length (uint64, little endian), masked crc32c of those 8 bytes, data, masked crc32c of the data.
+In the tests, TensorFlow reads what this module writes, and this module reads what TensorFlow writes.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from coltran.errors import UserError
 _MASK_DELTA = 0xA282EAD8
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
-FRAME_BYTES = _HEADER.size + _FOOTER.size  # of a record, beside its data
-DATA_START = _HEADER.size  # of the data within a record
+FRAME_BYTES = _HEADER.size + _FOOTER.size  # of a record, besides its data
+DATA_START = _HEADER.size  # where the data begins within a record
 
 
 def masked_crc32c(data: bytes) -> int:
-    """Computes TFRecord's checksum: the crc32c rotated by 15 bits plus a constant, as an unsigned 32-bit integer."""
+    """Computes TFRecord's checksum, which is the crc32c rotated by 15 bits plus a constant, as unsigned 32 bits."""
     crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def frame(data: bytes) -> bytes:
-    """Wraps a record's data with length and checksums, as it stands in a TFRecord file."""
+    """Adds length and checksums to a record's data, as they stand in a TFRecord file."""
     length = struct.pack("<Q", len(data))
     return b"".join((length, _FOOTER.pack(masked_crc32c(length)), data, _FOOTER.pack(masked_crc32c(data))))
 
 
 def is_header(start: bytes) -> bool:
-    """Whether `start`, the first bytes of a file, begins with a TFRecord's length and its checksum."""
+    """Tells whether `start`, the first bytes of a file, begins with a TFRecord's length and its checksum."""
     return len(start) >= _HEADER.size and masked_crc32c(start[:8]) == _HEADER.unpack_from(start)[1]
 
 
 def read_frames(file: BinaryIO, name: str) -> Iterator[bytes]:
-    """Yields the records of an open TFRecord file. A cut or damaged one is a UserError with its offset."""
+    """Yields the records of an open TFRecord file. Raises a UserError with the offset of a cut or damaged record."""
     offset = 0
     while header := file.read(_HEADER.size):
         data = _read_frame(file, header, f"{name}: record at byte {offset}")
@@ -52,7 +52,7 @@ def read_frames(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def read_layout(file: BinaryIO, name: str) -> Iterator[tuple[int, int]]:
-    """Yields (offset, length of the data) of every record, from headers alone. The caller may seek in between."""
+    """Yields (offset, length of the data) of every record. It reads only headers. The caller may seek in between."""
     offset = 0
     file.seek(0)
     while header := file.read(_HEADER.size):
@@ -63,7 +63,7 @@ def read_layout(file: BinaryIO, name: str) -> Iterator[tuple[int, int]]:
 
 
 def unframe(framed: bytes, where: str) -> bytes:
-    """Checks one whole record as `frame` made it, and returns its data. The message of a damaged one says `where`."""
+    """Checks one whole record that `frame` made, and returns its data. The error for a damaged record says `where`."""
     return _read_frame(io.BytesIO(framed[_HEADER.size :]), framed[: _HEADER.size], where)
 
 
@@ -88,7 +88,7 @@ def _length(header: bytes, where: str) -> int:
 
 
 def encode_example(values: Mapping[str, bytes | int | float]) -> bytes:
-    """Encodes a tf.train.Example with one value a feature: bytes, int64 or float. Equal values give equal bytes."""
+    """Encodes a tf.train.Example. Each feature has one value: bytes, int64 or float. Equal values give equal bytes."""
     example = _example_class()()
     for name, value in values.items():
         feature = example.features.feature[name]
@@ -102,7 +102,7 @@ def encode_example(values: Mapping[str, bytes | int | float]) -> bytes:
 
 
 def decode_example(data: bytes) -> dict[str, list[bytes] | list[int] | list[float]]:
-    """Decodes all features of a tf.train.Example as lists. Raises ValueError where `data` is no such message."""
+    """Decodes all features of a tf.train.Example as lists. Raises ValueError if `data` is not such a message."""
     from google.protobuf.message import DecodeError
 
     try:
@@ -117,7 +117,7 @@ def decode_example(data: bytes) -> dict[str, list[bytes] | list[int] | list[floa
 
 
 def varint(value: int) -> bytes:
-    """Encodes a whole number, at least 0, as protocol buffers do: 7 bits a byte, the lowest first."""
+    """Encodes a whole number, at least 0, as protocol buffers do, with 7 bits in each byte, the lowest first."""
     groups = []
     while value >= 0x80:
         groups.append(value & 0x7F | 0x80)
@@ -127,7 +127,7 @@ def varint(value: int) -> bytes:
 
 @functools.cache
 def _example_class() -> Any:
-    """tf.train.Example, built from its public definition in a pool of its own, apart from TensorFlow's."""
+    """Builds tf.train.Example from its public definition, in its own pool, so that it does not meet TensorFlow's."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     field = descriptor_pb2.FieldDescriptorProto

@@ -1,7 +1,7 @@
-"""Order and parts of a set of images by a hash of (seed, key): the same on every machine, whatever the files' order.
+"""Orders and splits a set of images by a hash of (seed, key). Machines and the order of files do not matter.
 
 The paper measures FID between colorizations of some images and the truth of others (section 5.1). `condition` and
-`truth` are the two halves of a set, so no image is ever in both; another seed gives another partition.
+`truth` are the two halves of a set, so no image is ever in both. Another seed gives another partition.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PARTS = ("condition", "truth")
 
 
 def rank(seed: int, key: str) -> bytes:
-    """Makes a pseudo-random sort key, the same on every machine: the sha256 of seed and key."""
+    """Makes a pseudo-random sort key, the sha256 of seed and key, which is the same on every machine."""
     return hashlib.sha256(f"{seed}|{key}".encode("utf-8", "surrogatepass")).digest()
 
 
@@ -31,7 +31,7 @@ def choose(keys: Iterable[str], *, seed: int, part: str | None = None, num: int 
       keys: the keys of the whole set; duplicates (crops, samples) count once.
       seed: another seed gives another partition.
       part: `condition` for the first half by hash, `truth` for the second (larger by one for odd counts), None for all.
-      num: how many, the first by hash; None for all.
+      num: how many to choose, the first by hash; None for all.
     Raises:
       UserError: there are fewer keys than `num`.
     """

@@ -1,7 +1,7 @@
-"""Pixels of the high resolution as bytes in a record: raw, or packed without loss as PNG or WebP.
+"""Stores pixels of the high resolution as bytes in a record, either raw or packed without loss as PNG or WebP.
 
-A packed value is always shorter than the raw one (noise that cannot be packed stays raw), so its length tells which it
-is, and no record needs to say so.
+A packed value is always shorter than the raw one, because noise that cannot be packed stays raw. So the length shows
+which of the two it is, and no record needs to say so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 RAW = "raw"
 ENCODINGS = (RAW, "png", "webp")
-# Of all levels and methods of both, the quickest: on photos the slower ones are at most 5% smaller.
+# These are the quickest of all levels and methods. On photos, the slower ones give files at most 5% smaller.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "png": {"format": "PNG", "compress_level": 1, "compress_type": 3},  # 3: zlib's run-length strategy
     "webp": {"format": "WEBP", "lossless": True, "method": 0, "quality": 0},
@@ -26,7 +26,7 @@ def encode(array: np.ndarray, encoding: str = RAW) -> bytes:
     """Encodes an array as bytes.
 
     Args:
-      array: of any dtype and shape for `raw`; uint8 [H, W] or [H, W, 3] for `png` and `webp`.
+      array: any dtype and shape for `raw`; uint8 [H, W] or [H, W, 3] for `png` and `webp`.
       encoding: one of ENCODINGS.
     """
     raw = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
@@ -40,7 +40,7 @@ def encode(array: np.ndarray, encoding: str = RAW) -> bytes:
 
 
 def decode(data: bytes, dtype: str, shape: Sequence[int]) -> np.ndarray:
-    """Turns the bytes that `encode` returned back into a read-only array of `dtype` and the dimensions [*shape].
+    """Turns bytes from `encode` back into a read-only array of `dtype` and the dimensions [*shape].
 
     Raises:
       ValueError: the bytes do not hold such an array.
@@ -59,7 +59,7 @@ def decode(data: bytes, dtype: str, shape: Sequence[int]) -> np.ndarray:
             array = np.array(image)
     except (OSError, SyntaxError) as error:
         raise ValueError(f"the packed pixels are damaged: {error}") from error
-    if array.ndim > len(shape) and (array == array[..., :1]).all():  # WebP knows no gray: three equal channels
+    if array.ndim > len(shape) and (array == array[..., :1]).all():  # WebP has no gray, only three equal channels
         array = array[..., 0]
     if array.shape != tuple(shape):
         raise ValueError(f"expected {dtype} {list(shape)}, got {array.dtype} {list(array.shape)}")

@@ -1,10 +1,10 @@
-"""What a record holds: names, dtypes, shapes, value ranges and version; how it is encoded and decoded.
+"""Defines what a record holds: names, dtypes, shapes, value ranges and version. Encodes and decodes records.
 
 No other file spells out the name of a feature.
 
 A record is a tf.train.Example in a TFRecord file. Arrays are stored as their raw bytes in C order, little endian, so
-that any reader gets them back with one reshape; those of the high resolution may be packed, never with loss. H x W is
-the high resolution (256x256 in the paper), h x w the low one (64x64).
+that any reader gets them back with one reshape. Arrays of the high resolution may be packed, but never with loss.
+H x W is the high resolution (256x256 in the paper), h x w is the low one (64x64).
 
     from coltran.records import schema
     data = schema.encode(schema.TRUTH, {schema.KEY: "train/n01440764/n01440764_10026", ...}, sizes)
@@ -39,7 +39,7 @@ LOG_LIKELIHOOD = "log_likelihood"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Pixels a side: `lo` of the low resolution, and `hi` of the high one, which is None where a folder has none."""
+    """Pixels on each side: `lo` in the low resolution, `hi` in the high one (None if a folder has no high one)."""
 
     lo: int
     hi: int | None = None
@@ -52,7 +52,7 @@ class Feature:
     Attributes:
       name: its name in the tf.train.Example.
       kind: `text`, `integer`, `real`, or `pixels` (an array of raw bytes).
-      dtype: the dtype of the decoded value; for `pixels` also of the stored bytes.
+      dtype: the dtype of the decoded value; for `pixels`, also the dtype of the stored bytes.
       resolution: `hi` or `lo` for pixels, else None.
       channels: 3 for an RGB image, 0 for a plane [h, w] without a channel axis.
       low, high: range of values, both included.
@@ -69,7 +69,7 @@ class Feature:
     high: float | None = None
 
     def shape(self, sizes: Sizes) -> tuple[int, ...]:
-        """The shape of the decoded array, or () where the value is no array."""
+        """Returns the shape of the decoded array, or () if the value is not an array."""
         if self.resolution is None:
             return ()
         side = getattr(sizes, self.resolution)
@@ -80,14 +80,14 @@ class Feature:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Schema:
-    """A kind of record. It has features, of which every folder must have the `required` ones."""
+    """A kind of record. It has features. Every folder must have the `required` ones."""
 
     name: str
     features: Mapping[str, Feature]
     required: frozenset[str]
 
     def select(self, names: Iterable[str]) -> list[Feature]:
-        """Finds the features by name. An unknown name is a UserError with the list of good ones."""
+        """Finds the features by name. Raises a UserError with the list of known names for an unknown name."""
         unknown = [name for name in names if name not in self.features]
         if unknown:
             raise UserError(f"unknown {self.name} feature '{unknown[0]}'; known: {', '.join(self.features)}")
@@ -191,11 +191,11 @@ def encode(schema: Schema, values: Mapping[str, object], sizes: Sizes, encoding:
 
     Args:
       schema: TRUTH or COLORIZED.
-      values: by feature name; arrays of exactly the feature's dtype and shape.
+      values: {feature name: value}; arrays have exactly the feature's dtype and shape.
       sizes: resolution of the folder.
-      encoding: of the high resolution's pixels, one of `pixel_codec.ENCODINGS`.
+      encoding: how the high resolution's pixels are encoded, one of `pixel_codec.ENCODINGS`.
     Raises:
-      ValueError: a feature is missing or unknown, or its value has another type, shape or range; it is named.
+      ValueError: a feature is missing or unknown, or its value has another type, shape or range. The error names it.
     """
     missing = schema.required - values.keys()
     if missing:
@@ -218,7 +218,8 @@ def decode(schema: Schema, data: bytes, sizes: Sizes, names: Iterable[str] | Non
       sizes: resolution of the folder.
       names: which features to decode; all by default.
     Raises:
-      UserError: `data` is no such record, or lacks a feature or has one of another size; it is named with the key.
+      UserError: `data` is not such a record, or a feature is missing or has another size. The error names it and the
+        key.
     """
     try:
         example = framing.decode_example(data)
@@ -257,7 +258,7 @@ def _check_range(feature: Feature, array: np.ndarray) -> None:
     low = -np.inf if feature.low is None else feature.low
     high = np.inf if feature.high is None else feature.high
     if array.dtype == np.uint8 and low <= 0 and high >= 255:
-        return  # no value of its type lies outside, and most pixels of a folder are such
+        return  # no uint8 value lies outside, and most pixels of a folder are uint8
     if array.min() < low or array.max() > high:
         raise ValueError(f"expected values in {low:g}..{high:g}, got {array.min()}..{array.max()}")
 

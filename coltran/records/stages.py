@@ -1,4 +1,4 @@
-"""The three networks by name, and which features of a truth record each of them is trained from."""
+"""Names the three networks, and the features of a truth record that each of them is trained on."""
 
 from coltran.records import schema
 
@@ -8,5 +8,5 @@ STAGE_FEATURES = {
     "spatial_upsampler": (schema.GRAY_HI, schema.RGB_LO, schema.RGB_HI),
 }
 STAGES = tuple(STAGE_FEATURES)
-# The one upsampler for color and space starts from coarse colors. It is trained as the stage spatial_upsampler.
+# The single upsampler for color and space starts from coarse colors. It is trained as the stage spatial_upsampler.
 JOINT_FEATURES = (schema.GRAY_HI, schema.COARSE_LO, schema.RGB_HI)

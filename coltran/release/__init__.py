@@ -1,1 +1,1 @@
-"""The public release's checkpoints: names, configs, variables."""
+"""Reads and writes the public release's checkpoints: names, configs, variables."""

@@ -1,4 +1,4 @@
-"""What network a public checkpoint holds: read from the shapes of its variables, and held against its config.yaml."""
+"""Finds out from the shapes of its variables which network a public checkpoint holds, and checks its config.yaml."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +15,14 @@ _INPUT_LEVELS = (8, 256)
 
 
 class _Shapes:
-    """Shapes of variables by canonical name; asking for one that is missing or does not fit is a UserError."""
+    """Shapes of variables by canonical name. It raises UserError for a variable that is missing or does not fit."""
 
     def __init__(self, shapes: Mapping[str, Shape]) -> None:
         self.names = {canonical: name for name, canonical in canonical_names(shapes).items()}
         self._shapes = {canonical: tuple(shapes[name]) for canonical, name in self.names.items()}
 
     def sizes(self, canonical: str, *want: int | None) -> list[int]:
-        """The sizes of the axes for which `want` has None; the other axes must have the size that it says."""
+        """Returns the sizes of the axes for which `want` has None. The other axes must have the size in `want`."""
         if canonical not in self._shapes:
             raise UserError(f"variable {spoken_name(canonical, self.names)} is missing")
         shape = self._shapes[canonical]
@@ -33,20 +33,20 @@ class _Shapes:
         return [size for size, w in zip(shape, want, strict=True) if w is None]
 
     def has(self, part: str) -> bool:
-        """Whether `part` is in any name."""
+        """Tells whether `part` is in any name."""
         return any(part in name for name in self._shapes)
 
     def count(self, layer: str) -> int:
-        """How many numbers follow `layer` in the names: `dense#` 3 where there are dense#0 to dense#2."""
+        """Counts the numbers that follow `layer` in the names. For `dense#` it is 3 if dense#0 to dense#2 exist."""
         tails = {name[len(layer) :].partition("/")[0] for name in self._shapes if name.startswith(layer)}
         return 1 + max((int(tail) for tail in tails if tail.isdecimal()), default=-1)
 
 
 def infer(shapes: Mapping[str, Shape]) -> tuple[str, NetworkConfig]:
-    """(stage, config) that variables {release name: shape} belong to, as far as their shapes tell.
+    """Finds the (stage, config) of the variables {release name: shape}, as far as their shapes tell.
 
     Raises:
-      UserError: they are not a ColTran network's, or one that is needed for this is missing or of a wrong shape.
+      UserError: the variables are not a ColTran network's, or one that is needed is missing or has a wrong shape.
     """
     scopes = {_CORE: STAGES[0], **{stage: stage for stage in STAGES[1:]}}
     stages = sorted({scopes[scope] for name in shapes if (scope := name.partition("/")[0]) in scopes})
@@ -60,7 +60,7 @@ def infer(shapes: Mapping[str, Shape]) -> tuple[str, NetworkConfig]:
 
 
 def _stack(shapes: _Shapes, scope: str) -> dict[str, Any]:
-    """What the encoder of `scope` says: sizes, heads, and its number of row and column pairs."""
+    """Reads sizes, heads and the number of row and column pairs from the encoder of `scope`."""
     stack = f"{scope}/factorized_attention#0"
     (hidden,) = shapes.sizes(f"{stack}/layer_normalization#0/beta:0", None)
     query = f"{stack}/self_attention_nd#0/q/kernel:0"
@@ -107,7 +107,7 @@ def _attention_modulation(shapes: _Shapes, stack: Mapping[str, int], modulated: 
 def _upsampler(shapes: _Shapes, stage: str) -> UpsamplerConfig:
     stack = _stack(shapes, stage)
     layers, hidden = stack.pop("layers"), stack["hidden_size"]
-    # Four dense layers: embedding of levels, embedding of gray, the layer that mixes them, and the head.
+    # There are four dense layers: embedding of levels, embedding of gray, the layer that mixes them, and the head.
     if shapes.count(f"{stage}/dense#") == 3:
         _refuse_half_an_input(shapes, stage, hidden)
     (rows,) = shapes.sizes(f"{stage}/dense#0/kernel:0", None, hidden)
@@ -124,7 +124,7 @@ def _upsampler(shapes: _Shapes, stage: str) -> UpsamplerConfig:
 
 
 def _refuse_half_an_input(shapes: _Shapes, stage: str, hidden: int) -> None:
-    """Raises UserError where the mixing layer takes two embeddings, but one is there: canonical ranks cannot tell."""
+    """Raises UserError if the mixing layer takes two embeddings but only one exists, which ranks do not show."""
     (mixed,) = shapes.sizes(f"{stage}/dense#1/kernel:0", None, hidden)
     if mixed != 2 * hidden:
         return
@@ -137,7 +137,7 @@ def _refuse_half_an_input(shapes: _Shapes, stage: str, hidden: int) -> None:
 
 
 def release_model_config(stage: str, config: NetworkConfig) -> dict[str, Any]:
-    """The `model` part of the release's config.yaml. Raises UserError for a network that the release cannot make."""
+    """Makes the `model` part of the release's config.yaml. Raises UserError if the release cannot make this network."""
     expected_names(stage, config)
     if isinstance(config, UpsamplerConfig):
         return {
@@ -180,8 +180,11 @@ def release_model_config(stage: str, config: NetworkConfig) -> dict[str, Any]:
 
 
 def check_yaml(stage: str, config: NetworkConfig, text: str, path: str) -> None:
-    """Raises UserError for the first entry of a config.yaml that contradicts what the shapes say, or names a function
-    (an activation, an order) that the networks here do not have. Entries that it leaves out are not asked for."""
+    """Raises UserError for the first entry of a config.yaml that contradicts the shapes or our networks.
+
+    An entry contradicts our networks if it names a function (an activation, an order) that they do not have. Entries
+    may be missing.
+    """
     import yaml
 
     try:

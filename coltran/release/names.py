@@ -1,9 +1,10 @@
-"""Which variable of the public TensorFlow release is which parameter of ours.
+"""Maps the variables of the public TensorFlow release to our parameters.
 
 Keras numbers layers in the order in which a program makes them (`dense_7`, `layer_normalization_12`,
-`conditional_layer_norm_3`), so those numbers are not fixed: in a canonical name each is replaced by `#` and its rank
-among its siblings. `canonical_names` does that for names as found, `expected_names` lists what must come out, and
-`release_names` gives the numbers back that the release's own program uses when it makes one network.
+`conditional_layer_norm_3`), so those numbers are not fixed. A canonical name has `#` and the rank among its siblings
+instead of each number. `canonical_names` makes canonical names from the names in a checkpoint. `expected_names` lists
+the names that must result. `release_names` restores the numbers that the release's own program uses when it makes one
+network.
 """
 
 import itertools
@@ -25,11 +26,11 @@ _RANKED = re.compile(r"^(\w+)#(\d+)$")
 _IN_NORM = re.compile(r"/conditional_layer_norm#\d+/dense#")
 _ATTENTION = ("query", "key", "value")
 _FIXED = {"normalize/gamma:0": 1.0, "normalize/beta:0": 0.0}
-_NAMED_AT_MOST = 4  # variables in one message
+_NAMED_AT_MOST = 4  # at most so many variables in one message
 
 
 def canonical_names(names: Iterable[str]) -> dict[str, str]:
-    """{name as found: canonical name}, such as a/dense_12/kernel:0 -> a/dense#4/kernel:0 (the fifth `dense` in a)."""
+    """Makes {found name: canonical name}, as a/dense_12/kernel:0 -> a/dense#4/kernel:0 (the fifth `dense` in a)."""
     names = list(names)
     siblings: dict[tuple[str, str], set[int]] = defaultdict(set)
     for name in names:
@@ -46,7 +47,7 @@ def canonical_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def _numbered_parts(name: str) -> Iterable[tuple[str, str, int]]:
-    """(path above it, kind, number) of each part of a name that Keras numbers."""
+    """Yields (path above it, kind, number) for each part of a name that Keras numbers."""
     parts = name.split("/")
     for index, part in enumerate(parts):
         match = _NUMBERED.match(part)
@@ -62,7 +63,7 @@ class _Names:
         self._ranks: dict[str, int] = defaultdict(int)
 
     def place(self, layer: str) -> str:
-        """The canonical path of the next layer called `layer`; those that Keras numbers end in `#`."""
+        """Returns the canonical path of the next layer called `layer`. Layers that Keras numbers end in `#`."""
         if not layer.endswith("#"):
             return layer
         self._ranks[layer] += 1
@@ -106,7 +107,7 @@ class _Names:
 
 
 def _add_axial_stack(names: _Names, scope: str, ours: str, num_layers: int) -> None:
-    """The release's encoder and both upsamplers: unconditional row and column layers in turn."""
+    """Adds the unconditional row and column layers, in turn, of the release's encoder or of an upsampler."""
     scope = names.place(f"{scope}/factorized_attention#")
     names.positions(scope, f"{ours}positions")
     for index in range(2 * num_layers):
@@ -165,9 +166,9 @@ def _colorizer_names(config: ColorizerConfig) -> dict[str, str]:
 
 
 def expected_names(stage: str, config: NetworkConfig) -> dict[str, str]:
-    """{canonical release name: our parameter name} for every parameter of `config`.
+    """Lists {canonical release name: our parameter name} for every parameter of `config`.
 
-    Raises UserError for a variant that the release does not have.
+    Raises UserError if the release does not have this variant.
     """
     _refuse_unknown_to_release(stage, config)
     if isinstance(config, ColorizerConfig):
@@ -197,19 +198,19 @@ def _refuse_unknown_to_release(stage: str, config: NetworkConfig) -> None:
 
 
 def fixed_names(config: NetworkConfig, expected: Iterable[str]) -> dict[str, tuple[tuple[int, ...], float]]:
-    """{canonical name: (shape, value)} of the untrained gamma = 1 and beta = 0 of each conditional layer norm."""
+    """Lists {canonical name: (shape, value)} of the untrained gamma = 1 and beta = 0 of conditional layer norms."""
     norms = sorted({name.partition("/dense#")[0] for name in expected if _IN_NORM.search(name)})
     shape = (config.hidden_size,)
     return {f"{norm}/{name}": (shape, value) for norm in norms for name, value in _FIXED.items()}
 
 
 def is_fixed(name: str) -> bool:
-    """Whether a release variable is the untrained gamma = 1 or beta = 0 of a conditional layer norm."""
+    """Tells whether a release variable is the untrained gamma = 1 or beta = 0 of a conditional layer norm."""
     return name.endswith(tuple(_FIXED))
 
 
 def release_names(canonical: Iterable[str]) -> dict[str, str]:
-    """{canonical name: the name in a fresh process of the release}, from `expected_names` in its order."""
+    """Makes {canonical name: name in a fresh process of the release} from `expected_names` in its order."""
     numbers: dict[str, str] = {}  # canonical path of a numbered part -> that part with its number
     counts: dict[str, int] = defaultdict(int)
     names = {}
@@ -226,7 +227,7 @@ def release_names(canonical: Iterable[str]) -> dict[str, str]:
 
 
 def spoken_name(canonical: str, found: Mapping[str, str]) -> str:
-    """The name to tell a person for a canonical one, numbered as the names around it in `found` {canonical: name}."""
+    """Returns a canonical name as users know it, numbered as its neighbors in `found` {canonical: name}."""
     parts = canonical.split("/")
     best: list[str] = []
     for other, name in found.items():
@@ -239,11 +240,11 @@ def spoken_name(canonical: str, found: Mapping[str, str]) -> str:
 
 
 def from_release(stage: str, config: NetworkConfig, variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The release's variables {name: array} as our parameters {name: float32 array}.
+    """Turns the release's variables {name: array} into our parameters {name: float32 array}.
 
     Raises:
-      UserError: a variable is missing, left over or of another shape, or a fixed gamma or beta is not 1 or 0; each is
-        named as in `variables`.
+      UserError: a variable is missing, left over or of another shape, or a fixed gamma or beta is not 1 or 0. The
+        error uses the names in `variables`.
     """
     found = {canonical: name for name, canonical in canonical_names(variables).items()}
     expected = expected_names(stage, config)
@@ -266,7 +267,7 @@ def from_release(stage: str, config: NetworkConfig, variables: Mapping[str, np.n
 
 
 def to_release(stage: str, config: NetworkConfig, flat: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Our parameters {name: array} as the release's trained variables {name: float32 array}; see `from_release`."""
+    """Turns our parameters {name: array} back into trained variables {name: float32 array}; see `from_release`."""
     expected = expected_names(stage, config)
     names = release_names(expected)
     return {
@@ -276,7 +277,7 @@ def to_release(stage: str, config: NetworkConfig, flat: Mapping[str, np.ndarray]
 
 
 def fixed_variables(stage: str, config: NetworkConfig) -> dict[str, np.ndarray]:
-    """The release's untrained variables {name: float32 array}: gamma 1 and beta 0 of each conditional layer norm."""
+    """Makes the untrained variables {name: float32 array}, gamma 1 and beta 0 of each conditional layer norm."""
     expected = expected_names(stage, config)
     fixed = fixed_names(config, expected)
     names = release_names([*expected, *fixed])
@@ -284,7 +285,7 @@ def fixed_variables(stage: str, config: NetworkConfig) -> dict[str, np.ndarray]:
 
 
 def _release_shape(ours: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    # The release keeps a pooling weight per pixel as [1,H,W,1].
+    # The release stores one pooling weight per pixel, as [1,H,W,1].
     return (1, *shape, 1) if ours.endswith(".pooling") else tuple(shape)
 
 

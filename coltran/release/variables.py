@@ -1,11 +1,12 @@
-"""The public release's checkpoints (TensorFlow object checkpoints): read from a folder or gs://, and written.
+"""Reads the public release's checkpoints (TensorFlow object checkpoints) from a folder or gs://, and writes them.
 
     <folder>/checkpoint                          text: which prefix is the newest
     <folder>/model-1.index, model-1.data-*-of-*  the variables
     <folder>/config.yaml                         the program's options (may be missing)
 
-A variable `a/b:0` has the key `a.Sb:0/.ATTRIBUTES/VARIABLE_VALUE`, its moving average the one of
-`a/b/ExponentialMovingAverage:0`. TensorFlow reads and writes local files here; gs:// goes through `coltran.storage`.
+A variable `a/b:0` has the key `a.Sb:0/.ATTRIBUTES/VARIABLE_VALUE`. Its moving average has the key of
+`a/b/ExponentialMovingAverage:0`. TensorFlow reads and writes only local files here. gs:// goes through
+`coltran.storage`.
 """
 
 import contextlib
@@ -37,10 +38,10 @@ class ReleaseVariables:
 
     Attributes:
       raw: the weights themselves, with the fixed gamma and beta.
-      averaged: their moving averages, under the names of `raw`; empty where the checkpoint has none.
-      step: training steps done; None where the checkpoint does not say.
-      config_text: config.yaml, None where there is none.
-      path: what was read, for messages.
+      averaged: their moving averages, under the names of `raw`; empty if the checkpoint has none.
+      step: training steps done; None if the checkpoint does not say.
+      config_text: the content of config.yaml, or None without such a file.
+      path: where it was read from, for messages.
     """
 
     raw: dict[str, np.ndarray]
@@ -54,8 +55,8 @@ def read(source: str, step: int | None = None) -> ReleaseVariables:
     """Reads a checkpoint folder or prefix (`folder/model-1`), local or gs://.
 
     Args:
-      source: of a folder, the checkpoint that its file `checkpoint` names is taken, else the one of the highest number.
-      step: of a folder, take model-STEP instead.
+      source: a folder or prefix; in a folder, the file `checkpoint` names the checkpoint, else the highest number wins.
+      step: takes model-STEP of a folder instead.
 
     Raises:
       UserError: nothing is there, files are missing, or they are damaged.
@@ -95,14 +96,14 @@ def write(
 ) -> str:
     """Writes a checkpoint that the release's own program reads: model-1, its state file and config.yaml.
 
-    It holds what the release's checkpoints hold, except the optimizer's mean squares.
+    It holds everything that the release's checkpoints hold, except the optimizer's mean squares.
 
     Args:
       folder: a new folder, local or gs://.
-      raw: {release name: float32 array} of all weights, the fixed gamma and beta included.
+      raw: {release name: float32 array} of all weights, including the fixed gamma and beta.
       averaged: the moving averages, under the same names.
       step: training steps done.
-      learning_rate: the optimizer's.
+      learning_rate: the optimizer's learning rate.
       config_text: the content of config.yaml.
 
     Returns:
@@ -126,7 +127,7 @@ def write(
         stem = os.path.basename(tf.train.Checkpoint(optimizer=optimizer, **items).save(os.path.join(local, "model")))
         with open(os.path.join(local, CONFIG_FILE), "w", encoding="utf-8") as file:
             file.write(config_text)
-        # The state file goes last: a folder with it is whole.
+        # We write the state file last, so a folder that has it is complete.
         try:
             for name in sorted(os.listdir(local), key=lambda name: (name == STATE_FILE, name)):
                 with (
@@ -140,7 +141,7 @@ def write(
 
 
 def _locate(source: str, step: int | None) -> tuple[str, str, list[str]]:
-    """(folder, prefix's name, names of its files) of what `source` and `step` mean."""
+    """Finds (folder, prefix's name, names of its files) for `source` and `step`."""
     if storage.is_folder(source):
         folder, files = source, _prefixes(source)
         stem = _choose(source, files, step)
@@ -171,7 +172,7 @@ def _locate(source: str, step: int | None) -> tuple[str, str, list[str]]:
 
 
 def _prefixes(folder: str) -> dict[str, list[str]]:
-    """{prefix's name: names of its files} in a folder, not below it."""
+    """Lists {prefix's name: names of its files} in a folder, not below it."""
     names = os.listdir(folder) if not storage.is_gcs(folder) else [name for name, _ in storage.list_files(folder)]
     files: dict[str, list[str]] = {}
     for name in sorted(names):
@@ -193,7 +194,7 @@ def _choose(folder: str, files: Mapping[str, list[str]], step: int | None) -> st
         match = _STATE.search(storage.read_bytes(storage.join(folder, STATE_FILE)).decode(errors="replace"))
         if match is None:
             raise UserError(f"{storage.join(folder, STATE_FILE)} names no model_checkpoint_path; choose with --step")
-        stem = match[1].rpartition("/")[2]  # where it was trained, the folder may have had another path
+        stem = match[1].rpartition("/")[2]  # the folder may have had another path where the network was trained
         if stem not in files:
             raise UserError(f"{storage.join(folder, STATE_FILE)} names {stem}, which is not there{_good(files)}")
         return stem
@@ -210,7 +211,7 @@ def _good(files: Mapping[str, list[str]]) -> str:
 
 
 def _read_tensors(prefix: str, path: str) -> dict[str, np.ndarray]:
-    """{variable name: array} of all but slots, hyperparameters and the object graph; the step under STEP_KEY."""
+    """Reads {variable name: array}, with the step at STEP_KEY, but no slots, hyperparameters and object graph."""
     tf = quiet_tensorflow.import_tensorflow()
     tensors = {}
     try:
@@ -227,5 +228,5 @@ def _read_tensors(prefix: str, path: str) -> dict[str, np.ndarray]:
 
 
 def _name(key: str) -> str:
-    """The variable's name that a key spells: `.S` is a slash, `..` a dot."""
+    """Decodes the variable's name from a key, in which `.S` is a slash and `..` is a dot."""
     return re.sub(r"\.(.)", lambda match: "/" if match[1] == "S" else match[1], key.removesuffix(_VALUE))

@@ -1,1 +1,1 @@
-"""Drawing colors: one network, all three in a row, keys, compiled programs, certainty."""
+"""Draws colors: one network, all three in a row, keys, compiled programs, certainty."""

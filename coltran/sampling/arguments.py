@@ -1,4 +1,4 @@
-"""The flags that coltran-sample and coltran-colorize share: the networks' checkpoints, and how colors are chosen."""
+"""coltran-sample and coltran-colorize share these flags: the networks' checkpoints, and how colors are chosen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from coltran.weights.kinds import WEIGHTS
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SamplingFlags:
-    """The flags of every command that samples. A command's own options inherit them, and may declare one anew."""
+    """The flags of every command that samples. A command's own options inherit them, and may declare one again."""
 
     colorizer: str | None = option(None, metavar="FOLDER", help="checkpoint of stage colorizer")
     color_upsampler: str | None = option(
@@ -39,6 +39,6 @@ class SamplingFlags:
 
 
 def refuse_equal_samples(mode: str, samples: int) -> None:
-    """Raises UserError for several samples of an image in a mode that draws nothing."""
+    """Raises UserError if several samples of an image are asked for in a mode that draws nothing."""
     if mode != "sample" and samples > 1:
         raise UserError(f"--samples {samples}: --mode {mode} gives one image, whatever the sample index")

@@ -1,7 +1,7 @@
-"""Pictures of how sure the colorizer was (paper, figures 5 and 12).
+"""Draws pictures of how sure the colorizer was (paper, figures 5 and 12).
 
-At each pixel: the largest of the 512 probabilities that the colorizer gave when it chose that pixel's color. Near 1
-only one color was possible, near 0 many were.
+Each pixel shows the largest of the 512 probabilities that the colorizer gave when it chose that pixel's color. Near 1,
+only one color was possible. Near 0, many were.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 
 _COLOR_MAP = "viridis"  # equal steps look equal, also to the color-blind and in gray print
 _INCHES = 5.0
-_MAX_ASPECT = 4.0  # of the picture; narrower or wider photos are shown at this
-_WIDE = 1.6  # from here on the color bar, with its label, fits better below
+_MAX_ASPECT = 4.0  # of the picture; narrower or wider photos are shown with this aspect
+_WIDE = 1.6  # from this aspect on, the color bar and its label fit better below
 _DPI = 120
 
 
@@ -22,10 +22,10 @@ def certainty_map(max_probability_HW: np.ndarray, *, aspect: float | None = None
 
     Args:
       max_probability_HW: float [H, W] in 0..1, such as one of `pipeline.Result.max_probability`.
-      aspect: width / height to show it with, that of the photo; by default its own.
-      title: a line above it.
+      aspect: the photo's width / height, with which to show the map; by default the map's own.
+      title: a line above the map.
     Raises:
-      ValueError: not two axes, or values outside 0..1 (NaN too).
+      ValueError: the array does not have two axes, or has values outside 0..1 or NaN.
     """
     from matplotlib.figure import Figure
 
@@ -37,7 +37,7 @@ def certainty_map(max_probability_HW: np.ndarray, *, aspect: float | None = None
         _INCHES * min(1.0, shown) + (0.2 if wide else 1.0),
         _INCHES * min(1.0, 1 / shown) + (0.8 if wide else 0.2) + (0.3 if title else 0),
     )
-    figure = Figure(figsize=inches, layout="constrained")  # pyplot would keep it, and count on a display
+    figure = Figure(figsize=inches, layout="constrained")  # pyplot would keep the figure and need a display
     axes = figure.add_subplot()
     drawn = axes.imshow(
         max_probability_HW, vmin=0, vmax=1, cmap=_COLOR_MAP, extent=(0, shown, 1, 0), interpolation="nearest"
@@ -61,7 +61,7 @@ def certainty_array(max_probability: np.ndarray) -> bytes:
 
 
 def certainty_colors(max_probability_HW: np.ndarray) -> np.ndarray:
-    """Draws the map alone, in the same colors: float [H, W] in 0..1 to uint8 [H, W, 3]. Raises as `certainty_map`."""
+    """Draws only the map in the same colors, float [H, W] in 0..1 to uint8 [H, W, 3]. Raises as `certainty_map`."""
     import matplotlib
 
     _check(max_probability_HW)
@@ -69,6 +69,6 @@ def certainty_colors(max_probability_HW: np.ndarray) -> np.ndarray:
 
 
 def _check(max_probability_HW: np.ndarray) -> None:
-    tiny = 1e-6  # float32's exp of a logarithm may be just above 1
+    tiny = 1e-6  # in float32, the exp of a logarithm may be just above 1
     if max_probability_HW.ndim != 2 or not ((max_probability_HW >= 0) & (max_probability_HW <= 1 + tiny)).all():
         raise ValueError(f"expected probabilities [H, W] in 0..1, got an array {list(max_probability_HW.shape)}")

@@ -1,4 +1,4 @@
-"""The ways to choose colors from the networks' probabilities. Imports no JAX, so that `--help` can name them."""
+"""Lists the ways to choose colors from the networks' probabilities. It imports no JAX, so that `--help` can use it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class SamplerOptions:
     """How a symbol is chosen from its distribution.
 
     Attributes:
-      mode: `sample` draws, `argmax` takes the most likely symbol given those before it, `parallel` the most likely one
-        of the parallel head, which sees no other symbol (paper, section 4.2).
+      mode: `sample` draws. `argmax` takes the most likely symbol given the symbols before it. `parallel` takes the
+        most likely symbol of the parallel head, which sees no other symbol (paper, section 4.2).
       temperature: divides the logits before drawing; 1 is the model's own distribution.
-      top_k: draw from the k most likely symbols only (paper, appendix E); None for all.
-      pooling: what the inner decoder's conditional layer norm pools: the whole `image`, as in training, or one `row`,
-        as the public release does when it samples. Only `image` samples from the distribution that was trained.
-      keep_logits: also return all logits, [B,H,W,V].
+      top_k: draws only from the k most likely symbols (paper, appendix E); None for all.
+      pooling: what the inner decoder's conditional layer norm pools. It is the whole `image`, as in training, or one
+        `row`, as in the public release when it samples. Only `image` samples from the distribution that was trained.
+      keep_logits: whether to return all logits too, [B,H,W,V].
     """
 
     mode: str = "sample"

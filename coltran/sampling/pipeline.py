@@ -1,4 +1,4 @@
-"""Gray images to colored images with all three networks, in batches of one compiled size.
+"""Turns gray images into colored images with all three networks, in batches of one compiled size.
 
     pipeline = ColorizationPipeline.load(
         colorizer="runs/colorizer", color_upsampler="runs/color", spatial_upsampler="runs/spatial", batch_size=16
@@ -6,7 +6,7 @@
     result = pipeline.colorize(gray_lo, gray_hi, keys=keys, sample_indices=[0] * len(keys), seed=1)
 
 The result of an image depends on the weights, its gray pixels, seed, key and sample index, and on the compiled batch
-size, but never on what shares the batch: the last batch is padded, and the padding is thrown away.
+size. It never depends on the other images of the batch. The last batch is padded, and the padding is thrown away.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from coltran.sampling.random_keys import sample_keys
 from coltran.sampling.sizes import check_gray, check_sizes, pixels, resized, resized_coarse
 from coltran.weights import checkpoint
 
-SPATIAL_CHUNK = 1  # images at a time in the spatial upsampler: 256x256 pixels of 512 features are 134 MB each
+SPATIAL_CHUNK = 1  # images at a time in the spatial upsampler, because 256x256 pixels of 512 features take 134 MB
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,15 +39,15 @@ class Result:
     """Colored images, in the order of the inputs.
 
     Attributes:
-      coarse_lo: uint16 [N,h,w], sampled coarse colors, 0..511; resized by area where the colorizer is smaller.
-      rgb_lo: uint8 [N,h,w,3], of the color upsampler; without one, the bottoms of the coarse colors' bins.
-      rgb_hi: uint8 [N,H,W,3], of the spatial upsampler; None without one.
+      coarse_lo: uint16 [N,h,w], sampled coarse colors, 0..511; resized by area if the colorizer is smaller.
+      rgb_lo: uint8 [N,h,w,3], from the color upsampler; without one, the lowest colors of the coarse colors' bins.
+      rgb_hi: uint8 [N,H,W,3], from the spatial upsampler; None without one.
       log_likelihood: float32 [N], log2 of the colorizer's probability of its sample, in bits, at most 0.
-      probability: float32, [N,h,w] or the colorizer's own size: its probability of each chosen coarse color.
-      max_probability: float32, the same shape: its largest probability at each pixel.
+      probability: float32, [N,h,w] or the colorizer's own size, its probability of each chosen coarse color.
+      max_probability: float32, the same shape, its largest probability at each pixel.
       seconds: how long each stage took, by its name.
 
-    The three figures of the colorizer are None where coarse colors were given.
+    The three numbers from the colorizer are None if coarse colors were given.
     """
 
     coarse_lo: np.ndarray
@@ -60,16 +60,16 @@ class Result:
 
 
 class ColorizationPipeline:
-    """Colorizer, color upsampler and spatial upsampler with their weights, at one compiled batch size.
+    """A colorizer, a color upsampler and a spatial upsampler with their weights, at one compiled batch size.
 
-    A colorizer may be smaller than the color upsampler (the paper's ColTran-S): it sees the gray image resized
-    by area, and so its sample is resized to the upsampler's pixels. A spatial upsampler that takes coarse colors
-    stands for both upsamplers. Without a colorizer, coarse colors must be given.
+    A colorizer may be smaller than the color upsampler (the paper's ColTran-S). Then it sees the gray image resized by
+    area, and its sample is resized to the upsampler's pixels in the same way. A spatial upsampler that takes coarse
+    colors replaces both upsamplers. Without a colorizer, coarse colors must be given.
 
-    Safe to share between threads: calls wait for each other.
+    Threads can share it safely, because calls wait for each other.
 
     Attributes:
-      batch_size: images in every compiled call.
+      batch_size: the number of images in every compiled call.
       checksums: {stage: sha256 of the weights in use}, for manifests.
     """
 
@@ -125,9 +125,9 @@ class ColorizationPipeline:
         weights: str = "ema",
         options: sampler.SamplerOptions | None = None,
     ) -> "ColorizationPipeline":
-        """Loads the pipeline from checkpoint folders, or from training work folders, which give their newest step.
+        """Loads the pipeline from checkpoint folders or from training work folders. It takes the newest step of these.
 
-        `weights` is `ema` (what the paper samples from) or `raw`.
+        `weights` is `ema` (from which the paper samples) or `raw`.
 
         Raises:
           UserError: a folder holds no checkpoint of its stage, or the networks' sizes do not fit together.
@@ -147,12 +147,12 @@ class ColorizationPipeline:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(h, w) of the low resolution. It is None for an upsampler alone that takes coarse colors of any size."""
+        """Returns (h, w) of the low resolution, or None if a single upsampler takes coarse colors of any size."""
         return self._size
 
     @property
     def size_hi(self) -> tuple[int, int] | None:
-        """(H, W) of the high resolution. It is None without a spatial upsampler."""
+        """Returns (H, W) of the high resolution, or None without a spatial upsampler."""
         return self._size_hi
 
     def colorize(
@@ -165,20 +165,20 @@ class ColorizationPipeline:
         seed: int,
         coarse_lo: np.ndarray | None = None,
     ) -> Result:
-        """Draws one sample for each of N gray images. For n samples, give an image n times, with n sample indices.
+        """Draws one sample for each of N gray images. For n samples, pass an image n times with n sample indices.
 
-        Equal gray images that follow each other are encoded once, so give many batches at a time.
+        Equal gray images that follow each other are encoded only once, so pass many batches at a time.
 
         Args:
           gray_lo: uint8 [N,h,w], N at least 1.
-          gray_hi: uint8 [N,H,W]; None where there is no spatial upsampler.
+          gray_hi: uint8 [N,H,W]; None without a spatial upsampler.
           keys: the record key of each image.
-          sample_indices: which sample of that record each is.
-          seed: of the whole run.
+          sample_indices: the index of each sample among the samples of its record.
+          seed: the seed of the whole run.
           coarse_lo: uint16 [N,h,w], coarse colors to start from instead of the colorizer's (paper, section 5.3).
 
         Raises:
-          UserError: arrays of another shape or dtype, or lists of another length.
+          UserError: an array has another shape or dtype, or a list has another length.
         """
         self._check(gray_lo, gray_hi, keys, sample_indices)
         with self._lock:
@@ -204,7 +204,7 @@ class ColorizationPipeline:
     def _draw(
         self, gray_lo: np.ndarray, gray_hi: np.ndarray | None, keys_N2: jax.Array
     ) -> tuple[sampler.CoarseSamples, np.ndarray]:
-        """The colorizer's samples, and their coarse colors at the low resolution, uint16 [N,h,w]."""
+        """Draws the colorizer's samples. Returns them and their coarse colors at the low resolution, uint16 [N,h,w]."""
         if self._colorizer_size is None:
             raise UserError("coarse_lo is needed: the pipeline has no colorizer")
         gray = resized(gray_lo if gray_hi is None else gray_hi, gray_lo, self._colorizer_size)
@@ -213,7 +213,7 @@ class ColorizationPipeline:
         return coarse, resized_coarse(symbols, self._size or self._colorizer_size)
 
     def upsample_color(self, coarse_lo: np.ndarray, gray_lo: np.ndarray) -> np.ndarray:
-        """Runs the color upsampler: uint16 [N,h,w] coarse colors and uint8 [N,h,w] gray -> uint8 [N,h,w,3]."""
+        """Runs the color upsampler, uint16 [N,h,w] coarse colors and uint8 [N,h,w] gray -> uint8 [N,h,w,3]."""
         rgb = colors.coarse_to_rgb(coarse_lo)
         if self._recolor is None:
             return rgb
@@ -221,9 +221,9 @@ class ColorizationPipeline:
         return self._recolor(levels, gray_lo.astype(np.int32))
 
     def upsample_space(self, rgb_lo: np.ndarray, gray_hi: np.ndarray) -> np.ndarray:
-        """Runs the spatial upsampler: uint8 [N,h,w,3] and uint8 [N,H,W] gray -> uint8 [N,H,W,3], image by image.
+        """Runs the spatial upsampler image by image, uint8 [N,h,w,3] and uint8 [N,H,W] gray -> uint8 [N,H,W,3].
 
-        rgb_lo is the color upsampler's image, or that of the coarse colors for a network that is for color too.
+        rgb_lo is the color upsampler's image. If the network does color too, it is the image of the coarse colors.
         """
         rgb_lo = rgb_lo >> colors.COARSE_BITS if self._joint else rgb_lo
         if self._enlarge is None or self._size_hi is None:
@@ -234,7 +234,7 @@ class ColorizationPipeline:
         return self._enlarge(enlarged, gray_hi.astype(np.int32))
 
     def encode(self, gray_NHW: np.ndarray) -> Context:
-        """Encodes at most `batch_size` gray images, int32 [N,h,w]; the last context is repeated up to `batch_size`."""
+        """Encodes at most `batch_size` gray images, int32 [N,h,w]. It repeats the last context up to `batch_size`."""
         if self._encode is None:
             raise UserError("the pipeline has no colorizer")
         size = images_at_once(self.batch_size)
@@ -243,11 +243,11 @@ class ColorizationPipeline:
         return made[0] if len(made) == 1 else jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *made)
 
     def _sample_all(self, gray_lo: np.ndarray, keys_N2: np.ndarray) -> sampler.CoarseSamples:
-        """Samples of all images; each run of equal gray images is encoded once."""
+        """Samples all images. It encodes each run of equal gray images once."""
         assert self._sample is not None
         fresh = np.ones(len(gray_lo), bool)
         fresh[1:] = (gray_lo[1:] != gray_lo[:-1]).any(axis=(1, 2))
-        owner = np.cumsum(fresh) - 1  # which distinct image each row shows
+        owner = np.cumsum(fresh) - 1  # the index of the distinct image that each row shows
         distinct = gray_lo[fresh].astype(np.int32)
         parts = []
         for first in range(0, len(distinct), self.batch_size):
@@ -274,14 +274,14 @@ class ColorizationPipeline:
 
 
 class StageClock:
-    """Counts seconds by stage: each `stop` counts what passed since the one before."""
+    """Counts seconds by stage. Each `stop` counts the time since the previous stop."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def stop(self, stage: str) -> None:
-        """Ends a stage: the seconds since the last stop are this stage's."""
+        """Ends a stage, which gets the seconds since the last stop."""
         now = time.perf_counter()
         self.seconds[stage], self._last = now - self._last, now
 

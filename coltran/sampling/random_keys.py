@@ -1,6 +1,7 @@
-"""Random keys by identity: what a sample draws depends on the seed, its record and its index, on nothing else.
+"""Makes random keys by identity. A sample's draws depend only on the seed, its record and its index.
 
-Not on the batch, the shard, the worker or the number of machines, so one machine and fifty give the same colors.
+They do not depend on the batch, the shard, the worker or the number of machines. So one machine and fifty machines give
+the same colors.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from coltran.errors import UserError
 
 
 def stable_hash(text: str) -> int:
-    """Hashes a text to 0..2**32-1, the same on every machine: the first 4 bytes of its sha256, big endian."""
+    """Hashes a text to 0..2**32-1, the first 4 bytes of its sha256, big endian. All machines give the same value."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
@@ -41,5 +42,5 @@ def _fold(key: jax.Array, hashes_B: jax.Array, indices_B: jax.Array) -> jax.Arra
 
 
 def pixel_keys(keys_B2: jax.Array, pixel: jax.Array) -> jax.Array:
-    """Makes the keys of one pixel, by its index in raster order, of every sample: uint32 [B,2]."""
+    """Makes each sample's key for one pixel, given by its index in raster order: uint32 [B,2]."""
     return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys_B2, pixel.astype(jnp.uint32))

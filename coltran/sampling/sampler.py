@@ -1,11 +1,12 @@
 """Samples coarse colors from the colorizer, pixel by pixel, as one compiled program.
 
-Exact: the probabilities it draws from are the teacher-forced ones of training. Fast: the encoder runs once per image,
-the outer decoder once per row on that row alone (its column attention keeps the keys and values of the rows above), the
-inner decoder once per pixel at that pixel alone (its row attention keeps those of the pixels to the left), and the
-context is projected once per row. The public release instead recomputes rows and images for every pixel.
+The sampler is exact. It draws from the same teacher-forced probabilities as in training. It is also fast. The encoder
+runs once per image. The outer decoder runs once per row on that row alone (its column attention keeps the keys and
+values of the rows above). The inner decoder runs once per pixel at that pixel alone (its row attention keeps those of
+the pixels to the left). The context is projected once per row. The public release instead recomputes rows and images
+for every pixel.
 
-Shape suffixes: coltran/networks/layers.py.
+coltran/networks/layers.py explains the shape suffixes.
 """
 
 import math
@@ -28,10 +29,10 @@ class CoarseSamples(struct.PyTreeNode):
     Attributes:
       symbols_BHW: int32 coarse colors.
       probability_BHW: float32, the model's probability of each chosen symbol (temperature 1, all symbols).
-      max_probability_BHW: float32, its largest probability at each pixel: how certain it was (paper, figure 5).
+      max_probability_BHW: float32, its largest probability at each pixel, which shows its certainty (paper, figure 5).
       log_likelihood_B: float32, log2 of the model's probability of the whole image, in bits, at most 0. "The model" is
         the decoder, or in the mode `parallel` the parallel head.
-      logits_BHWV: float32, or None unless SamplerOptions.keep_logits.
+      logits_BHWV: float32, or None without SamplerOptions.keep_logits.
     """
 
     symbols_BHW: jax.Array
@@ -42,7 +43,7 @@ class CoarseSamples(struct.PyTreeNode):
 
 
 class _Choice(struct.PyTreeNode):
-    """What was chosen: at one pixel of every image [B], at all pixels [B,H,W], or stacked by a scan [H,W,B]."""
+    """The choices at one pixel of every image [B], at all pixels [B,H,W], or stacked by a scan [H,W,B]."""
 
     symbol: jax.Array
     log_probability: jax.Array
@@ -50,23 +51,23 @@ class _Choice(struct.PyTreeNode):
     logits: jax.Array | None
 
 
-# What a scan hands on: the embedding of what came before [B,1,W or 1,D], and the keys and values of each layer.
+# A scan hands on the embedding of what came before [B,1,W or 1,D], and the keys and values of each layer.
 _RowCarry = tuple[jax.Array, list[KeyValueCache]]
-# Column, embedding [B,1,1,D] and each layer's modulation.
+# The input of a pixel is its column, its embedding [B,1,1,D] and each layer's modulation.
 _PixelInput = tuple[jax.Array, jax.Array, list[Modulation]]
 
 
 def sample(network: Colorizer, gray_BHW: jax.Array, keys_B2: jax.Array, options: SamplerOptions) -> CoarseSamples:
-    """Draws one sample per gray image (int32 [B,H,W]), with keys from `random_keys.sample_keys`. jit can trace it."""
+    """Draws one sample per gray image (int32 [B,H,W]) with keys from `random_keys.sample_keys`. jit can trace it."""
     return sample_from_context(network, network.encode(gray_BHW), keys_B2, options)
 
 
 def sample_from_context(
     network: Colorizer, context: Context, keys_B2: jax.Array, options: SamplerOptions
 ) -> CoarseSamples:
-    """Samples as `sample` does, but from images that are encoded already, so that samples can share one encoding.
+    """Samples as `sample` does, but from images that are already encoded, so that samples can share one encoding.
 
-    The context is [B,H,W,D], the keys uint32 [B,2]. Raises UserError where `top_k` is above the number of symbols.
+    The context is [B,H,W,D], the keys are uint32 [B,2]. Raises UserError if `top_k` exceeds the number of symbols.
     """
     if options.top_k is not None and options.top_k > network.config.num_symbols:
         raise UserError(f"top_k must be at most {network.config.num_symbols}, got {options.top_k}")
@@ -117,7 +118,7 @@ def _sample_row(
     keys_B2: jax.Array,
     options: SamplerOptions,
 ) -> _Choice:
-    """Chooses a row's symbols from left to right; the choices of its pixels are stacked in front: [W,B,...]."""
+    """Chooses a row's symbols from left to right. It stacks the choices of the pixels on the first axis, [W,B,...]."""
     layers = network.inner_decoder.layers
     batch, _, width, _ = outer_B1WD.shape
     modulating_B1WC = jnp.concatenate([context.modulating_BHWD, outer_B1WD], axis=-1)
@@ -136,7 +137,7 @@ def _sample_row(
         embedded_B11D = network.symbol_embedding.embed(choice.symbol[:, None, None])
         return (embedded_B11D, new_caches), choice
 
-    # Left of the first pixel there is nothing: the shift of training puts zeros there.
+    # Left of the first pixel there is nothing. In training, the shift puts zeros there.
     start = (jnp.zeros_like(base_B1WD[:, :, :1]), network.inner_decoder.empty_caches(batch, outer_B1WD.dtype))
     columns = (
         jnp.arange(width),
@@ -154,7 +155,7 @@ def _outer_row(
     caches: list[KeyValueCache],
     norms: list[NormModulation],
 ) -> tuple[jax.Array, list[KeyValueCache]]:
-    """The outer decoder on one finished row: what the next row is conditioned on, and the longer caches."""
+    """Runs the outer decoder on one finished row. Returns what conditions the next row, and the longer caches."""
     remaining, new_caches = iter(caches), []
     for layer, norm in zip(network.outer_decoder.layers, norms, strict=True):
         modulation: Modulation = layer.project_context(modulating_B1WD)
@@ -167,7 +168,7 @@ def _outer_row(
 
 
 def _choose(logits: jax.Array, keys_B2: jax.Array | None, options: SamplerOptions) -> _Choice:
-    """Draws one symbol from each row of logits [..., V], or takes the most likely (of any shape, without keys)."""
+    """Draws one symbol from each row of logits [..., V], or takes the most likely one (any shape, no keys)."""
     log_p = jax.nn.log_softmax(logits, axis=-1)
     if options.mode != "sample" or keys_B2 is None:
         symbol = jnp.argmax(logits, axis=-1)
@@ -187,12 +188,12 @@ def _choose(logits: jax.Array, keys_B2: jax.Array | None, options: SamplerOption
 
 
 def _split(array: jax.Array, axis: int) -> jax.Array:
-    """[..., L, ...] -> [L, ..., 1, ...]: what a scan over `axis` reads, one slice at a time."""
+    """Turns [..., L, ...] into [L, ..., 1, ...], so that a scan over `axis` reads one slice at a time."""
     return jnp.expand_dims(jnp.moveaxis(array, axis, 0), axis + 1)
 
 
 def _collect(images: _Choice) -> CoarseSamples:
-    """Choices [B,H,W] -> images."""
+    """Turns choices [B,H,W] into images."""
     return CoarseSamples(
         symbols_BHW=images.symbol,
         probability_BHW=jnp.exp(images.log_probability),

@@ -1,4 +1,4 @@
-"""The pixels that networks take and images have: whether they fit, and how images are made to."""
+"""Checks whether images and networks have sizes that fit, and resizes images so that they do."""
 
 import numpy as np
 
@@ -9,18 +9,18 @@ from coltran.networks.upsampler import Upsampler
 
 
 def resized(largest: np.ndarray, fallback: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Makes gray images, uint8 [N,*size]: `fallback` where it has that size, else `largest` resized by area."""
+    """Makes gray images, uint8 [N,*size]. Takes `fallback` if it has that size, else resizes `largest` by area."""
     if fallback.shape[1:] == size:
         return fallback
     return np.stack([geometry.area_resize(image, *size) for image in largest])
 
 
 def resized_coarse(coarse_NHW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes coarse colors by area, channel by channel, each to its nearest level: uint16 [N,*size]."""
+    """Resizes coarse colors to uint16 [N,*size] by area. Each channel goes to its nearest level."""
     if coarse_NHW.shape[1:] == size:
         return coarse_NHW
     rgb = np.stack([geometry.area_resize(image, *size) for image in colors.coarse_to_rgb(coarse_NHW)])
-    return colors.rgb_to_coarse(rgb + (1 << colors.COARSE_BITS - 1))  # the bottoms of bins, at most 224: no overflow
+    return colors.rgb_to_coarse(rgb + (1 << colors.COARSE_BITS - 1))  # bins start at 224 or less: no overflow
 
 
 def check_gray(name: str, gray: np.ndarray, size: tuple[int, ...]) -> None:
@@ -30,7 +30,7 @@ def check_gray(name: str, gray: np.ndarray, size: tuple[int, ...]) -> None:
 
 
 def pixels(network: Colorizer | Upsampler | None) -> tuple[int, int] | None:
-    """(height, width) of the images that a network takes; None where there is no network."""
+    """Returns (height, width) of the images that a network takes, or None without a network."""
     return None if network is None else (network.config.height, network.config.width)
 
 

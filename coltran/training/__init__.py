@@ -1,1 +1,1 @@
-"""Training one network: options, data, steps, devices, logs, checkpoints written and resumed."""
+"""Trains one network: options, data, steps, devices, logs, and checkpoints to write and to resume from."""

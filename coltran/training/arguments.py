@@ -1,4 +1,4 @@
-"""The command line of coltran-train, typed. docs/training.md has a table of the flags."""
+"""Defines the typed command line of coltran-train. docs/training.md has a table of the flags."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ _MODES = "other modes"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """The command line; see `--help`. A flag is None where it was not given and its mode does not need it.
+    """The options on the command line; see `--help`. A flag is None if it was left out and its mode does not need it.
 
     Attributes:
       run, how: flags that do not change the weights, with their defaults.
-      learning: {name: value} of those fields of TrainOptions that were given; the config has values for the others.
+      learning: {name: value} of the fields of TrainOptions that the user gave; the config gives the other values.
     """
 
     data: str | None = option(None, metavar="FOLDER", help="record folder to train on, or to evaluate")
@@ -62,7 +62,7 @@ class Options:
     learning: Mapping[str, Any]
 
     def needed(self, name: str) -> str:
-        """The value of a flag that the mode needs. `parse` has checked that it was given."""
+        """Returns the value of a flag that the mode needs. `parse` has checked that the user gave it."""
         value = getattr(self, name)
         if value is None:
             raise UserError(f"--{name} must be given (see {PROG} --help)")
@@ -70,7 +70,7 @@ class Options:
 
 
 def parse(argv: Sequence[str], description: str) -> Options:
-    """Raises UserError for flags that are unknown, missing or contradictory."""
+    """Reads the command line. Raises UserError for flags that are unknown, missing or contradictory."""
     parser = cli.Parser(PROG, description)
     for heading in (LEARNING, COMPUTING, _MODES):
         parser.add_argument_group(heading)

@@ -1,4 +1,4 @@
-"""Checkpoints written beside training: a thread writes what was copied, while the next steps are computed."""
+"""Writes checkpoints during training. A thread writes the copied state while the next steps are computed."""
 
 import math
 import os
@@ -12,15 +12,15 @@ from coltran.weights import checkpoint
 
 
 def score(validation: Mapping[str, float]) -> float:
-    """The number by which checkpoints are compared: the validation bits of the decoder, or of an upsampler.
+    """Returns the number that compares checkpoints, which is the validation bits of the decoder or an upsampler.
 
-    It is infinite where no bits were measured.
+    It is infinite if the bits were not measured.
     """
     return next(iter(validation.values()), math.inf)
 
 
 def best_score(folder: Path) -> float:
-    """The score of the best checkpoint in `folder`, or infinity where there is no best one yet."""
+    """Returns the score of the best checkpoint in `folder`, or infinity if there is no best one yet."""
     try:
         return score(checkpoint.read_metadata(folder / checkpoint.BEST).get("validation", {}))
     except UserError:
@@ -30,7 +30,8 @@ def best_score(folder: Path) -> float:
 class CheckpointWriter:
     """Writes one checkpoint at a time. It keeps the newest `keep` and the one with the fewest validation bits.
 
-    A failure is raised by the next call. Use the writer in a `with`: its end waits for the last checkpoint.
+    The next call raises the error of a failed write. Use the writer in a `with`, whose end waits for the last
+    checkpoint.
     """
 
     def __init__(self, folder: Path, *, keep: int):
@@ -49,13 +50,13 @@ class CheckpointWriter:
     def save(self, *, validation: Mapping[str, float], **parts: Any) -> None:
         """Begins to write a checkpoint.
 
-        `parts` are the arguments of `checkpoint.save`; nobody may change their arrays any more.
+        `parts` are the arguments of `checkpoint.save`. Nobody may change their arrays any more.
         """
         self.wait()
         self._pending = self._thread.submit(self._save, validation, parts)
 
     def wait(self) -> None:
-        """Waits until the last checkpoint lies on the disk. Raises UserError where it could not be written."""
+        """Waits until the last checkpoint lies on the disk. Raises UserError if it could not be written."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()

@@ -1,4 +1,4 @@
-"""Loss curves of one or several runs as a PNG, from their metrics.jsonl."""
+"""Draws loss curves of one or several runs as a PNG, from their metrics.jsonl."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from coltran.errors import UserError
 from coltran.training.log import METRICS, read_metrics
 
 _DPI = 110
-_POINTS = 200  # a training curve is averaged over windows, so that it has at most so many
+_POINTS = 200  # at most so many points in a training curve, which is averaged over windows
 _LOSS = "train/loss"
 _VALIDATION = ("decoder_bits_per_pixel", "bits_per_dim")
 Curve = list[tuple[int, float]]
 
 
 def read(workdir: str | Path, name: str) -> Curve:
-    """Reads (step, value) of one number of a run, such as `train/loss`, in the order of steps.
+    """Reads (step, value) of one of a run's numbers, such as `train/loss`, in the order of steps.
 
-    Raises UserError where the folder has no metrics.
+    Raises UserError if the folder has no metrics.
     """
     path = Path(workdir) / METRICS
     if not path.is_file():
@@ -29,16 +29,16 @@ def read(workdir: str | Path, name: str) -> Curve:
 
 
 def validation(workdir: str | Path, weights: str = "ema") -> Curve:
-    """Reads a run's validation bits, of the decoder or an upsampler, with the moving average or the `raw` weights."""
+    """Reads a run's validation bits of the decoder or an upsampler, for the moving average or the `raw` weights."""
     tag = "validation" if weights == "ema" else "validation_raw"
     return next((curve for name in _VALIDATION if (curve := read(workdir, f"{tag}/{name}"))), [])
 
 
 def draw(workdirs: Sequence[str | Path]) -> bytes:
-    """PNG bytes: training loss on the left, validation bits on the right (raw weights dotted), one color a run."""
+    """Draws a PNG: training loss on the left, validation bits on the right (raw weights dotted), one color per run."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.2), layout="constrained")  # pyplot would keep it, and count on a display
+    figure = Figure(figsize=(10, 4.2), layout="constrained")  # pyplot would keep the figure and need a display
     left, right = figure.subplots(1, 2)
     for number, (workdir, name) in enumerate(zip(workdirs, _names(workdirs), strict=True)):
         color = f"C{number}"
@@ -60,19 +60,19 @@ def draw(workdirs: Sequence[str | Path]) -> bytes:
 
 def _line(axes: Any, curve: Curve, **style: object) -> None:
     if curve:
-        single = {"marker": "o"} if len(curve) == 1 else {}  # a line of one point is invisible
+        single = {"marker": "o"} if len(curve) == 1 else {}  # a line with one point is invisible
         axes.plot(*zip(*curve, strict=True), **{**single, **style})
 
 
 def _averaged(curve: Curve) -> Curve:
-    """Means over windows of equal numbers of points; a short curve stays as it is."""
+    """Averages over windows of equal numbers of points. A short curve stays as it is."""
     size = -(-len(curve) // _POINTS)
     windows = [curve[start : start + size] for start in range(0, len(curve), max(size, 1))]
     return [(window[-1][0], sum(value for _, value in window) / len(window)) for window in windows]
 
 
 def _names(workdirs: Iterable[str | Path]) -> list[str]:
-    """The folders' last parts, or the whole paths where two would be called the same."""
+    """Returns the folders' last parts, or the whole paths if two of the last parts are equal."""
     paths = [Path(workdir) for workdir in workdirs]
     short = [path.name for path in paths]
     return short if len(set(short)) == len(short) else [str(path) for path in paths]

@@ -1,4 +1,4 @@
-"""Likelihood of a whole record folder in bits: every example exactly once (paper, section 5.2)."""
+"""Measures the likelihood of a whole record folder in bits. Every example counts exactly once (paper, section 5.2)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,9 +18,9 @@ from coltran.weights import parameters
 def make_evaluator(
     config: NetworkConfig, placement: Placement | None = None
 ) -> Callable[[Mapping[str, Any], inputs.Batch], dict[str, jax.Array]]:
-    """Makes a compiled function: (parameters, batch) -> {metric: mean bits of each example, float32 [B]}.
+    """Makes a compiled function (parameters, batch) -> {metric: mean bits of each example, float32 [B]}.
 
-    With `placement`, parameters and batch lie on its devices, and every process gets all of the result.
+    With `placement`, parameters and batch lie on its devices, and every process gets the whole result.
     """
 
     def restore(flat: Mapping[str, Any]) -> Any:
@@ -52,7 +52,7 @@ def evaluate(
     batch_size: int,
     placement: Placement | None = None,
 ) -> dict[str, float]:
-    """Measures {metric: mean over all examples}: bits per pixel of both heads, or bits per dim over three channels.
+    """Measures {metric: mean over all examples}, bits per pixel of both heads, or bits per dim over three channels.
 
     With `placement`, each process reads its rows of every batch, and all must call this together.
     """

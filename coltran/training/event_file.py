@@ -1,6 +1,6 @@
-"""Scalars and pictures for TensorBoard, written without TensorFlow: a TFRecord file of `tensorflow.Event` messages.
+"""Writes scalars and pictures for TensorBoard as a TFRecord file of `tensorflow.Event` messages, without TensorFlow.
 
-The few fields that they need are encoded here by hand (protocol buffers: varint tag, then value), because importing
+This module encodes the few fields that they need by hand (protocol buffers: varint tag, then value), because importing
 TensorFlow takes longer than a small training run.
 """
 
@@ -18,7 +18,7 @@ _RGB = 3
 
 
 class EventFile:
-    """Appends scalars to one new event file in `folder`."""
+    """Appends scalars and pictures to one new event file in `folder`."""
 
     def __init__(self, folder: str):
         os.makedirs(folder, exist_ok=True)
@@ -27,13 +27,13 @@ class EventFile:
         self._write(_text(3, b"brain.Event:2"))
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Writes scalars of one step and makes them visible to readers."""
+        """Writes the scalars of one step and makes them visible to readers."""
         values = b"".join(_text(1, _text(1, tag.encode()) + _float(2, value)) for tag, value in scalars.items())
         self._write(_number(2, step) + _text(5, values))
 
     def write_picture(self, step: int, tag: str, png: bytes) -> None:
-        """Writes one PNG of a step."""
-        width, height = struct.unpack(">II", png[16:24])  # of the header chunk, which comes first
+        """Writes one PNG of one step."""
+        width, height = struct.unpack(">II", png[16:24])  # from the header chunk, which comes first
         numbers = ((1, height), (2, width), (3, _RGB))
         image = b"".join(framing.varint(field << 3) + framing.varint(number) for field, number in numbers) + _text(
             4, png
@@ -41,7 +41,7 @@ class EventFile:
         self._write(_number(2, step) + _text(5, _text(1, _text(1, tag.encode()) + _text(4, image))))
 
     def close(self) -> None:
-        """Closes the file; nothing can be written afterwards."""
+        """Closes the file. Nothing can be written afterwards."""
         self._file.close()
 
     def _write(self, fields: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Training batches as a pure function of (folder, seed, step), so that a resumed run needs the step number alone.
+"""Makes training batches as a pure function of (folder, seed, step), so a resumed run needs only the step number.
 
-Each epoch is one permutation of the whole folder, drawn from (seed, epoch): every example comes once per epoch, and
-batches run on across epochs.
+Each epoch is one permutation of the whole folder, drawn from (seed, epoch). Every example comes once per epoch, and a
+batch may contain the end of one epoch and the start of the next.
 """
 
 import collections
@@ -20,12 +20,12 @@ from coltran.records.folder import RecordFolder
 from coltran.records.stages import JOINT_FEATURES, STAGE_FEATURES, STAGES
 
 Batch = dict[str, np.ndarray]
-BATCHES_AHEAD = 2  # that are read, each in a thread, while a step is computed
+BATCHES_AHEAD = 2  # batches that threads read, one each, while a step is computed
 _CLOUD_READERS = 16  # threads
 
 
 def network_side(path: str, stage: str) -> int:
-    """How many pixels a side the images have that a network of `stage` is trained on."""
+    """Returns how many pixels on each side the images have that train a network of `stage`."""
     refuse_unknown("stage", stage, STAGES)
     return _side(record_folder.open_folder(path, schema=schema.TRUTH, needs=()), stage)
 
@@ -41,12 +41,12 @@ def _side(folder: RecordFolder, stage: str) -> int:
 class Examples:
     """The examples of one stage in a record folder, read in any order.
 
-    `config` is needed for the one upsampler for color and space, which reads other features than its stage does.
+    The single upsampler for color and space needs `config`, because it reads other features than its stage does.
 
     Attributes:
       stage: colorizer, color_upsampler or spatial_upsampler.
-      side: pixels a side of the images that the network sees.
-      fingerprint: the record folder's, so that training can refuse to go on with other data.
+      side: pixels on each side of the images that the network sees.
+      fingerprint: the record folder's fingerprint, so that training can refuse to continue with other data.
     """
 
     def __init__(self, path: str, stage: str, config: NetworkConfig | None = None):
@@ -63,7 +63,7 @@ class Examples:
             with storage.open_read(file_path) as file:
                 for offset, length in framing.read_layout(file, file_path):
                     self._where.append((file_path, offset, length + framing.FRAME_BYTES))
-        # On Cloud Storage a record is a request, of which many can be under way.
+        # On Cloud Storage each record takes one request, and many requests can run at once.
         self._readers = ThreadPoolExecutor(_CLOUD_READERS) if storage.is_gcs(path) else None
         if not self._where:
             raise UserError(f"{path} holds no record: nothing to train or evaluate on")
@@ -86,7 +86,7 @@ class Examples:
             )
 
     def read(self, index: int) -> dict[str, np.ndarray]:
-        """Reads the features of one example, uint8 and uint16 arrays by name, as the record holds them."""
+        """Reads the features of one example as uint8 and uint16 arrays by name, as they are in the record."""
         path, offset, size = self._where[index]
         data = framing.unframe(storage.read_range(path, offset, size), f"{path}: record at byte {offset}")
         return schema.decode(schema.TRUTH, data, self._folder.sizes, self._features)
@@ -94,8 +94,9 @@ class Examples:
     def batch(self, indices: np.ndarray) -> Batch:
         """Reads the examples at `indices` (int64 [B]) and stacks the network's inputs.
 
-        Colorizer: gray uint8 [B,h,w] and symbols uint16 [B,h,w]. Color upsampler: gray, levels uint8 [B,h,w,3] in 0..7
-        and target uint8 [B,h,w,3]. Spatial upsampler: the same at H x W, levels in 0..255 (or 0..7).
+        A colorizer gets gray uint8 [B,h,w] and symbols uint16 [B,h,w]. A color upsampler gets gray, levels uint8
+        [B,h,w,3] in 0..7 and target uint8 [B,h,w,3]. A spatial upsampler gets the same at H x W, with levels in 0..255
+        (or 0..7).
         """
         each = self._readers.map if self._readers is not None else map
         read = list(each(self.read, indices.tolist()))
@@ -117,18 +118,18 @@ def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def batch_indices(count: int, batch_size: int, seed: int, step: int) -> np.ndarray:
-    """Chooses the examples, of `count`, that make the batch of `step` (from 0): int64 [batch_size]."""
+    """Chooses which of `count` examples make the batch of `step` (from 0), int64 [batch_size]."""
     positions = np.arange(step * batch_size, (step + 1) * batch_size)
     return np.array([_permutation(count, seed, int(p) // count)[int(p) % count] for p in positions])
 
 
 def flips(batch_size: int, seed: int, step: int) -> np.ndarray:
-    """Chooses the examples of the batch of `step` that are mirrored where flipping is on: bool [batch_size]."""
+    """Chooses the examples that are mirrored in the batch of `step` if flipping is on, bool [batch_size]."""
     return np.random.default_rng([seed, step, 1]).random(batch_size) < 0.5
 
 
 def mirrored(batch: Batch, flip_B: np.ndarray) -> Batch:
-    """Exchanges left and right in those images of a batch that `flip_B` (bool [B]) marks."""
+    """Swaps left and right in the images of a batch that `flip_B` (bool [B]) marks."""
     return {
         name: np.where(flip_B.reshape(-1, *(1,) * (array.ndim - 1)), array[:, :, ::-1], array)
         for name, array in batch.items()
@@ -147,8 +148,8 @@ def training_batches(
 ) -> Generator[Batch, None, None]:
     """Yields the batches of steps first_step..steps-1. The next ones are read while the caller computes.
 
-    With `rows` (int64 [rows]), only these rows of each batch are read: one process's share. Since every process takes
-    other rows of the same global batch, all processes together read every example once per epoch.
+    With `rows` (int64 [rows]), it reads only these rows of each batch, which are one process's share. Every process
+    takes other rows of the same global batch, so all processes together read every example once per epoch.
     """
     share = np.arange(batch_size) if rows is None else rows
 
@@ -173,7 +174,7 @@ def evaluation_batches(
 ) -> Iterator[tuple[Batch, np.ndarray]]:
     """Yields all examples once, in order, with a mask, float32 [B], in which 0 marks the padding of the last batch.
 
-    With `rows` (int64 [rows]), only these rows of each batch are read; the mask is that of the whole batch.
+    With `rows` (int64 [rows]), it reads only these rows of each batch, but the mask covers the whole batch.
     """
     share = np.arange(batch_size) if rows is None else rows
     for start in range(0, len(examples), batch_size):
@@ -185,8 +186,8 @@ def evaluation_batches(
 def coarse_entropy(examples: Examples, seed: int, limit: int = 20_000) -> tuple[float, int]:
     """Measures the entropy, in bits, of the histogram of coarse colors, and returns how many examples it counted.
 
-    A model that knew only how often each color occurs would pay that many bits per pixel. Of a larger folder, a
-    random `limit` of the examples is counted.
+    A model that knew only how often each color occurs would need that many bits per pixel. In a larger folder, it
+    counts `limit` random examples.
     """
     chosen = _permutation(len(examples), seed, 0)[:limit]
     counts = np.zeros(colors.NUM_COARSE_COLORS, np.int64)

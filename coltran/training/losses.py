@@ -1,4 +1,4 @@
-"""Losses in bits (paper, equation 13)."""
+"""Computes losses in bits (paper, equation 13)."""
 
 import math
 
@@ -9,9 +9,9 @@ from coltran.networks.layers import precise
 
 
 def bits(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """-log2 p(label) of each element: logits float32 [..., V], labels int32 [...] in 0..V-1 -> float32 [...]."""
+    """Computes -log2 p(label), logits float32 [..., V] and labels int32 [...] in 0..V-1 -> float32 [...]."""
     logits = precise(logits)
-    # A masked sum, not a gather: its gradient is elementwise and fuses with the softmax's.
+    # We use a masked sum and not a gather, because its gradient is elementwise and fuses with the softmax's gradient.
     symbols = jax.lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
     is_label = jnp.asarray(labels, jnp.int32)[..., None] == symbols
     chosen = jnp.where(is_label, logits, 0.0).sum(axis=-1)
@@ -19,5 +19,5 @@ def bits(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def colorizer_loss(decoder_bits: jax.Array, parallel_bits: jax.Array, parallel_weight: float) -> jax.Array:
-    """The scalar (1 - lambda) * autoregressive + lambda * parallel (equation 13)."""
+    """Computes the scalar (1 - lambda) * autoregressive + lambda * parallel (equation 13)."""
     return (1 - parallel_weight) * decoder_bits + parallel_weight * parallel_bits

@@ -1,8 +1,8 @@
-"""Processes and devices: one program for a CPU, several GPUs and a pod.
+"""Manages processes and devices, so that one program runs on a CPU, several GPUs and a pod.
 
-A mesh has two axes. The examples of a batch are split over both; along `fsdp` weights, moving average and optimizer
-state are split too (fully sharded parameters), along `data` every device holds a copy of them. What a step computes is
-written once, for the whole batch: XLA adds the sums over devices.
+A mesh has two axes. The examples of a batch are split over both. Along `fsdp`, weights, moving average and optimizer
+state are split too (fully sharded parameters). Along `data`, every device holds a copy of them. The code of a step is
+written once, for the whole batch, and XLA adds the sums over devices.
 
 Every process runs the same command. Process 0 alone writes the work folder, prints and draws.
 """
@@ -26,17 +26,17 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from coltran.errors import UserError
 
 DATA, FSDP = "data", "fsdp"
-CONNECT_SECONDS = 300  # until when process 0 must listen; as long as JAX waits for all others
+CONNECT_SECONDS = 300  # process 0 must listen within this time; JAX waits for the other processes equally long
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hosts:
-    """How processes find each other: by all three of the first fields, by the environment, or not at all.
+    """How processes find each other: with all of the first three fields, from the environment, or not at all.
 
     Attributes:
       coordinator: HOST:PORT on which process 0 listens.
-      processes, process: how many there are, and which of them this is, from 0.
-      detect: let jax.distributed find all that in the environment (Slurm, Open MPI, Cloud TPU, Kubernetes).
+      processes, process: the number of processes, and the index of this one, from 0.
+      detect: lets jax.distributed find all that in the environment (Slurm, Open MPI, Cloud TPU, Kubernetes).
     """
 
     coordinator: str | None = None
@@ -59,7 +59,7 @@ class Hosts:
             raise UserError(f"--process must be from 0 to {self.processes - 1}, got {self.process}")
 
     def join(self) -> None:
-        """Waits until all processes are there. It must come before any other use of JAX. Raises UserError."""
+        """Waits until all processes are there. Call it before any other use of JAX. Raises UserError if it fails."""
         if not self.detect and self.coordinator is None:
             return
         if self.process and self.coordinator:
@@ -73,7 +73,7 @@ class Hosts:
 
 
 def _wait_for(coordinator: str) -> None:
-    """Waits until somebody listens there. Where nobody does, JAX would end the program with a stack trace."""
+    """Waits until a process listens there. If none did, JAX would end the program with a stack trace."""
     host, _, port = coordinator.rpartition(":")
     deadline = time.monotonic() + CONNECT_SECONDS
     while True:
@@ -90,15 +90,15 @@ def _wait_for(coordinator: str) -> None:
 
 
 def is_primary() -> bool:
-    """Whether this is process 0, which alone writes and prints."""
+    """Tells whether this is process 0, which alone writes and prints."""
     return jax.process_index() == 0
 
 
 @contextlib.contextmanager
 def leaving_together(prog: str) -> Iterator[None]:
-    """Ends this process at once on an error, where there are several, so that the others learn of it.
+    """Ends this process at once on an error if there are several processes, so that the others notice it.
 
-    Python's own way out would wait for processes that wait for this one.
+    Python's normal exit would wait for processes that wait for this one.
     """
     try:
         yield
@@ -115,15 +115,15 @@ def leaving_together(prog: str) -> Iterator[None]:
 
 
 class Placement:
-    """Where arrays lie: the mesh of all devices of all processes.
+    """Where arrays lie on the mesh, which contains all devices of all processes.
 
     Attributes:
-      mesh: axes `data` and `fsdp`.
-      replicated: the sharding of what every device has whole.
+      mesh: the mesh with the axes `data` and `fsdp`.
+      replicated: the sharding of arrays that every device holds whole.
     """
 
     def __init__(self, *, shard_parameters: int = 1):
-        """`shard_parameters`: over how many devices parameters are split; it must divide their number."""
+        """Splits parameters over `shard_parameters` devices, which must divide the number of devices."""
         devices = jax.device_count()
         if devices % shard_parameters:
             raise UserError(f"--shard_parameters must divide the number of devices, {devices}; got {shard_parameters}")
@@ -135,18 +135,18 @@ class Placement:
 
     @property
     def sharded(self) -> bool:
-        """Whether parameters are split."""
+        """Tells whether parameters are split."""
         return self.mesh.shape[FSDP] > 1
 
     def describe(self) -> str:
-        """Describes the mesh for people: `8 devices (TPU v4) in 2 processes, parameters over 4`."""
+        """Describes the mesh for people, as `8 devices (TPU v4) in 2 processes, parameters over 4`."""
         count, processes = self.mesh.size, jax.process_count()
         text = f"{count} device{'s' * (count > 1)} ({jax.devices()[0].device_kind})"
         text += f" in {processes} processes" if processes > 1 else ""
         return text + (f", parameters over {self.mesh.shape[FSDP]}" if self.sharded else "")
 
     def check_batch(self, batch_size: int, accumulate: int) -> None:
-        """Raises UserError unless a batch can be split into `accumulate` parts, and each part over all devices."""
+        """Raises UserError unless a batch splits evenly into `accumulate` parts, and each part over all devices."""
         if batch_size % (accumulate * self.mesh.size):
             parts = f"{accumulate} parts for " if accumulate > 1 else ""
             raise UserError(
@@ -155,14 +155,14 @@ class Placement:
             )
 
     def round_up(self, batch_size: int, accumulate: int = 1) -> int:
-        """Finds the smallest batch of at least `batch_size` that can be split evenly."""
+        """Returns the smallest batch size, at least `batch_size`, that splits evenly."""
         parts = accumulate * self.mesh.size
         return -(-batch_size // parts) * parts
 
     def of(self, shape: tuple[int, ...]) -> NamedSharding:
-        """Chooses how one parameter is split: along the largest of its axes that can be split evenly.
+        """Chooses how to split one parameter. It splits along the largest axis that splits evenly.
 
-        A parameter without such an axis is not split: every device has a copy.
+        A parameter without such an axis is not split, so every device has a copy.
         """
         size = self.mesh.shape[FSDP]
         axes = [axis for axis, length in enumerate(shape) if length % size == 0]
@@ -174,7 +174,7 @@ class Placement:
         )
 
     def put(self, tree: Any) -> Any:
-        """Lays out arrays that every process has, each as `of` says."""
+        """Places arrays that every process has on the devices, each as `of` says."""
 
         def one(array: Any) -> jax.Array:
             array = np.asarray(array)
@@ -183,7 +183,7 @@ class Placement:
         return jax.tree.map(one, tree)
 
     def constrain(self, tree: Any) -> Any:
-        """Gives the arrays that a compiled function returns the layout of `of`."""
+        """Gives the arrays that a compiled function returns the layout from `of`."""
         return jax.tree.map(lambda array: jax.lax.with_sharding_constraint(array, self.of(array.shape)), tree)
 
     def whole(self, tree: Any) -> Any:
@@ -191,9 +191,9 @@ class Placement:
         return jax.lax.with_sharding_constraint(tree, self.replicated) if self.sharded else tree
 
     def split_parts(self, tree: Any, parts: int) -> Any:
-        """Splits batches [B,...] in a compiled function into [parts,B/parts,...], every part over all devices.
+        """Splits batches [B,...] into [parts,B/parts,...] in a compiled function. Every part lies on all devices.
 
-        Part i is made of examples i, i + parts, ...: so no example moves to another device.
+        Part i has the examples i, i + parts, ..., so no example moves to another device.
         """
         sharding = NamedSharding(self.mesh, PartitionSpec(None, (DATA, FSDP)))
 
@@ -204,13 +204,13 @@ class Placement:
         return jax.tree.map(one, tree)
 
     def rows(self, batch_size: int) -> np.ndarray:
-        """The rows of a global batch that this process holds, in rising order: int64 [rows]."""
+        """Returns the rows of a global batch that this process holds, in rising order, int64 [rows]."""
         indices = self._batch.addressable_devices_indices_map((batch_size,)).values()
         parts = {index[0].indices(batch_size)[:2] for index in indices if index is not None}
         return np.concatenate([np.arange(start, stop) for start, stop in sorted(parts)])
 
     def put_batch(self, batch: Mapping[str, np.ndarray], batch_size: int) -> dict[str, jax.Array]:
-        """Makes a global batch [batch_size, ...] from this process's rows of it, [rows, ...]."""
+        """Makes a global batch [batch_size, ...] from the rows [rows, ...] of it that this process has."""
         rows = self.rows(batch_size)
 
         def one(local: np.ndarray) -> jax.Array:
@@ -231,7 +231,7 @@ class Placement:
 
 
 def broadcast(tree: Any) -> Any:
-    """Gives process 0's arrays to all processes, which must call it with arrays of the same shapes."""
+    """Gives process 0's arrays to all processes. All must call it with arrays of the same shapes."""
     if jax.process_count() == 1:
         return tree
     from jax.experimental import multihost_utils
@@ -240,7 +240,7 @@ def broadcast(tree: Any) -> Any:
 
 
 def agree(what: Mapping[str, Any]) -> None:
-    """Raises UserError in all processes unless all were given the same `what` (JSON values)."""
+    """Raises UserError in all processes unless all of them have the same `what` (JSON values)."""
     if jax.process_count() == 1:
         return
     from jax.experimental import multihost_utils

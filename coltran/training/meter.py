@@ -1,4 +1,4 @@
-"""Rates of training, and how fast a device multiplies plain matrices: what utilization is measured against."""
+"""Measures training rates, and how fast a device multiplies plain matrices, which is the limit for utilization."""
 
 import time
 from collections.abc import Iterator
@@ -6,15 +6,15 @@ from typing import Any
 
 import jax
 
-_SIDES = {"cpu": 1024}  # elsewhere 8192: large enough to fill an accelerator
+_SIDES = {"cpu": 1024}  # other devices use 8192, which is large enough to fill an accelerator
 _TIMES = 5
 
 
 def matmul_rate(dtype: str, side: int | None = None) -> float:
-    """Measures FLOP/s: the fastest of five products of two square matrices of `dtype` on one device."""
+    """Measures FLOP/s with the fastest of five products of two square matrices of `dtype` on one device."""
     side = side or _SIDES.get(jax.default_backend(), 8192)
     with jax.default_device(jax.local_devices()[0]):
-        # Random numbers: a processor that draws less power on ones multiplies them faster.
+        # We use random numbers. On ones a processor needs less power, and so it multiplies them faster.
         left = jax.random.normal(jax.random.PRNGKey(0), (side, side)).astype(dtype)
         product = jax.jit(lambda a, b: a @ b)
         product(left, left).block_until_ready()
@@ -27,10 +27,10 @@ def matmul_rate(dtype: str, side: int | None = None) -> float:
 
 
 class Meter:
-    """Rates between two log lines."""
+    """Measures rates between two log lines."""
 
     def __init__(self, batch_size: int, flops_per_example: float, flops_per_second: float):
-        """`flops_per_second` is what all devices together could do, or 0 where that is not known."""
+        """Starts to measure. `flops_per_second` is the limit of all devices together, or 0 if it is not known."""
         self._batch_size, self._flops, self._limit = batch_size, flops_per_example, flops_per_second
         self._running: jax.Array | None = None
         self._restart()
@@ -48,7 +48,7 @@ class Meter:
             yield batch
 
     def dispatched(self, result: jax.Array) -> None:
-        """Notes that a step was begun, and waits until the step before it has ended: so two are queued at most.
+        """Notes that a step began, and waits until the step before it has ended, so at most two are queued.
 
         `result` is a scalar that the new step computes.
         """
@@ -58,7 +58,7 @@ class Meter:
         self._steps += 1
 
     def rates(self) -> dict[str, float]:
-        """Tells images a second, share of time without input, and FLOP utilization since the last call or `pause`."""
+        """Returns images per second, share of time without input and FLOP utilization since last called or paused."""
         seconds = max(time.monotonic() - self._started, 1e-9)
         images = self._steps * self._batch_size / seconds
         found = {"images_per_second": images, "input_wait": self._waited / seconds}
@@ -68,7 +68,7 @@ class Meter:
         return found
 
     def pause(self) -> None:
-        """Leaves out of the rates what came since the last step, such as an evaluation."""
+        """Leaves what came since the last step, such as an evaluation, out of the rates."""
         self._restart()
 
     def _restart(self) -> None:

@@ -1,6 +1,6 @@
-"""Optimizers and learning rates, and the moving average of the weights (paper, section 5.1, appendix B).
+"""Makes optimizers and learning rates, and the moving average of the weights (paper, section 5.1, appendix B).
 
-The paper's is RMSprop as Keras' legacy optimizer has it, at a fixed learning rate.
+The paper's optimizer is RMSprop as in Keras' legacy optimizer, at a fixed learning rate.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ EPSILON = 1e-7
 
 
 def build(options: TrainOptions) -> optax.GradientTransformation:
-    """Makes the optimizer that `options` ask for."""
+    """Makes the optimizer that `options` describe."""
     rate = schedule(options)
     rule = optax.adam(rate) if options.optimizer == "adam" else rmsprop(rate)
     if options.clip_norm == 0:
@@ -25,9 +25,9 @@ def build(options: TrainOptions) -> optax.GradientTransformation:
 
 
 def schedule(options: TrainOptions) -> optax.ScalarOrSchedule:
-    """Makes the learning rate: a number, or a function of how many updates were made before.
+    """Makes the learning rate, which is a number or a function of the number of updates before.
 
-    Warm-up rises in a line from 0 at the first update; `cosine` then falls to 0 at `options.steps`.
+    Warm-up rises linearly from 0 at the first update. After that, `cosine` falls to 0 at `options.steps`.
     """
     rate, warmup = options.learning_rate, options.warmup_steps
     if options.schedule == "cosine":
@@ -38,7 +38,7 @@ def schedule(options: TrainOptions) -> optax.ScalarOrSchedule:
 def rmsprop(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
     """Makes the optimizer that equals tf_keras.optimizers.legacy.RMSprop(rho=0.9, momentum=0, epsilon=1e-7).
 
-    The mean square starts at 0 and is not corrected for it; epsilon is added outside the root:
+    The mean square starts at 0, and nothing corrects this. Epsilon is added outside the root:
     step = -learning_rate * gradient / (sqrt(mean_square) + epsilon).
     """
     return optax.rmsprop(learning_rate, decay=DECAY, eps=EPSILON, initial_scale=0.0, eps_in_sqrt=False)

@@ -1,4 +1,4 @@
-"""How a network is trained: typed options, and the paper's values for them (section 5.1)."""
+"""Defines how a network is trained with typed options, and the paper's values for them (section 5.1)."""
 
 import dataclasses
 import math
@@ -13,21 +13,21 @@ from coltran.records.stages import STAGES
 
 OPTIMIZERS = ("rmsprop", "adam")
 SCHEDULES = ("constant", "cosine")
-# The headings of `--help`.
+# These are the headings of `--help`.
 LEARNING = "learning (all of it must stay the same when a run goes on)"
 COMPUTING = "computing (may change from run to run)"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """What decides on the trained weights, besides the network's config and the data.
+    """The options that determine the trained weights, together with the network's config and the data.
 
-    The fields are flags of coltran-train, too, whose help texts say what they are. More about some of them:
+    The fields are also flags of coltran-train, whose help texts explain them. This is more about some of them:
 
     Attributes:
-      steps: a resumed run may change it, unless `schedule` is cosine.
-      clip_norm: the Euclidean norm over all parameters of a gradient is kept at or below this.
-      parallel_weight: lambda of equation 13 (the colorizer only).
+      steps: the number of steps; a resumed run may change it, unless `schedule` is cosine.
+      clip_norm: the upper limit of the Euclidean norm over all parameters of a gradient.
+      parallel_weight: lambda of equation 13 (only for the colorizer).
     """
 
     steps: int = option(parse=cli.positive, help="train up to this step")
@@ -63,9 +63,9 @@ class TrainOptions:
                 raise UserError(f"{name} must be {wanted}, got {getattr(self, name)}")
 
     def difference(self, saved: Mapping[str, Any]) -> str | None:
-        """Says, such as 'seed is 1, asked for 0', which option a saved run had otherwise. None: the run can go on.
+        """Tells which option differs in a saved run, as 'seed is 1, asked for 0'. Returns None if the run can go on.
 
-        An option that the run's version did not have yet counts as if it had its default.
+        If the run's version did not have an option yet, the option's default counts.
         """
         for field in dataclasses.fields(self):
             wanted = getattr(self, field.name)
@@ -78,7 +78,7 @@ class TrainOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepOptions:
-    """How a step is computed: the same numbers up to rounding, in other time and memory.
+    """How to compute a step. The numbers stay the same up to rounding, but time and memory change.
 
     Its fields are flags of coltran-train.
     """
@@ -107,21 +107,21 @@ class StepOptions:
     )
 
 
-# Paper, section 5.1: 16 TPUv2 chips, RMSprop at a fixed 3e-4.
+# Section 5.1 of the paper uses 16 TPUv2 chips and RMSprop at a fixed 3e-4.
 _PAPER: dict[str, dict[str, Any]] = {
     "colorizer": {"steps": 600_000, "batch_size": 224},
     "color_upsampler": {"steps": 450_000, "batch_size": 768},
     "spatial_upsampler": {"steps": 300_000, "batch_size": 32},
 }
 
-# Paper, appendix D: 4 TPUv2 chips instead of 16.
+# Appendix D of the paper uses 4 TPUv2 chips instead of 16.
 _LOW_COMPUTE = {
     "colorizer": {"steps": 600_000, "batch_size": 56},
     "color_upsampler": {"steps": 450_000, "batch_size": 192},
     "spatial_upsampler": {"steps": 300_000, "batch_size": 16},
 }
 
-# About a minute on 2 CPU cores at 64x64. A short run needs a short moving average and larger steps.
+# This takes about a minute on 2 CPU cores at 64x64. A short run needs a short moving average and larger steps.
 _SMOKE = {
     "colorizer": {"steps": 200, "batch_size": 4, "learning_rate": 3e-3, "ema_decay": 0.98},
     "color_upsampler": {"steps": 200, "batch_size": 4, "learning_rate": 3e-3, "ema_decay": 0.98},
@@ -132,8 +132,8 @@ _SMOKE = {
 def train_options(stage: str, config_name: str, changes: Mapping[str, Any]) -> TrainOptions:
     """Makes the options that go with a named config. `changes` replace its values, unless they are None.
 
-    What a whole run costs, by counted operations (coltran/networks/flops.py). Divided by what the devices reach
-    together in training (benchmarks/training.py, TFLOP/s), it is the run's seconds:
+    The table lists the counted operations of a whole run (coltran/networks/flops.py). Divided by the TFLOP/s that the
+    devices reach together in training (benchmarks/training.py), they give the run's seconds:
 
         coltran, on 16 TPUv2 chips (section 5.1)       steps    batch   TFLOP a step   FLOP in all
           colorizer                                    600,000    224            222       1.33e20
@@ -144,10 +144,10 @@ def train_options(stage: str, config_name: str, changes: Mapping[str, Any]) -> T
           color_upsampler                              450,000    192             62       2.81e19
           spatial_upsampler, 2 layers                  300,000     16             47       1.41e19
 
-    At the rates that docs/training.md has measured, 2 CPU cores would need 310,000, 480,000 and 420,000 hours for the
-    three of `coltran`, one H100 255, 206 and 75.
+    At the rates in docs/training.md, 2 CPU cores would need 310,000, 480,000 and 420,000 hours for the three networks
+    of `coltran`. One H100 would need 255, 206 and 75 hours.
 
-    `smoke` is for tiny networks on a CPU. All variants of the colorizer train as `coltran`.
+    `smoke` is for tiny networks on a CPU. All variants of the colorizer train as `coltran` does.
     """
     refuse_unknown("stage", stage, STAGES)
     presets: dict[str, dict[str, dict[str, Any]]] = {"smoke": _SMOKE, "low_compute": _LOW_COMPUTE}
@@ -157,7 +157,7 @@ def train_options(stage: str, config_name: str, changes: Mapping[str, Any]) -> T
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What is saved and measured how often, which does not change the weights.
+    """What to save and measure, and how often. This does not change the weights.
 
     Its fields are flags of coltran-train.
     """

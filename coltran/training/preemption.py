@@ -1,4 +1,4 @@
-"""SIGTERM: a machine that is taken away asks first, and training saves before it ends."""
+"""Handles SIGTERM. A machine that will be taken away sends it first, and training saves before it ends."""
 
 import contextlib
 import signal
@@ -10,16 +10,16 @@ import jax
 
 
 class Preemption:
-    """Notes SIGTERM while it is active. With several processes, all of them learn of it before the same step."""
+    """Notes SIGTERM while it is active. With several processes, all of them notice it before the same step."""
 
     def __init__(self) -> None:
         self._noted = False
         self._previous: Callable[[int, FrameType | None], Any] | int | None = None
 
     def __enter__(self) -> "Preemption":
-        # With several processes, JAX's own handler tells the coordinator: it must stay in place.
+        # With several processes, JAX's own handler tells the coordinator, so it must stay in place.
         if jax.process_count() == 1:
-            with contextlib.suppress(ValueError):  # not in the main thread: then nobody sends us signals
+            with contextlib.suppress(ValueError):  # outside the main thread, nobody sends us signals
                 self._previous = signal.signal(signal.SIGTERM, self._note)
         return self
 
@@ -28,7 +28,7 @@ class Preemption:
             signal.signal(signal.SIGTERM, self._previous)
 
     def requested(self, step: int) -> bool:
-        """Whether to save and end after `step`. Every process must ask after every step."""
+        """Tells whether to save and end after `step`. Every process must ask after every step."""
         if jax.process_count() == 1:
             return self._noted
         from jax.experimental import multihost_utils

@@ -1,4 +1,4 @@
-"""Going on from a work folder: from its newest good checkpoint, never silently from zero."""
+"""Resumes from the newest good checkpoint of a work folder. It never silently starts from zero."""
 
 import dataclasses
 import math
@@ -27,7 +27,7 @@ class Start:
     """Where training starts.
 
     Attributes:
-      state: host arrays.
+      state: the state as host arrays.
       best: the fewest validation bits so far, or infinity.
       resumed: whether a checkpoint holds the state.
     """
@@ -38,9 +38,9 @@ class Start:
 
 
 def start(workdir: Path, *, stage: str, config: NetworkConfig, options: TrainOptions, data_fingerprint: str) -> Start:
-    """Finds the state to go on from, or makes a fresh one.
+    """Finds the state from which to go on, or makes a new one.
 
-    Process 0 alone reads the work folder; the others get its arrays.
+    Only process 0 reads the work folder. The other processes get its arrays.
 
     Raises:
       UserError: the work folder was trained with other options, or none of its checkpoints is good.
@@ -60,13 +60,13 @@ def start(workdir: Path, *, stage: str, config: NetworkConfig, options: TrainOpt
         raise refusal
     if outcome == _REFUSED:
         raise UserError("process 0 cannot go on from its --workdir; its own message says why")
-    # Where another process has the state, a fresh one says what its arrays look like.
+    # If another process has the state, a new state shows the shapes of its arrays.
     state = jax.tree.map(np.asarray, state or train_step.initial_state(config, options))
     return Start(state=mesh.broadcast(state) if outcome == _GO_ON else state, best=best, resumed=outcome == _GO_ON)
 
 
 def _last_good(folder: Path, stage: str) -> checkpoint.Checkpoint | None:
-    """The newest checkpoint that loads; damaged ones after it are renamed `damaged_step_*`, with a line on stderr."""
+    """Loads the newest good checkpoint. Renames damaged newer ones `damaged_step_*`, with a line on stderr."""
     damaged: list[tuple[int, UserError]] = []
     for step in reversed(checkpoint.finished_steps(folder)):
         try:

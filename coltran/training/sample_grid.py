@@ -1,4 +1,4 @@
-"""What a network makes of some validation images, beside the truth: one picture per evaluation."""
+"""Draws a network's results for some validation images beside the truth, as one picture per evaluation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from coltran.sampling.random_keys import sample_keys
 from coltran.training import inputs
 from coltran.weights import parameters
 
-SAMPLES = 2  # of each image
+SAMPLES = 2  # samples of each image
 _COLORIZER_TITLES = ("gray", *(f"sample {index}" for index in range(SAMPLES)), "certainty", "truth")
 _UPSAMPLER_TITLES = ("gray", "input", "output", "truth")
 
@@ -24,7 +24,7 @@ _UPSAMPLER_TITLES = ("gray", "input", "output", "truth")
 class SampleGrid:
     """Draws the first examples of a folder, always with the same random keys, so that pictures can be compared.
 
-    A colorizer's truth and samples are coarse colors; its certainty is that of sample 0 (paper, figure 5).
+    A colorizer's truth and samples are coarse colors. Its certainty belongs to sample 0 (paper, figure 5).
     """
 
     def __init__(self, stage: str, config: NetworkConfig, examples: inputs.Examples, count: int, seed: int):
@@ -46,7 +46,7 @@ class SampleGrid:
         self._sample, self._argmax = jax.jit(sample), jax.jit(argmax)
 
     def draw(self, flat: Mapping[str, Any]) -> bytes:
-        """Draws the pictures that a network with the parameters `flat` makes, and returns a PNG file's bytes."""
+        """Draws the pictures that a network with the parameters `flat` makes. Returns the bytes of a PNG file."""
         if self._stage == "colorizer":
             return contact_sheet(self._colorized(flat), _COLORIZER_TITLES)
         return contact_sheet(self._upsampled(flat), _UPSAMPLER_TITLES)

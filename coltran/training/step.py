@@ -1,4 +1,4 @@
-"""One training step of any network on any number of devices, as a compiled function of (state, batch)."""
+"""Compiles one training step of any network on any number of devices, as a function of (state, batch)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,7 @@ Metrics = dict[str, jax.Array]
 
 
 class TrainState(struct.PyTreeNode):
-    """Everything that changes in training; parameters are flat, {name: float32 array}.
+    """Everything that changes in training. Parameters are flat, {name: float32 array}.
 
     `skipped` counts the steps whose loss or gradient was not finite, `skipped_in_a_row` those since the last good one.
     """
@@ -38,12 +38,12 @@ class TrainState(struct.PyTreeNode):
 
 
 def initial_state(config: NetworkConfig, options: TrainOptions) -> TrainState:
-    """Makes the state of step 0: fresh weights from the seed, and a moving average that starts as their copy."""
+    """Makes the state of step 0, with new weights from the seed and a moving average that starts as their copy."""
     network = parameters.build(config, seed=options.seed)
     weights = parameters.flatten(nnx.state(network, nnx.Param))
     if config.compute_dtype == "float64":
         weights = {name: array.astype(jnp.float64) for name, array in weights.items()}
-    ema = jax.tree.map(jnp.array, weights)  # copies: the step gives its input buffers away
+    ema = jax.tree.map(jnp.array, weights)  # copies, because the step gives its input buffers away
     return _state(0, 0, 0, weights, ema, optimizer.build(options).init(weights))
 
 
@@ -59,12 +59,12 @@ def _state(step: int, skipped: int, in_a_row: int, weights: Flat, ema: Flat, mom
 
 
 def flatten_optimizer(state: Any) -> Flat:
-    """Turns the optimizer's state into {name: array [...]}, for checkpoints."""
+    """Turns the optimizer's state into {name: array [...]} for checkpoints."""
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
 
 
 def restore_state(saved: Checkpoint, options: TrainOptions) -> TrainState:
-    """Makes the state that a checkpoint holds. Raises UserError where the checkpoint was not written by training."""
+    """Restores the state from a checkpoint. Raises UserError if training did not write the checkpoint."""
     weights = {name: jnp.asarray(array) for name, array in saved.weights.items()}
     paths, structure = jax.tree_util.tree_flatten_with_path(optimizer.build(options).init(weights))
     names = [jax.tree_util.keystr(path) for path, _ in paths]
@@ -80,10 +80,10 @@ def restore_state(saved: Checkpoint, options: TrainOptions) -> TrainState:
 def make_train_step(
     config: NetworkConfig, options: TrainOptions, placement: Placement, how: StepOptions | None = None
 ) -> Callable[[TrainState, dict[str, jax.Array]], tuple[TrainState, Metrics]]:
-    """Makes a compiled function: (state, batch) -> (state, {metric name: scalar}). It reuses the old state's memory.
+    """Makes a compiled function (state, batch) -> (state, {metric name: scalar}) that reuses the old state's memory.
 
-    State and batch are laid out as `placement` says. A step whose loss or gradient is not finite changes nothing but
-    the counts; once `how.max_skipped` is exceeded, neither does any other, until the caller has noticed.
+    State and batch are laid out as `placement` says. A step whose loss or gradient is not finite changes only the
+    counts. Once `how.max_skipped` is exceeded, all other steps change only the counts too, until the caller notices.
     """
     how = how or StepOptions()
     rule, rate = optimizer.build(options), optimizer.schedule(options)
@@ -100,7 +100,7 @@ def make_train_step(
         return gradients, metrics
 
     def accumulated(weights: Flat, batch: dict[str, jax.Array]) -> tuple[Flat, Metrics]:
-        """The mean over parts of equal size, which is that of the whole batch."""
+        """Averages over parts of equal size, which gives the mean of the whole batch."""
         parts = placement.split_parts(batch, how.accumulate)
         shapes = jax.eval_shape(gradients_of, weights, jax.tree.map(lambda array: array[0], parts))
 
@@ -150,7 +150,7 @@ def _rematerialize(network: nnx.Module) -> None:
 
 
 def _random_channels(count: int, seed: int, step: jax.Array) -> jax.Array:
-    """One random channel per example, [B]: a third of the memory, and the same gradient on average."""
+    """Draws one random channel per example, [B], for a third of the memory and the same gradient on average."""
     key = jax.random.fold_in(jax.random.PRNGKey(seed), step)
     return jax.random.randint(key, (count,), 0, NUM_CHANNELS)
 

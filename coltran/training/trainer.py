@@ -1,11 +1,11 @@
-"""The training loop: steps, evaluation, logs and checkpoints in one work folder.
+"""Runs the training loop: steps, evaluation, logs and checkpoints in one work folder.
 
     <workdir>/checkpoints/step_*   see coltran/weights/checkpoint.py
     <workdir>/metrics.jsonl, tensorboard/, samples/   see coltran/training/log.py
 
-A run that finds checkpoints in its work folder goes on from the newest; its steps are exactly those of a run that was
-never interrupted, because the state holds all that changes and batches depend on the step number alone. With several
-processes, all run this loop in step, and process 0 alone has a work folder.
+A run that finds checkpoints in its work folder goes on from the newest. It makes exactly the same steps as a run that
+was never interrupted, because the state holds everything that changes, and batches depend only on the step number. With
+several processes, all run this loop together, and only process 0 has a work folder.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ class Trainer:
         self.last_bits: dict[str, float] = {}
         self._best, self._saved = start.best, self.step if start.resumed else -1
         self._evaluator = make_evaluator(config, self.placement)
-        # A function that compiles itself, or what `prepare` has compiled.
+        # This is a function that compiles itself, or the result of `prepare`.
         self._step_function: Any = train_step.make_train_step(config, options, self.placement, self.how)
         self._limit: float | None = None
         self._grid: SampleGrid | None = None
@@ -71,7 +71,7 @@ class Trainer:
 
     @property
     def step(self) -> int:
-        """How many steps are done."""
+        """Returns how many steps are done."""
         return int(self.state.step)
 
     def prepare(self) -> None:
@@ -86,7 +86,7 @@ class Trainer:
         return matmul_rate(self.config.compute_dtype) * self.placement.mesh.size
 
     def train(self) -> bool:
-        """Trains up to options.steps. Returns False where SIGTERM ended it early; a checkpoint was saved either way.
+        """Trains up to options.steps. Returns False if SIGTERM ended it early. It saves a checkpoint in both cases.
 
         Raises:
           UserError: a checkpoint cannot be written, a record is damaged, or training diverged.
@@ -103,7 +103,7 @@ class Trainer:
         return finished
 
     def _loop(self, log: TrainingLog | None, writer: CheckpointWriter | None, preemption: Preemption) -> bool:
-        """Runs all steps, without the evaluation and the checkpoint after the last one. Returns False after SIGTERM."""
+        """Runs all steps, but not the evaluation and the checkpoint after the last one. Returns False after SIGTERM."""
         first, steps, size = self.step, self.options.steps, self.options.batch_size
         rows = self.placement.rows(size)
         batches = inputs.training_batches(
@@ -120,7 +120,7 @@ class Trainer:
                 bar.update()
                 if preemption.requested(step):
                     return False
-                # Evaluated first, so that a checkpoint knows its bits; the last step's come after the loop.
+                # We evaluate first, so that a checkpoint knows its bits. The last step is evaluated after the loop.
                 evaluated = step % self.run.evaluate_every == 0 and step < steps
                 bits = self._evaluate_and_log(log) if evaluated else {}
                 improved = checkpoint_writer.score(bits) < self._best
@@ -133,20 +133,20 @@ class Trainer:
     def evaluate(self, weights: str = "ema") -> dict[str, float]:
         """Measures the bits of the validation folder with the moving average or the `raw` weights.
 
-        The result is empty where there is no validation folder.
+        The result is empty without a validation folder.
         """
         if self.validation is None:
             return {}
         flat = self.state.ema if weights == "ema" else self.state.weights
-        # Exactly as the training batch is split: a multiple of the number of devices.
+        # The training batch size is a multiple of the number of devices, so it splits evenly here too.
         return evaluate(self._evaluator, flat, self.validation, self.options.batch_size, self.placement)
 
     def _evaluate_and_log(self, log: TrainingLog | None) -> dict[str, float]:
-        """Bits of the moving average; those and the raw weights' are logged, and the samples drawn."""
+        """Returns the moving average's bits. Logs them and the raw weights' bits, and draws the samples."""
         self.last_bits, raw = self.evaluate(), self.evaluate("raw")
         if not self.last_bits:
             return {}
-        # Sharded weights are gathered by all processes, or by none.
+        # Either all processes gather sharded weights, or none does.
         ema = self.placement.fetch(self.state.ema) if self.run.samples else None
         if log is not None:
             named = {"validation": self.last_bits, "validation_raw": raw}
@@ -158,7 +158,7 @@ class Trainer:
     def save(self, writer: CheckpointWriter | None, bits: dict[str, float], **changes: Any) -> None:
         """Begins to write a checkpoint of the state, unless this step has one. All processes must call it.
 
-        `bits` are those of the moving average. `changes` go to the checkpoint's description.
+        `bits` are the bits of the moving average. `changes` go to the checkpoint's description.
         """
         if self._saved == self.step:
             return
@@ -188,7 +188,7 @@ class Trainer:
         writer: CheckpointWriter | None,
         bar: Any,
     ) -> None:
-        """Logs a step's numbers; ends the run where too many steps were skipped."""
+        """Logs a step's numbers. Ends the run if too many steps were skipped."""
         values = {name: float(value) for name, value in metrics.items()}
         in_a_row = int(values.pop("skipped_in_a_row"))
         rates = meter.rates()
@@ -201,7 +201,7 @@ class Trainer:
             print(f"step {step}: the last {in_a_row} steps had no finite loss or gradient: skipped", file=sys.stderr)
         if in_a_row <= self.how.max_skipped:
             return
-        self.save(writer, {}, skipped_in_a_row=0)  # 0: the next run may try again
+        self.save(writer, {}, skipped_in_a_row=0)  # 0, so that the next run may try again
         if writer is not None:
             writer.wait()
         raise UserError(
@@ -217,7 +217,7 @@ class Trainer:
         return tqdm(disable=True)
 
     def _agree(self) -> None:
-        """All processes must have been started alike."""
+        """Checks that all processes were started with the same options and data."""
         validation = self.validation.fingerprint if self.validation else None
         shared = {**self._identity, "config": to_json(self.stage, self.config), "validation": validation}
         how = {**dataclasses.asdict(self.how), **dataclasses.asdict(self.run), "mesh": str(self.placement.mesh.shape)}

@@ -1,1 +1,1 @@
-"""Weights by name, and the checkpoints that hold them."""
+"""Handles weights by name, and the checkpoints that hold them."""

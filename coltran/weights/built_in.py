@@ -1,4 +1,4 @@
-"""The model that ships with this package: packed checkpoints of 32x32 pixels; coltran/model/README.md is its card."""
+"""Finds the model that ships with this package, as packed checkpoints for 32x32 pixels. See coltran/model/README.md."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _FOLDER = "model"
 
 
 def folder(stage: str) -> Path:
-    """The checkpoint folder of `stage`, one of `coltran.networks.config.STAGES`."""
+    """Returns the checkpoint folder of `stage`, which is one of `coltran.networks.config.STAGES`."""
     return Path(str(importlib.resources.files("coltran"))) / _FOLDER / stage

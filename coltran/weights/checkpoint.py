@@ -1,13 +1,13 @@
-"""Checkpoint folders: weights, their moving average, the optimizer's state, and what they belong to.
+"""Reads and writes checkpoint folders: weights, their moving average, the optimizer's state, and a description.
 
     <folder>/step_00000200/arrays/...     orbax: {"weights": ..., "ema": ..., "optimizer": ...}, flat names -> arrays
     <folder>/step_00000200/checkpoint.json  config, step, schema version, sha256 of each group of arrays; written last
 
     <folder>/best                         a link to the step with the fewest validation bits; never removed for its age
 
-A folder `step_*` without checkpoint.json was being written when its program died; it is never read, and the next save
-of that step replaces it. `load` takes such a step folder, or its parent, of which it takes the newest finished
-step.
+If a folder `step_*` has no checkpoint.json, its program died while it wrote the folder. Nobody ever reads it, and the
+next save of that step replaces it. `load` takes a step folder or its parent. In the parent, it loads the newest
+finished step.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ _FIELDS = ("schema_version", "step", "config", "ema_sha256")
 
 
 class DamagedError(UserError):
-    """A checkpoint was finished once and cannot be read now. An older one may still be good."""
+    """A checkpoint was finished once but cannot be read now. An older one may still be good."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,10 +49,10 @@ class Checkpoint:
       config: the network's config.
       step: training steps done.
       ema, weights: {parameter name: float32 array}; the moving average and the raw weights.
-      optimizer: {name: array}, empty where there was none (imported weights).
+      optimizer: {name: array}, empty for imported weights, which have no optimizer state.
       ema_sha256, raw_sha256: checksums of `ema` and `weights`, verified.
-      training: JSON dict of how it was trained, empty where unknown.
-      validation: {metric: bits} of the moving average, empty where it was not measured at this step.
+      training: JSON dict of how it was trained, empty if unknown.
+      validation: {metric: bits} of the moving average, empty if it was not measured at this step.
       path: the step folder it came from.
     """
 
@@ -69,12 +69,12 @@ class Checkpoint:
     path: str
 
     def checksum(self, weights: str = "ema") -> str:
-        """The sha256 of the `ema` or the `raw` weights."""
+        """Returns the sha256 of the `ema` or the `raw` weights."""
         return self.ema_sha256 if weights == "ema" else self.raw_sha256
 
 
 def step_folder(folder: str | Path, step: int) -> Path:
-    """The path of the checkpoint of `step`."""
+    """Returns the path of the checkpoint of `step`."""
     return Path(folder) / f"step_{step:08d}"
 
 
@@ -102,8 +102,8 @@ def save(
 ) -> Path:
     """Writes the checkpoint of `step` below `folder` and returns its step folder.
 
-    A reader sees it only when it is complete. With `keep`, older finished checkpoints beyond that number are removed,
-    except the best. Only one process may call it.
+    A reader sees it only when it is complete. With `keep`, it removes older finished checkpoints beyond that number,
+    except the best one. Only one process may call it.
 
     Raises:
       UserError: the parameters do not fit `config`, or the folder cannot be written.
@@ -129,7 +129,7 @@ def save(
     try:
         _write(target, arrays, metadata)
     except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
-        shutil.rmtree(target, ignore_errors=True)  # half of one helps nobody, least of all on a full disk
+        shutil.rmtree(target, ignore_errors=True)  # half a checkpoint helps nobody, and wastes space on a full disk
         raise UserError(f"{target}: the checkpoint cannot be written: {_first_line(error)}") from error
     if keep is not None:
         remove_old(folder, keep)
@@ -137,7 +137,7 @@ def save(
 
 
 def pack(checkpoint: Checkpoint, folder: Path, *, training: Mapping[str, Any]) -> None:
-    """Writes the moving average to a new `folder`, packed (coltran/weights/packed.py); `training` says where from."""
+    """Packs the moving average (coltran/weights/packed.py) in a new `folder`. `training` says where it comes from."""
     folder.mkdir(parents=True)
     checksum = parameters.checksum(packed.write(folder, checkpoint.ema))
     metadata = read_metadata(Path(checkpoint.path)) | {"ema_sha256": checksum, "raw_sha256": checksum}
@@ -146,7 +146,7 @@ def pack(checkpoint: Checkpoint, folder: Path, *, training: Mapping[str, Any]) -
 
 
 def remove_old(folder: str | Path, keep: int) -> None:
-    """Removes finished checkpoints, except the newest `keep` and the best."""
+    """Removes finished checkpoints, except the newest `keep` and the best one."""
     spared = (Path(folder) / BEST).resolve()
     for old in finished_steps(folder)[:-keep]:
         path = step_folder(folder, old)
@@ -156,7 +156,7 @@ def remove_old(folder: str | Path, keep: int) -> None:
 
 
 def _write(target: Path, arrays: Mapping[str, Mapping[str, np.ndarray]], metadata: Mapping[str, Any]) -> None:
-    (target / METADATA).unlink(missing_ok=True)  # first: from here on an old one of this step is unfinished
+    (target / METADATA).unlink(missing_ok=True)  # first, so that an old checkpoint of this step becomes unfinished
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     with _checkpointer() as checkpointer:
@@ -165,15 +165,15 @@ def _write(target: Path, arrays: Mapping[str, Mapping[str, np.ndarray]], metadat
 
 
 def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig | None = None) -> Checkpoint:
-    """Loads the newest finished checkpoint below `folder`, or the one that `folder` itself is.
+    """Loads the newest finished checkpoint below `folder`, or `folder` itself if it is a checkpoint.
 
     Args:
       folder: a training work folder, its checkpoint folder, or one step's folder.
-      stage: the stage it must belong to, if it matters.
-      config: the config it must have, if it matters.
+      stage: the stage it must belong to; None for any.
+      config: the config it must have; None for any.
 
     Raises:
-      UserError: there is no checkpoint, it is damaged, of another version, or does not fit `stage` and `config`.
+      UserError: there is no checkpoint, it is damaged or of another version, or it does not fit `stage` or `config`.
     """
     path, found_stage, found, metadata = describe(folder, stage=stage)
     difference = configs.first_difference(found, config) if config is not None else None
@@ -205,11 +205,11 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
 
 
 def _checked_sums(path: Path, metadata: Mapping[str, Any], *groups: dict[str, np.ndarray]) -> dict[str, str]:
-    """The checksums of moving average, weights and optimizer. Raises DamagedError where they are not those saved."""
+    """Computes the checksums of moving average, weights and optimizer. Raises DamagedError if saved ones differ."""
     names = ("ema_sha256", "raw_sha256", "optimizer_sha256")
     sums = {name: parameters.checksum(group) for name, group in zip(names, groups, strict=True)}
     for name, found in sums.items():
-        # Checkpoints of earlier versions do not say what all of their arrays should be.
+        # Checkpoints of earlier versions do not have the checksums of all their arrays.
         if metadata.get(name, found) != found:
             what = "the optimizer's state is" if name == "optimizer_sha256" else "the weights are"
             raise DamagedError(f"{path}: {what} not what was saved (sha256 differs); use another one")
@@ -217,9 +217,9 @@ def _checked_sums(path: Path, metadata: Mapping[str, Any], *groups: dict[str, np
 
 
 def load_network(folder: str | Path, *, stage: str, weights: str = "ema") -> tuple[parameters.Network, Checkpoint]:
-    """Loads the network of a checkpoint, with its moving average (`ema`) or its `raw` weights, and the checkpoint.
+    """Loads a checkpoint and its network with the moving average (`ema`) or the `raw` weights.
 
-    Whatever samples from a folder's network gets it here. Raises UserError as `load` does.
+    Everything that samples from a folder's network gets it here. Raises UserError as `load` does.
     """
     configs.refuse_unknown("kind of weights", weights, WEIGHTS)
     checkpoint = load(folder, stage=stage)
@@ -231,7 +231,7 @@ def describe(folder: str | Path, *, stage: str | None = None) -> tuple[Path, str
     """Finds the checkpoint that `load` takes, without reading its arrays.
 
     Returns:
-      Its step folder, stage and config, and the content of checkpoint.json.
+      Its step folder, stage and config, and the content of its checkpoint.json.
 
     Raises:
       UserError: there is no checkpoint, or it belongs to another stage.
@@ -245,9 +245,9 @@ def describe(folder: str | Path, *, stage: str | None = None) -> tuple[Path, str
 
 
 def recorded_checksum(folder: str | Path, weights: str) -> str:
-    """Finds the sha256 of the `ema` or `raw` weights of the checkpoint that `load` takes.
+    """Finds the sha256 of the `ema` or `raw` weights in the checkpoint that `load` takes.
 
-    It stands in checkpoint.json, except in old checkpoints, whose arrays are read.
+    checkpoint.json holds it. Old checkpoints lack it, so their arrays are read.
 
     Raises UserError as `load` does.
     """
@@ -256,7 +256,7 @@ def recorded_checksum(folder: str | Path, weights: str) -> str:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Reads checkpoint.json of a step folder. Raises UserError where it is damaged or of another version."""
+    """Reads the checkpoint.json of a step folder. Raises UserError if it is damaged or of another version."""
     file = path / METADATA
     try:
         metadata = json.loads(file.read_bytes())
@@ -289,7 +289,7 @@ def _locate(folder: Path) -> Path:
 def _checkpointer() -> Any:
     import orbax.checkpoint as ocp
 
-    # The process that calls is alone: arrays are whole in its memory, and no other one waits for it.
+    # The calling process works alone. It has the whole arrays in its memory, and no other process waits for it.
     this = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
     return ocp.Checkpointer(ocp.StandardCheckpointHandler(multiprocessing_options=alone), multiprocessing_options=alone)

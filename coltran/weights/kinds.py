@@ -1,3 +1,3 @@
-"""Which weights of a checkpoint are used: their moving average, or the raw ones. Imports no JAX, for `--help`."""
+"""Names the two kinds of weights in a checkpoint: moving average and raw. For `--help`, it does not import JAX."""
 
 WEIGHTS = ("ema", "raw")

@@ -1,6 +1,6 @@
-"""The parameters of a network as a flat dict of arrays by name, such as `encoder.layers.0.attention.query`.
+"""Turns a network into a flat dict of parameters by name, such as `encoder.layers.0.attention.query`, and back.
 
-Checkpoints, checksums and the release's weights all speak of parameters by these names.
+Checkpoints, checksums and the code for the release's weights all use these names.
 """
 
 import functools
@@ -22,14 +22,14 @@ Network = Colorizer | Upsampler
 
 
 def build(config: NetworkConfig, *, seed: int | None) -> Network:
-    """Builds a freshly initialized network of `config`. With `seed=None` its parameters are zeros."""
+    """Builds a new, initialized network of `config`. With `seed=None` its parameters are zeros."""
     init = Initializer(seed)
     return Colorizer(config, init=init) if isinstance(config, ColorizerConfig) else Upsampler(config, init=init)
 
 
 @functools.lru_cache(maxsize=16)
 def abstract(config: NetworkConfig) -> tuple[nnx.GraphDef, nnx.State]:
-    """Describes a network: its structure, and its parameters as shapes and dtypes without arrays."""
+    """Describes a network by its structure, and its parameters by shapes and dtypes without arrays."""
     return nnx.split(nnx.eval_shape(lambda: build(config, seed=None)), nnx.Param)
 
 
@@ -54,7 +54,7 @@ def to_state(config: NetworkConfig, flat: Mapping[str, Any]) -> nnx.State:
     """Turns {name: array} into the state that `nnx.merge` takes.
 
     Raises:
-      UserError: a parameter is missing, left over, or of another shape; the first is named.
+      UserError: a parameter is missing, left over, or of another shape. The error names the first one.
     """
     check_names(shapes(config), {name: tuple(array.shape) for name, array in flat.items()})
     state = nnx.to_flat_state(abstract(config)[1])
@@ -76,12 +76,12 @@ def check_names(want: Mapping[str, tuple[int, ...]], have: Mapping[str, tuple[in
 
 
 def restore(config: NetworkConfig, flat: Mapping[str, Any]) -> Network:
-    """Builds the network of `config` with the parameters `flat`. Raises UserError where they do not fit."""
+    """Builds the network of `config` with the parameters `flat`. Raises UserError if they do not fit."""
     return nnx.merge(abstract(config)[0], to_state(config, flat))
 
 
 def checksum(flat: Mapping[str, Any]) -> str:
-    """Hashes (sha256) names, shapes, dtypes and bytes of all parameters, whatever their order."""
+    """Hashes (sha256) names, shapes, dtypes and bytes of all parameters. Their order does not matter."""
     digest = hashlib.sha256()
     for name in sorted(flat):
         array = np.ascontiguousarray(flat[name])
@@ -91,7 +91,7 @@ def checksum(flat: Mapping[str, Any]) -> str:
 
 
 def is_colorizer(config: NetworkConfig) -> bool:
-    """Whether `config` is a colorizer's, not an upsampler's."""
+    """Tells whether `config` belongs to a colorizer and not to an upsampler."""
     return isinstance(config, ColorizerConfig)
 
 

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Sequence
 
 from coltran import cli
-from coltran.options import option
+from coltran.options import flag_names, option
 from coltran.records.folder import COMPLETED
 from human_eval.design import cost
 from human_eval.design.arguments import PlanFlags
@@ -53,7 +53,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     """
     from pipelines.beam import options as beam_options
 
-    beam = beam_options.beam_options(beam_arguments)
+    beam = beam_options.beam_options(beam_arguments, flag_names(Options))
     out = pathlib.Path(options.out)
     secret = choose_secret(out, options.secret)
     design, truth, models = plan_study(options, secret)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from coltran import cli
 from coltran.errors import UserError
-from coltran.options import option
+from coltran.options import flag_names, option
 from human_eval.answers import ratings
 from human_eval.commands.design import report
 from human_eval.design.arguments import SizeFlags
@@ -49,7 +49,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     from human_eval.design import check as design_check, study
     from pipelines.beam import options as beam_options
 
-    beam = beam_options.beam_options(beam_arguments)
+    beam = beam_options.beam_options(beam_arguments, flag_names(Options))
     out = pathlib.Path(options.study)
     before = layout.load_design(out)
     asked = read_needs(options.needs, before)

@@ -70,7 +70,7 @@ def read_address(url: str, *, insecure: bool = False) -> str:
         raise UserError(
             f"--turkle {url}: http:// would send the token in clear to another machine; use https://, or --insecure"
         )
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix(_API).rstrip('/')}"
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/').removesuffix(_API).rstrip('/')}"
 
 
 def is_loopback(url: str) -> bool:
@@ -86,4 +86,4 @@ def is_loopback(url: str) -> bool:
 
 def _shown(url: str) -> str:
     """Returns the address without a user and password that may be in it."""
-    return re.sub(r"[^/]*@", "...@", url)
+    return re.sub(r"//.*@", "//...@", url)

@@ -8,6 +8,7 @@ at the server.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -62,6 +63,7 @@ class Client:
         self._timeout = timeout
         self._session = requests.Session()
         self._session.auth = _Token(token)
+        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         self._session.trust_env = not is_loopback(address)  # Requests to this machine itself need no proxy.
 
     def wait(self, attempt: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from coltran.errors import UserError
@@ -59,9 +59,7 @@ def publish(turkle: Turkle, plan: Plan, state: State, *, hours: int) -> list[Pub
     project = _project(turkle, plan, state, hours)
     groups = plan.by_raters()
     batches = find_batches(turkle, project, plan.study, pilot=plan.pilot)
-    for raters in sorted(set(batches) - set(groups)):
-        if turkle.tasks(batches[raters].number):
-            raise UserError(f"{turkle.address}: batch {batches[raters].number} has forms that the study has not")
+    _refuse_strange_batches(turkle, batches, groups)
     return [_batch(turkle, plan, project, raters, tasks, state, hours) for raters, tasks in sorted(groups.items())]
 
 
@@ -72,14 +70,25 @@ def missing_forms(turkle: Turkle, plan: Plan, state: State) -> list[int]:
     if project is not None:
         _check_template(turkle, plan, project)
         batches = find_batches(turkle, project, plan.study, pilot=plan.pilot)
+    groups = plan.by_raters()
+    _refuse_strange_batches(turkle, batches, groups)
     missing: list[int] = []
-    for raters, tasks in plan.by_raters().items():
+    for raters, tasks in groups.items():
         missing += (
             [task.form for task in _missing(turkle, batches[raters], tasks)]
             if raters in batches
             else [task.form for task in tasks]
         )
     return sorted(missing)
+
+
+def _refuse_strange_batches(
+    turkle: Turkle, batches: Mapping[int, TaskBatch], groups: Mapping[int, Sequence[Task]]
+) -> None:
+    """Raises a UserError if a batch has tasks for a number of raters that no form of the study wants."""
+    for raters in sorted(set(batches) - set(groups)):
+        if turkle.tasks(batches[raters].number):
+            raise UserError(f"{turkle.address}: batch {batches[raters].number} has forms that the study has not")
 
 
 def _project(turkle: Turkle, plan: Plan, state: State, hours: int) -> Project:

@@ -67,8 +67,9 @@ def download(turkle: Turkle, batch: int) -> Results:
     where = f"{turkle.address}: the results of batch {batch}"
     for attempt in range(_TRIES):
         finished = turkle.finished(batch)
+        data = turkle.results(batch)  # Its own errors need no explanation.
         try:
-            results = parse(turkle.results(batch), where)
+            results = parse(data, where)
             if len(results.assignments) < finished:
                 raise UserError(f"{where} have {len(results.assignments)} of {finished} assignments")
             return results

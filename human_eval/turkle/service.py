@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from coltran.errors import UserError
 from human_eval.answers.ratings import read_rows
@@ -22,6 +22,7 @@ _NEEDED = (
     "/batches/{id}/progress/",
     "/batches/{id}/results/",
 )
+_Made = TypeVar("_Made")
 FORM, TRIALS = "form", "trials"  # These are the columns of a batch, as `coltran-study export` writes them.
 
 
@@ -80,16 +81,18 @@ class Turkle:
 
     def projects(self) -> Iterator[Project]:
         """Yields all projects of the server."""
-        yield from map(_project, self._pages("projects/"))
+        for found in self._pages("projects/"):
+            yield self._made(_project, found)
 
     def project(self, number: int) -> Project:
         """Returns one project. It raises NotThere if there is no such project."""
-        return _project(self._client.get(f"projects/{number}/"))
+        return self._made(_project, self._client.get(f"projects/{number}/"))
 
     def batches(self, project: int) -> Iterator[TaskBatch]:
         """Yields all batches of a project."""
         try:
-            yield from map(_batch, self._pages(f"projects/{project}/batches/"))
+            for found in self._pages(f"projects/{project}/batches/"):
+                yield self._made(_batch, found)
         except NotThere:  # Turkle answers this for a project without batches.
             return
 
@@ -105,13 +108,13 @@ class Turkle:
         """
         about = {"name": name, "filename": mark, "html_template": template, "login_required": True}
         about |= {"assignments_per_task": raters, "allotted_assignment_time": hours}
-        return _project(self._client.post("projects/", about))
+        return self._made(_project, self._client.post("projects/", about))
 
     def make_batch(self, project: int, *, name: str, mark: str, raters: int, hours: int) -> TaskBatch:
         """Makes a batch without tasks, with arguments as in `make_project`. Raters do not see it before `activate`."""
         about = {"name": name, "filename": mark, "project": project, "login_required": True, "active": False}
         about |= {"assignments_per_task": raters, "allotted_assignment_time": hours, "csv_text": _csv()}
-        return _batch(self._client.post("batches/", about))
+        return self._made(_batch, self._client.post("batches/", about))
 
     def activate(self, batch: int) -> None:
         """Lets raters see a batch."""
@@ -141,7 +144,8 @@ class Turkle:
 
     def finished(self, batch: int) -> int:
         """Returns the number of assignments of a batch that were handed in."""
-        return int(self._client.get(f"batches/{batch}/progress/")["total_finished_task_assignments"])
+        progress = self._client.get(f"batches/{batch}/progress/")
+        return self._made(lambda found: int(found["total_finished_task_assignments"]), progress)
 
     def results(self, batch: int) -> bytes:
         """Returns the results CSV of a batch."""
@@ -152,10 +156,18 @@ class Turkle:
         page = 1
         while True:
             found = self._client.get(path, {"page": page})
-            yield from found["results"]
-            if not found["next"]:
+            items, more = self._made(lambda found: (list(found["results"]), bool(found["next"])), found)
+            yield from items
+            if not more:
                 return
             page += 1
+
+    def _made(self, make: Callable[[Any], _Made], found: Any) -> _Made:
+        """Returns what `make` reads from an answer. Raises a UserError if another kind or version of server answers."""
+        try:
+            return make(found)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{self.address}: answers otherwise than Turkle 3.1 does ({error!r})") from None
 
 
 def _csv(*rows: tuple[int, str]) -> str:
@@ -164,7 +176,7 @@ def _csv(*rows: tuple[int, str]) -> str:
 
 def _project(found: Mapping[str, Any]) -> Project:
     return Project(
-        number=found["id"],
+        number=int(found["id"]),
         name=found["name"],
         mark=found["filename"],
         template=found["html_template"],
@@ -174,10 +186,10 @@ def _project(found: Mapping[str, Any]) -> Project:
 
 def _batch(found: Mapping[str, Any]) -> TaskBatch:
     return TaskBatch(
-        number=found["id"],
+        number=int(found["id"]),
         name=found["name"],
         mark=found["filename"],
-        project=found["project"],
-        raters=found["assignments_per_task"],
+        project=int(found["project"]),
+        raters=int(found["assignments_per_task"]),
         active=found["active"] and found["published"],
     )

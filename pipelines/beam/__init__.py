@@ -1,1 +1,1 @@
-"""Apache Beam: its options, and running a pipeline."""
+"""Reads the options of Apache Beam and runs a pipeline."""

@@ -1,4 +1,4 @@
-"""Runs a Beam pipeline: a mistake of the user's that a worker found comes out as one line, not as Beam's traceback."""
+"""Runs a Beam pipeline. If a worker finds a user's mistake, the user sees one line and not Beam's traceback."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORKER_LOGS = (
 
 
 def _is_no_user_error(record: logging.LogRecord) -> bool:
-    """A worker's log of a UserError is a traceback of what `run_pipeline` says in one line."""
+    """Filters out a worker's traceback of a UserError, because `run_pipeline` reports the error in one line."""
     text = f"{record.getMessage()} {record.exc_info[1]!r}" if record.exc_info else record.getMessage()
     return "UserError" not in text
 
@@ -34,14 +34,14 @@ def run_pipeline(build: Callable[[Any], object], options: PipelineOptions) -> No
     """Builds and runs a pipeline to its end.
 
     Args:
-      build: called with the beam.Pipeline; adds all steps.
+      build: a function that gets the beam.Pipeline and adds all steps.
       options: from `beam_options`.
     Raises:
-      UserError: the one that a worker raised, with its own message.
+      UserError: a worker raised it; it keeps its message.
     """
     import apache_beam as beam
 
-    # It advises against in_memory with several workers, and for the mode that loses records.
+    # This logger warns against in_memory with several workers, and recommends the mode that loses records.
     logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").setLevel(logging.ERROR)
     for name in _WORKER_LOGS:
         logging.getLogger(name).addFilter(_is_no_user_error)
@@ -49,7 +49,7 @@ def run_pipeline(build: Callable[[Any], object], options: PipelineOptions) -> No
         with beam.Pipeline(options=options) as pipeline:
             build(pipeline)
     except Exception as error:
-        # Beam raises the worker's own exception with a note on its step, or a RuntimeError with a traceback as text.
+        # Beam raises the worker's own exception with a note about its step, or a RuntimeError with a traceback as text.
         text = f"UserError: {error}" if isinstance(error, UserError) else str(error)
         found = _USER_ERROR.findall(text)
         if found:
@@ -61,9 +61,9 @@ def run_pipeline(build: Callable[[Any], object], options: PipelineOptions) -> No
 def watched(
     look: Callable[[], tuple[int, str]], total: int, what: str, unit: str, *, every: float = 0.5
 ) -> Iterator[None]:
-    """Shows a progress bar while the block runs; `look()` gives how much of `total` is done, and a word on it.
+    """Shows a progress bar while the block runs. `look()` returns how much of `total` is done, and a short remark.
 
-    Beam tells a driver nothing while a pipeline runs, so the bar looks at the files that the workers write.
+    While a pipeline runs, Beam tells the driver nothing, so the bar looks at the files that the workers write.
     """
     stop = threading.Event()
     with progress_bar(total, what, unit, initial=look()[0]) as bar:

@@ -1,7 +1,7 @@
-"""Beam's own flags: taken unchanged, checked for typing mistakes, with the local engine named.
+"""Takes Beam's own flags unchanged, checks them for typing mistakes, and names the local engine.
 
-`FnApiRunner` is the default by name. Beam's `DirectRunner` is a switch that picks another engine by the shape of the
-pipeline, and its `multi_threading` mode loses records without an error, so that mode is refused.
+The default is `FnApiRunner` by name. Beam's `DirectRunner` is a switch that picks an engine by the shape of the
+pipeline. Beam's `multi_threading` mode loses records without an error, so we refuse that mode.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def beam_options(arguments: Sequence[str], job_flags: Collection[str] = ()) -> P
 
     Args:
       arguments: such as ["--runner=FlinkRunner", "--flink_master=host:8081"].
-      job_flags: the job's own flags, for the suggestion when one is misspelt.
+      job_flags: the job's own flags, for the suggestion if one is misspelled.
     Raises:
-      UserError: a flag that neither the job nor Beam knows, or a mode that is known to lose records.
+      UserError: neither the job nor Beam knows a flag, or a mode is known to lose records.
     """
     from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
@@ -52,7 +52,7 @@ def beam_options(arguments: Sequence[str], job_flags: Collection[str] = ()) -> P
 
 
 def is_local(options: PipelineOptions) -> bool:
-    """Whether the job runs on this machine, so that a progress bar can watch its files."""
+    """Tells whether the job runs on this machine, so that a progress bar can watch its files."""
     from apache_beam.options.pipeline_options import StandardOptions
 
     return options.view_as(StandardOptions).runner in (LOCAL_RUNNER, "DirectRunner")

@@ -1,1 +1,1 @@
-"""A folder written shard by shard: the job, its run on an engine, the lock."""
+"""Writes a folder shard by shard: the job, its run on an engine, the lock."""

@@ -1,4 +1,4 @@
-"""What a shard is made from: JSON objects, written one a line for the worker that makes the shard."""
+"""Writes a shard's inputs as JSON objects, one per line, for the worker that makes the shard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class ShardInputs(Protocol):
-    """The inputs of one shard. Their number is known, and they may be made while they are read."""
+    """The inputs of one shard. Their number is known. They may be made while they are read."""
 
     def __len__(self) -> int: ...
 
@@ -16,7 +16,7 @@ class ShardInputs(Protocol):
 
 
 def to_lines(lines: Iterable[Mapping[str, object]]) -> bytes:
-    """Writes JSON objects as text, one a line, their names sorted."""
+    """Writes JSON objects as text, one per line, with sorted names."""
     return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines).encode()
 
 

@@ -1,12 +1,12 @@
-"""A job that writes a record folder shard by shard, loses nothing, and goes on where a killed run stopped.
+"""Defines a job that writes a record folder shard by shard, loses nothing, and goes on where a killed run stopped.
 
     _work/plan.json            the fingerprint of the job that this folder belongs to
-    _work/inputs-00003.jsonl   what shard 3 is made from, one line an input
+    _work/inputs-00003.jsonl   what shard 3 is made from, one line per input
     _work/progress-00003       how many of them are done, for the progress bar
     _work/done-00003.json      written after shard 3 stands under its final name: counts, checksum, rejects
 
-The driver plans, Beam workers make the shards, and the driver finishes: manifest, rejects, run.json, then COMPLETED.
-A shard is a function of its inputs alone, so a rerun gives the same bytes whoever makes it.
+The driver plans, and Beam workers make the shards. At the end the driver writes manifest, rejects, run.json, then
+COMPLETED. A shard depends only on its inputs, so a rerun gives the same bytes, whichever worker makes the shard.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from pipelines.shards.rejects import check_share
 
 WORK = "_work"
 _PROGRESS_SECONDS = 0.5
-_WRITE_OUT = 8 << 20  # bytes of a shard after which the disk is set to work
+_WRITE_OUT = 8 << 20  # bytes of a shard after which the disk starts to write
 _Number = TypeVar("_Number", int, float)
 _VERSIONED = ("apache-beam", "jax", "numpy", "pillow")
 
 
 def fingerprint(*parts: object) -> str:
-    """Hashes (sha256) what decides on a folder's bytes, as JSON; the records' schema version is always part of it."""
+    """Hashes (sha256) everything that changes a folder's bytes, as JSON, with the records' schema version."""
     text = json.dumps([records.SCHEMA_VERSION, *parts], sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def digest_listing(rows: Iterable[Sequence[object]]) -> str:
-    """Hashes (sha256) a listing that is too long to hold as one text."""
+    """Hashes (sha256) a listing that is too long for one text in memory."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(json.dumps(row).encode("utf-8", "surrogatepass") + b"\n")
@@ -53,10 +53,10 @@ def digest_listing(rows: Iterable[Sequence[object]]) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardJob:
-    """What a folder is to become. It can be pickled, so every worker gets all of it.
+    """The description of the folder to make. It can be pickled, so every worker gets all of it.
 
     Attributes:
-      folder: output, local or gs://.
+      folder: the output, local or gs://.
       schema, split, sizes, features, options, fingerprint: as in `Manifest`.
       num_shards: how many shards.
     """
@@ -71,24 +71,24 @@ class ShardJob:
     num_shards: int
 
     def work(self, name: str) -> str:
-        """The path of a file of the unfinished work."""
+        """Returns the path of a file of the unfinished work."""
         return storage.join(self.folder, WORK, name)
 
     def shard_path(self, index: int) -> str:
-        """The path of a shard, which need not exist yet."""
+        """Returns the path of a shard, which may not exist yet."""
         return storage.join(self.folder, record_folder.shard_name(self.split, index, self.num_shards))
 
 
 @dataclasses.dataclass(kw_only=True)
 class ShardReport:
-    """What became of one shard's inputs.
+    """What happened to one shard's inputs.
 
     Attributes:
-      shard: the file.
+      shard: the shard's file.
       counts: `read`, `written`, `rejected` and what the job adds.
-      rejects: one for each rejected input.
-      statistics: whatever the job sums up over its records, as JSON.
-      seconds: what it took, by stage, for run.json; empty where the job has no stages.
+      rejects: one entry for each rejected input.
+      statistics: what the job sums up over its records, as JSON.
+      seconds: the time it took, by stage, for run.json; empty if the job has no stages.
     """
 
     shard: Shard
@@ -99,7 +99,7 @@ class ShardReport:
 
 
 def is_finished(job: ShardJob) -> bool:
-    """Whether the folder holds this job's finished output. Raises UserError where it holds another job's."""
+    """Tells whether the folder holds this job's finished output. Raises UserError if it holds another job's output."""
     if storage.exists(storage.join(job.folder, COMPLETED)):
         path = storage.join(job.folder, MANIFEST)
         _check_same(job, Manifest.from_json(storage.read_bytes(path), path).fingerprint, "holds finished records")
@@ -107,7 +107,7 @@ def is_finished(job: ShardJob) -> bool:
     if storage.exists(job.work("plan.json")):
         plan = json.loads(storage.read_bytes(job.work("plan.json")))
         _check_same(job, plan["fingerprint"], "holds the unfinished work")
-    elif any(not name.startswith((f"{WORK}/", LOCK)) for name in _files_in(job.folder)):  # a plan may be half written
+    elif any(not name.startswith((f"{WORK}/", LOCK)) for name in _files_in(job.folder)):  # these may be half a plan
         raise UserError(f"{job.folder}: is not empty and was not made by this job; give --out a new folder")
     return False
 
@@ -125,7 +125,7 @@ def _check_same(job: ShardJob, other: str, what: str) -> None:
 
 
 def plan(job: ShardJob, inputs: Sequence[ShardInputs]) -> list[int]:
-    """Writes down each shard's inputs and returns the shards that are still to be made."""
+    """Writes each shard's inputs to a file and returns the shards that are still missing."""
     if not storage.exists(job.work("plan.json")):
         for index, lines in enumerate(inputs):
             storage.write_bytes(job.work(f"inputs-{index:05d}.jsonl"), to_lines(lines))
@@ -142,7 +142,7 @@ def read_inputs(job: ShardJob, index: int) -> list[dict[str, Any]]:
 
 
 class ShardWriter:
-    """Collects one shard's records and rejects; made by `write_shard`."""
+    """Collects one shard's records and rejects. `write_shard` makes it."""
 
     def __init__(self, job: ShardJob, index: int, file: BinaryIO) -> None:
         self._job, self._index, self._file = job, index, file
@@ -168,7 +168,7 @@ class ShardWriter:
         self._count(written=1, **counts)
 
     def reject(self, source: str, reason: str, message: str) -> None:
-        """Lists an input that gives no record."""
+        """Lists an input that does not become a record."""
         self.rejects.append({"source": source, "reason": reason, "message": message})
         self._count(rejected=1)
 
@@ -181,7 +181,7 @@ class ShardWriter:
             storage.write_bytes(self._job.work(f"progress-{self._index:05d}"), progress, durable=False)
 
     def report(self) -> ShardReport:
-        """What became of the inputs so far."""
+        """Reports what happened to the inputs so far."""
         shard = Shard(
             name=record_folder.shard_name(self._job.split, self._index, self._job.num_shards),
             records=self._records,
@@ -195,7 +195,7 @@ class ShardWriter:
 
 @contextlib.contextmanager
 def write_shard(job: ShardJob, index: int) -> Iterator[ShardWriter]:
-    """Gives a writer for shard `index`. When the block ends, the shard and then its report get their final names."""
+    """Yields a writer for shard `index`. At the block's end, the shard and then its report get their final names."""
     with storage.open_write(job.shard_path(index)) as file:
         writer = ShardWriter(job, index, file)
         yield writer
@@ -204,11 +204,11 @@ def write_shard(job: ShardJob, index: int) -> Iterator[ShardWriter]:
 
 
 def count_done(job: ShardJob) -> dict[str, int]:
-    """Counts `read`, `written` and `rejected` so far over all shards of a local folder, for a progress bar."""
+    """Counts what is `read`, `written` and `rejected` so far in all shards of a local folder, for a progress bar."""
     done: dict[str, dict[str, int]] = {}
     for name, _ in storage.list_files(job.work("")):
         kind, _, index = name.partition("-")
-        with contextlib.suppress(UserError, ValueError):  # a file may be replaced or removed under our eyes
+        with contextlib.suppress(UserError, ValueError):  # somebody may replace or remove a file while we read it
             if kind == "progress":
                 done.setdefault(index, json.loads(storage.read_bytes(job.work(name))))
             elif kind == "done":
@@ -228,15 +228,15 @@ def finish(
     run: Mapping[str, object],
     summarize: Callable[[ShardJob, Sequence[ShardReport]], Iterable[tuple[str, bytes]]] | None = None,
 ) -> Manifest:
-    """Checks that nothing was lost, writes manifest, rejects and run.json, and COMPLETED last.
+    """Checks that nothing was lost. Writes manifest, rejects and run.json, and COMPLETED last.
 
     Args:
-      job: whose shards are all made.
+      job: the job, whose shards are all made.
       max_reject_fraction: share of rejected inputs above which the job fails.
-      run: timings and rates for run.json, which no comparison looks at.
-      summarize: gives further files, (name, bytes), from the finished shards and their reports.
+      run: timings and rates for run.json, which comparisons of folders ignore.
+      summarize: makes further files, (name, bytes), from the finished shards and their reports.
     Raises:
-      UserError: too many rejects; the folder stays unfinished, and rejects.jsonl names them.
+      UserError: there are too many rejects. The folder stays unfinished, and rejects.jsonl names them.
     """
     reports = [_read_report(job, f"done-{index:05d}.json") for index in range(job.num_shards)]
     _check_shards(job, reports)
@@ -267,7 +267,7 @@ def finish(
 
 
 def _versions() -> dict[str, str]:
-    """Of the libraries that decide on bytes; a worker image need not have all of them."""
+    """Lists the versions of the libraries that change the bytes. A worker image may lack some of them."""
     versions = {}
     for name in _VERSIONED:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

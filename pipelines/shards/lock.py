@@ -1,10 +1,11 @@
-"""One run at a time writes a folder: a lock that names its holder and beats, and that a dead holder cannot keep.
+"""Locks a folder, so that one run at a time writes it. The lock names its holder and has a heartbeat.
 
     _lock.json    host, process, when the process started, and the last heartbeat
 
-A lock is stale when its process is gone (seen from the same host), or when it has not beaten for `STALE_SECONDS`.
-Shards are functions of their inputs and appear whole, so even two runs that both believe they hold the lock write the
-same bytes; the lock is there so that they do not do the work twice, or remove each other's temporary files.
+A lock is stale if its process is gone (seen from the same host), or if its last heartbeat is older than
+`STALE_SECONDS`. So a dead holder cannot keep it. Shards depend only on their inputs and appear whole, so two runs write
+the same bytes even if both believe that they hold the lock. The lock only prevents that they do the work twice or
+remove each other's temporary files.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ STALE_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who holds a lock.
+    """The holder of a lock.
 
     Attributes:
       host, process: machine name and process id.
-      started: when the process started, as the system counts it, which tells it from a later process with the same
-        id; empty where the system does not say.
-      token: random, one for each run.
+      started: when the process started, in the system's count, which distinguishes it from a later process with the
+        same id; empty if the system does not say.
+      token: a random text, one for each run.
       beat: Unix time of the last heartbeat, in seconds.
     """
 
@@ -46,7 +47,7 @@ class Holder:
     beat: float
 
     def is_stale(self) -> bool:
-        """Whether the holder is gone, so that another run may take over."""
+        """Tells whether the holder is gone. Then another run may take over."""
         if self.host == socket.gethostname() and self.started != _process_start(self.process):
             return True
         return time.time() - self.beat > STALE_SECONDS
@@ -54,10 +55,10 @@ class Holder:
 
 @contextlib.contextmanager
 def held(path: str) -> Iterator[None]:
-    """Holds the lock file `path`, local or gs://, while the block runs. A stale lock is taken over.
+    """Holds the lock file `path`, local or gs://, while the block runs. It takes over a stale lock.
 
     Raises:
-      UserError: another run holds it, or took it over because this one did not beat (a suspended laptop).
+      UserError: another run holds it, or took it over because this run had no heartbeat (a suspended laptop).
     """
     process = os.getpid()
     mine = Holder(
@@ -101,7 +102,7 @@ def _acquire(path: str, mine: Holder) -> None:
 
 def _beat(path: str, mine: Holder, stop: threading.Event) -> None:
     while not stop.wait(BEAT_SECONDS):
-        # A full disk or a slow network is the work's to report; the next beat may succeed.
+        # The work itself reports a full disk or a slow network. The next heartbeat may succeed.
         with contextlib.suppress(Exception):
             holder = _read(path)
             if holder is not None and holder.token == mine.token:
@@ -109,7 +110,7 @@ def _beat(path: str, mine: Holder, stop: threading.Event) -> None:
 
 
 def _read(path: str) -> Holder | None:
-    """None where there is no lock, or what is there was cut by a crash."""
+    """Reads the lock's holder. Returns None if there is no lock, or if a crash cut the file."""
     try:
         return Holder(**json.loads(storage.read_bytes(path)))
     except (UserError, ValueError, TypeError):
@@ -125,7 +126,7 @@ def _name(holder: Holder) -> str:
 
 
 def _process_start(process: int) -> str:
-    """When a process of this machine started, in the system's ticks; empty where there is none, or no way to know."""
+    """Returns when a local process started, in the system's ticks, `gone` for no such process, or empty if unknown."""
     try:
         with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[19]

@@ -1,4 +1,4 @@
-"""The share of rejected inputs above which a job fails."""
+"""Checks the share of rejected inputs, above which a job fails."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from coltran.records.folder import REJECTS
 
 
 def check_share(folder: str, counts: Mapping[str, int], rejects: Sequence[Mapping[str, str]], limit: float) -> None:
-    """Raises UserError where more than the share `limit` of the inputs was rejected, or nothing was written.
+    """Raises UserError if more than the share `limit` of the inputs was rejected, or nothing was written.
 
     Args:
       folder: the job's output, whose rejects.jsonl the message names.
       counts: `read`, `written` and `rejected`.
       rejects: `source`, `reason` and `message` of each rejected input.
-      limit: from 0 to 1.
+      limit: a share from 0 to 1.
     """
     if counts["written"] and counts["rejected"] <= limit * counts["read"]:
         return

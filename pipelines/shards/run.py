@@ -1,4 +1,4 @@
-"""Runs a shard job on a Beam engine, from the plan to COMPLETED: the part that every job that writes records shares."""
+"""Runs a shard job on a Beam engine, from the plan to COMPLETED. All jobs that write records share this code."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Summarize = Callable[[ShardJob, Sequence[ShardReport]], Iterable[tuple[str, byte
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShardRun:
-    """What a run of a shard job did.
+    """The result of a run of a shard job.
 
     Attributes:
-      manifest: the folder's.
-      made: how many inputs this run itself worked through; those of finished shards are not read again.
+      manifest: the folder's manifest.
+      made: how many inputs this run itself read; it does not read inputs of finished shards again.
       seconds: how long that took.
-      shards_made: the shards it made.
+      shards_made: the shards that this run made.
     """
 
     manifest: Manifest
@@ -41,7 +41,7 @@ class ShardRun:
 
     @property
     def rate(self) -> float | None:
-        """Inputs per second; None where there was nothing left to do."""
+        """Returns inputs per second, or None if nothing was left to do."""
         return self.made / self.seconds if self.made else None
 
 
@@ -57,19 +57,19 @@ def run_shards(
     summarize: Summarize | None = None,
     group: Callable[[list[int], Sequence[ShardInputs]], Sequence[object]] | None = None,
 ) -> ShardRun:
-    """Makes the shards that are missing and finishes the folder. Does nothing where the folder is finished.
+    """Makes the missing shards and finishes the folder. Does nothing if the folder is finished.
 
     Args:
-      job: the folder that is to be made.
-      inputs: gives each shard's inputs; called only where something is left to do.
-      make_shard: DoFn that makes the shard of a given number (with `group`: of several) by `shard_job.write_shard`.
-      engine_options: from `beam_options`.
+      job: the folder to make.
+      inputs: returns each shard's inputs; called only if something is left to do.
+      make_shard: DoFn that gets a shard's number (with `group`, several) and calls `shard_job.write_shard`.
+      engine_options: the options from `beam_options`.
       what: word before the progress bar.
       max_reject_fraction, summarize: as in `shard_job.finish`.
-      facts: for run.json, beside the timings.
-      group: gives lists of shards, each of which `make_shard` gets as a whole, from the missing ones and all inputs.
+      facts: further facts for run.json, beside the timings.
+      group: makes lists of shards from the missing ones and all inputs; `make_shard` gets each list as a whole.
     Raises:
-      UserError: the folder belongs to another job, a worker met a mistake of the user's, or too many rejects.
+      UserError: the folder belongs to another job, a worker found a user's mistake, or there are too many rejects.
     """
     if shard_job.is_finished(job):
         return ShardRun(manifest=record_folder.open_folder(job.folder).manifest, made=0, seconds=0.0)
@@ -93,7 +93,7 @@ def run_shards(
 
 
 def _figures(job: ShardJob, missing: list[int], made: int, seconds: float) -> dict[str, object]:
-    """Timings and rates for run.json."""
+    """Makes the timings and rates for run.json."""
     rate = made / seconds if made else None
     stages = shard_job.stage_seconds(job, missing)
     figures: dict[str, object] = {"seconds": seconds, "images_made": made, "images_per_second": rate}
@@ -115,7 +115,7 @@ def add_steps(pipeline: beam.Pipeline, make_shard: beam.DoFn, work: Sequence[obj
 def _watched(
     job: ShardJob, engine_options: PipelineOptions, total: int, what: str
 ) -> contextlib.AbstractContextManager[None]:
-    """A progress bar where the workers' files can be seen from here: a local folder and a local engine."""
+    """Shows a progress bar if it can see the workers' files, that is, for a local folder and a local engine."""
     if storage.is_gcs(job.folder) or not beam_options.is_local(engine_options):
         return contextlib.nullcontext()
     return engine.watched(lambda: _state(job), total, what, "images")

@@ -1,1 +1,1 @@
-"""Where images come from: files, archives, TFRecords, Parquet; their names and labels."""
+"""Reads images from files, archives, TFRecords and Parquet, and finds their names and labels."""

@@ -1,8 +1,8 @@
-"""Images inside a zip or a tar: where each one's bytes lie, and how they are read without the archive's directory.
+"""Finds where the bytes of each image inside a zip or a tar lie, and reads them without the archive's directory.
 
-Kaggle ships ImageNet as a zip; the official files are `ILSVRC2012_img_train.tar`, a tar of 1000 tars (one a class), and
-the flat `ILSVRC2012_img_val.tar`. A tar within a tar is a stretch of the outer file, so that nothing is unpacked, and
-the inner tars are listed by several threads.
+Kaggle ships ImageNet as a zip. The official files are `ILSVRC2012_img_train.tar`, a tar of 1000 tars (one per class),
+and the flat `ILSVRC2012_img_val.tar`. A tar within a tar is a range of bytes of the outer file, so nothing is unpacked.
+Several threads list the inner tars.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from pipelines.sources.image_ref import ImageRef
 
 STORED, DEFLATED = "stored", "deflated"
 _ZIP_PACKING = {zipfile.ZIP_STORED: STORED, zipfile.ZIP_DEFLATED: DEFLATED}
-_ZIP_HEADER = struct.Struct("<4s22xHH")  # signature, then lengths of name and extra field
-_ZIP_SLACK = 1024  # bytes for them; a longer header costs a second read
+_ZIP_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of name and extra field
+_ZIP_SLACK = 1024  # bytes for name and extra field; a longer header costs a second read
 
 
 def split_tar(file: SourceFile) -> list[SourceFile]:
-    """Finds the tars within a tar, or the tar itself where it holds images. Raises UserError for a damaged tar."""
+    """Finds the tars within a tar, or the tar itself if it holds images. Raises UserError for a damaged tar."""
     with _opened_tar(file) as archive:
         first = archive.next()
         if first is None or not first.name.endswith(".tar"):
-            folder = file.name.rpartition("/")[2].removesuffix(".tar") + "/"  # a class's own tar
+            folder = file.name.rpartition("/")[2].removesuffix(".tar") + "/"  # the tar of one class
             return [_part(file, 0, folder if _is_wnid(folder) else "")]
         return [
             _part(file, member.offset_data, member.name.removesuffix(".tar") + "/")
@@ -43,7 +43,7 @@ def split_tar(file: SourceFile) -> list[SourceFile]:
 
 
 def list_tar(file: SourceFile) -> Iterator[ImageRef]:
-    """Lists the files in a tar, which may lie within another tar. Only headers are read."""
+    """Lists the files in a tar, which may lie within another tar. It reads only headers."""
     with _opened_tar(file) as archive:
         for member in archive:
             if member.isfile():
@@ -52,7 +52,7 @@ def list_tar(file: SourceFile) -> Iterator[ImageRef]:
 
 
 def list_zip(file: SourceFile) -> Iterator[ImageRef]:
-    """Lists the files in a zip, by its directory. Raises UserError for a zip that cannot be read member by member."""
+    """Lists the files in a zip's directory. Raises UserError if the zip cannot be read member by member."""
     with storage.open_read(file.path) as opened:
         try:
             members = zipfile.ZipFile(opened).infolist()
@@ -68,12 +68,12 @@ def list_zip(file: SourceFile) -> Iterator[ImageRef]:
 
 
 def read_tar_member(ref: ImageRef) -> bytes:
-    """Reads a tar member's content. Raises ValueError where the archive ends in the middle of it."""
+    """Reads a tar member's content. Raises ValueError if the archive ends in the middle of it."""
     return _whole(storage.read_range(ref.path, ref.place[1], ref.size), ref.size)
 
 
 def read_zip_member(ref: ImageRef) -> bytes:
-    """Reads a zip member's content. Raises ValueError or zlib.error where the member is damaged."""
+    """Reads a zip member's content. Raises ValueError or zlib.error if the member is damaged."""
     _, offset, packing = ref.place
     found = storage.read_range(ref.path, offset, _ZIP_HEADER.size + _ZIP_SLACK + ref.size)
     if not found.startswith(b"PK\3\4") or len(found) < _ZIP_HEADER.size:
@@ -96,7 +96,7 @@ def _opened_tar(file: SourceFile) -> Iterator[tarfile.TarFile]:
     with storage.open_read(file.path) as opened:
         opened.seek(file.offset)
         try:
-            # tarfile counts offsets from where the file stands.
+            # tarfile counts offsets from the file's current position.
             begun: Any = _From(opened, file.offset)
             with tarfile.open(fileobj=begun, mode="r:") as archive:
                 yield archive
@@ -105,7 +105,7 @@ def _opened_tar(file: SourceFile) -> Iterator[tarfile.TarFile]:
 
 
 class _From:
-    """A file as seen from an offset on, so that a tar within a tar looks like a tar of its own."""
+    """A file that begins at an offset of another file, so that a tar within a tar looks like a tar of its own."""
 
     def __init__(self, file: BinaryIO, offset: int) -> None:
         self._file, self._offset = file, offset

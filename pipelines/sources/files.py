@@ -1,4 +1,4 @@
-"""What a source is: image files, or zips, tars, TFRecords or Parquet files that hold images."""
+"""Finds out what a source is: image files, or zips, tars, TFRecords or Parquet files that hold images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipelines.sources import names as image_names
 from pipelines.sources.image_ref import ImageRef
 from pipelines.sources.labels import UNKNOWN
 
-# In the order in which they are looked for in a folder that holds several.
+# If a folder holds several kinds, we look for them in this order.
 _NAMES = {
     "images": re.compile(rf"({'|'.join(map(re.escape, IMAGE_SUFFIXES))})$", re.IGNORECASE),
     "tfrecord": re.compile(r"tfrecord|-\d{5}-of-\d{5}$"),
@@ -39,11 +39,11 @@ class SourceFile:
 
     Attributes:
       name: path within the source.
-      path: to open it.
-      size: bytes.
-      offset: where in the file a tar begins that lies within a tar.
+      path: path to open it.
+      size: size in bytes.
+      offset: where an inner tar begins in the file, if a tar lies within a tar.
       folder: name of that inner tar without suffix, with a '/' at its end, or empty.
-      alone: it is the whole source, so that its name need not stand before its images' names.
+      alone: whether it is the whole source, so that its images' names do not need its own name in front.
     """
 
     name: str
@@ -54,7 +54,7 @@ class SourceFile:
     alone: bool = False
 
     def image(self, member: str, *, size: int, place: tuple[Any, ...], label: int = UNKNOWN) -> ImageRef:
-        """Makes the reference to an image that this file holds under the name `member`. See `ImageRef` for the rest."""
+        """Makes the reference to an image with the name `member` in this file. `ImageRef` explains the arguments."""
         inner = self.folder + member
         return ImageRef(
             key=image_names.with_split(inner, image_names.split_of_file(self.name)),
@@ -68,7 +68,7 @@ class SourceFile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SourceFiles:
-    """The files of a source: those of one kind of `KINDS`, and how many others are ignored."""
+    """The files of a source. All are of one kind of `KINDS`. It also counts the other files, which are ignored."""
 
     kind: str
     files: tuple[SourceFile, ...]
@@ -76,13 +76,13 @@ class SourceFiles:
 
 
 def find_files(source: str, kind: str | None = None) -> SourceFiles:
-    """Finds the files of a source, and which kind of source it is.
+    """Finds the files of a source and its kind.
 
     Args:
       source: a folder (searched recursively), a file, or a pattern such as `photos/**/*.jpg`, local or gs://.
-      kind: one of `KINDS`, to leave the guessing out.
+      kind: one of `KINDS`; by default it is guessed.
     Raises:
-      UserError: nothing there, or nothing of a known kind.
+      UserError: nothing is there, or nothing of a known kind.
     """
     if not is_pattern(source) and not storage.is_folder(source):
         if not storage.exists(source):
@@ -104,7 +104,7 @@ def find_files(source: str, kind: str | None = None) -> SourceFiles:
 
 
 def _kind_of_file(path: str) -> str:
-    """By its first bytes, whatever its name."""
+    """Finds a file's kind by its first bytes, whatever its name is."""
     if path.lower().endswith(IMAGE_SUFFIXES):
         return "images"
     with storage.open_read(path) as file:

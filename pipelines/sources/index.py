@@ -1,6 +1,6 @@
-"""The index of a source: every image of a split, its key and its label, made without reading any pixel.
+"""Makes the index of a source: every image of a split with its key and label. It does not read any pixel.
 
-The index is what is spread over the workers; the bytes of an image are read once, by the worker that writes its shard.
+The job spreads the index over the workers. The bytes of an image are read once, by the worker that writes its shard.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pipelines.sources.files import SourceFile, SourceFiles, find_files
 from pipelines.sources.image_ref import ImageRef
 from pipelines.sources.labels import UNKNOWN
 
-_LISTERS = 8  # threads; they wait for a disk or for Cloud Storage most of the time
+_LISTERS = 8  # threads, which mostly wait for a disk or for Cloud Storage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Index:
-    """All images of a split, sorted by name, and how many other files were passed over."""
+    """All images of a split, sorted by name, and the number of other files, which were ignored."""
 
     images: tuple[ImageRef, ...]
     kind: str
@@ -32,17 +32,17 @@ class Index:
 def index_images(source: str, split: str, *, kind: str | None = None, labels: str | None = None) -> Index:
     """Lists the images of `split`.
 
-    In folders named train, val, validation or test at the top (or below Kaggle's ILSVRC/Data/CLS-LOC), only those of
-    the split are taken, and of archives, TFRecord and Parquet files those whose names tell the split; images elsewhere
-    belong to whatever split is asked for.
+    If folders at the top (or below Kaggle's ILSVRC/Data/CLS-LOC) are named train, val, validation or test, it takes
+    only those of the split. If the names of archives, TFRecord and Parquet files tell a split, it takes only files of
+    this split. Images elsewhere belong to the split that is asked for.
 
     Args:
       source: a folder (searched recursively), file, or pattern such as `photos/**/*.jpg`, local or gs://.
       split: `train` or `validation`.
-      kind: one of `source_files.KINDS`, to leave the guessing out.
-      labels: file with the labels of validation images; by default what lies in or beside the source.
+      kind: one of `source_files.KINDS`; by default it is guessed.
+      labels: file with the labels of validation images; by default it is looked for in and beside the source.
     Raises:
-      UserError: nothing there, damaged, or no image of that split.
+      UserError: nothing is there, it is damaged, or there is no image of that split.
     """
     found = find_files(source, kind)
     known = validation_labels.find(source, found.files, labels) if split == "validation" or labels else {}
@@ -70,7 +70,7 @@ def _where(found: SourceFiles) -> str:
 
 
 def _label(ref: ImageRef, key: str, known: Mapping[str, int]) -> int:
-    """The class that the name tells, else what stands beside the image in its file, else what the labels' file says."""
+    """Takes the class from the name, else the label beside the image in its file, else the one in the labels' file."""
     label = imagenet_labels.label_of(key)
     if label == UNKNOWN:
         label = ref.label if ref.label != UNKNOWN else imagenet_labels.label_of(ref.name)
@@ -78,7 +78,7 @@ def _label(ref: ImageRef, key: str, known: Mapping[str, int]) -> int:
 
 
 def _list_images(found: SourceFiles, split: str, other: set[str]) -> Iterator[ImageRef]:
-    """All images of the files that may hold some of `split`; splits of the other files are added to `other`."""
+    """Yields all images of files that may hold some of `split`. Adds the splits of the other files to `other`."""
     with cli.progress_bar(None, "index", "images", delay=2) as bar:
         if found.kind == "images":
             refs: Iterator[ImageRef] = (

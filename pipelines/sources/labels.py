@@ -1,4 +1,4 @@
-"""ImageNet's class labels: the index of a WordNet id among the 1000 sorted ids of ILSVRC 2012."""
+"""Finds ImageNet's class labels. A label is the index of a WordNet id among the 1000 sorted ids of ILSVRC 2012."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def wnids() -> tuple[str, ...]:
 
 @functools.cache
 def label_by_wnid() -> dict[str, int]:
-    """The label of each WordNet id, 0..999."""
+    """Returns the label, 0..999, of each WordNet id."""
     return {wnid: index for index, wnid in enumerate(wnids())}
 
 
 def label_of(path: str) -> int:
-    """Finds the label, 0..999, by the last class folder in a path, else by the start of the file's name.
+    """Finds the label, 0..999, from the last class folder in a path, else from the start of the file's name.
 
-    It is UNKNOWN where neither of the two names a class.
+    It is UNKNOWN if neither of the two names a class.
 
     Both `train/n01440764/n01440764_10026.JPEG` and `n01440764_tench.JPEG` give 0.
     """

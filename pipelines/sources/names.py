@@ -1,8 +1,8 @@
-"""From an image's name to its split and record key, the same whatever the images are packed in.
+"""Turns an image's name into its split and record key, which do not depend on how the images are packed.
 
-ImageNet's official names say by themselves where an image belongs: `n01440764_10026` is in train and of that class,
-`ILSVRC2012_val_00000293` in validation. Class folders that others put around them, and the `_n01440764` that Hugging
-Face hangs on them, are taken off, so that a record has one key in a folder, tar, zip, TFRecord or Parquet file.
+ImageNet's official names alone say where an image belongs: `n01440764_10026` is in train and of that class,
+`ILSVRC2012_val_00000293` is in validation. Other packagers put class folders around them, and Hugging Face appends
+`_n01440764`. We remove both, so that a record has the same key in a folder, tar, zip, TFRecord or Parquet file.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def split_and_key(name: str, asked: str) -> tuple[str, str]:
 
     Args:
       name: path within the source, such as `train/n01440764/n01440764_10026.JPEG`.
-      asked: the split of images whose names tell none.
+      asked: the split for images whose names tell no split.
     """
     within = name[name.index(_KAGGLE_PREFIX) + len(_KAGGLE_PREFIX) :] if _KAGGLE_PREFIX in name else name
     first, _, rest = within.partition("/")
     split = SPLIT_FOLDERS.get(first) if rest else None
     path = (rest if split else within).rpartition(".")[0]
-    # A key may become a path (--png_folder): nothing in it may lead out of a folder.
+    # A key may become a path (--png_folder), so nothing in it may lead out of a folder.
     *folders, stem = [part for part in path.split("/") if part not in ("", ".", "..")] or ["unnamed"]
     if not folders or (len(folders) == 1 and _WNID.fullmatch(folders[0])):
         if official := _VALIDATION_NAME.fullmatch(stem):
@@ -43,20 +43,20 @@ def split_and_key(name: str, asked: str) -> tuple[str, str]:
         elif (official := _TRAIN_NAME.fullmatch(stem)) and folders in ([], [official[1]]):
             folders, stem = [official[1]], stem.removesuffix(official[2] or "")
     split = split or asked
-    # File names that are not UTF-8 still get a printable key.
+    # File names that are not UTF-8 get a printable key too.
     return split, "/".join([split, *folders, stem]).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def split_of_file(name: str) -> str | None:
     """Finds the split in the name of a file of many images, such as `imagenet2012-train.tfrecord-00000-of-01024`.
 
-    It is None where the name says no split.
+    It is None if the name tells no split.
     """
     found = _SPLIT_WORD.findall(name.lower())
     return SPLIT_FOLDERS[found[-1]] if found else None
 
 
 def with_split(name: str, split: str | None) -> str:
-    """Puts `name` below the folder of the split that its container names, unless it begins with a split's folder."""
+    """Puts `name` below the folder of its container's split, unless it already begins with a split's folder."""
     says = _KAGGLE_PREFIX in name or ("/" in name and name.partition("/")[0] in SPLIT_FOLDERS)
     return name if says or split is None else f"{split}/{name}"

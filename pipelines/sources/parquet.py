@@ -1,7 +1,7 @@
-"""Images inside Parquet files, as Hugging Face ships ImageNet: a column `image` of {bytes, path}, and `label`.
+"""Reads images from Parquet files as Hugging Face ships ImageNet, with columns `image` of {bytes, path} and `label`.
 
-A row can only be had with its whole row group, so a shard is made of rows that lie together, and a reader keeps the row
-group that it read last.
+To read a row, we must read its whole row group. So a shard consists of rows that lie together, and a reader keeps the
+row group that it read last.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipelines.sources.labels import UNKNOWN
 
 
 def list_rows(file: SourceFile) -> Iterator[ImageRef]:
-    """Lists the images of one Parquet file without their bytes. Raises UserError for a damaged or other table."""
+    """Lists the images of one Parquet file, but not their bytes. Raises UserError for a damaged or another table."""
     with _opened(file.path) as table:
         _check_columns(table, file.path)
         number = 0
@@ -34,17 +34,17 @@ def list_rows(file: SourceFile) -> Iterator[ImageRef]:
 
 
 class RowReader:
-    """Reads images by (row group, row). It is quick where neighbors are read one after the other."""
+    """Reads images by (row group, row). It is fast if neighbors are read one after the other."""
 
     def __init__(self) -> None:
         self._held: tuple[str, int] | None = None
         self._images: Any = None
 
     def read(self, ref: ImageRef) -> bytes:
-        """Reads an image's encoded bytes. Raises ValueError where the row has none."""
+        """Reads an image's encoded bytes. Raises ValueError if the row has none."""
         _, group, row = ref.place
         if self._held != (ref.path, group):
-            self._images = None  # so that two row groups are never held at once
+            self._images = None  # so that we never hold two row groups at once
             with _opened(ref.path) as table:
                 self._images = table.read_row_group(group, columns=["image.bytes"]).column("image")
             self._held = (ref.path, group)

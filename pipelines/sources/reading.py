@@ -1,4 +1,4 @@
-"""The bytes of images, in the order asked for; on Cloud Storage some are under way while others are worked on."""
+"""Reads images' bytes in the given order. On Cloud Storage, it requests some while others are worked on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from coltran.images.decoding import ImageRejected
 from pipelines.sources import archives, tfrecords
 from pipelines.sources.image_ref import ImageRef
 
-_AHEAD = 16  # a request takes tens of milliseconds, decoding an image a few
+_AHEAD = 16  # a request takes tens of milliseconds, but decoding an image takes only a few
 
 
 def read_images(refs: Iterable[ImageRef]) -> Iterator[tuple[ImageRef, bytes | ImageRejected]]:
-    """Yields every image's bytes, or the reason why it has none: one unreadable file does not stop a million others."""
+    """Yields every image's bytes, or why it has none, because one bad file must not stop a million others."""
     refs = list(refs)
     if refs and refs[0].place[:1] == ("parquet",):
         from pipelines.sources.parquet import RowReader
@@ -34,8 +34,8 @@ def read_image(ref: ImageRef) -> bytes:
     """Reads one image's bytes from any kind of source except Parquet.
 
     Raises:
-      UserError: its file cannot be read.
-      ValueError, zlib.error: it is damaged.
+      UserError: the image's file cannot be read.
+      ValueError, zlib.error: the image is damaged.
     """
     if not ref.place:
         return storage.read_bytes(ref.path)

@@ -1,6 +1,6 @@
-"""Images inside TFRecords: those of TensorFlow Datasets, and those of the classic ImageNet scripts.
+"""Reads images from TFRecords of TensorFlow Datasets and of the classic ImageNet scripts.
 
-The index pass jumps over the images: of each record it reads the small features alone.
+The index pass skips the images. It reads only the small features of each record.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pipelines.sources.labels import UNKNOWN
 CLASSIC_IMAGE, CLASSIC_NAME, CLASSIC_LABEL = "image/encoded", "image/filename", "image/class/label"
 CLASSIC_WNID = "image/class/synset"
 TFDS_IMAGE, TFDS_NAME, TFDS_LABEL = "image", "file_name", "label"
-_SMALL = 4096  # bytes; no image of interest is smaller, and no name or label larger
-_MAP_ENTRY = b"\x0a"  # both the field `features` of an Example and `feature` of its Features: number 1, with a length
+_SMALL = 4096  # bytes; no image of interest is smaller, and no name or label is larger
+_MAP_ENTRY = b"\x0a"  # number 1 with a length, the tag of both `features` in an Example and `feature` in its Features
 
 
 def list_records(file: SourceFile) -> Iterator[ImageRef]:
-    """Lists the images of one TFRecord file. Raises UserError where it is damaged or holds something else."""
+    """Lists the images of one TFRecord file. Raises UserError if it is damaged or holds something else."""
     with storage.open_read(file.path) as opened:
         for number, (offset, length) in enumerate(framing.read_layout(opened, file.path)):
             where = f"{file.path}: record {number}"
@@ -37,7 +37,7 @@ def list_records(file: SourceFile) -> Iterator[ImageRef]:
 
 
 def read_record(ref: ImageRef) -> bytes:
-    """Reads the encoded image of a record. Raises ValueError where the record is damaged or has no image."""
+    """Reads the encoded image of a record. Raises ValueError if the record is damaged or has no image."""
     try:
         data = framing.unframe(storage.read_range(ref.path, ref.place[1], ref.size), "the TFRecord")
         values = framing.decode_example(data)
@@ -50,9 +50,9 @@ def read_record(ref: ImageRef) -> bytes:
 
 
 def _name_and_label(small: dict, where: str) -> tuple[str, int]:
-    """The image's own name, and its label in 0..999: that of the WordNet id where there is one, else the number.
+    """Finds the image's own name and its label in 0..999, from the WordNet id if it has one, else from the number.
 
-    The classic scripts count classes from 1, TensorFlow Datasets from 0.
+    The classic scripts count classes from 1, but TensorFlow Datasets counts from 0.
     """
     if CLASSIC_NAME in small or CLASSIC_LABEL in small:
         name, label, wnid = small.get(CLASSIC_NAME), small.get(CLASSIC_LABEL), small.get(CLASSIC_WNID, [b""])
@@ -74,7 +74,7 @@ def _name_and_label(small: dict, where: str) -> tuple[str, int]:
 def _small_features(file: BinaryIO, start: int, length: int, where: str) -> dict[str, list]:
     """Reads the features of an Example, except the large ones, whose bytes are skipped.
 
-    The small entries of the message's map, put together again, are an Example of their own.
+    The small entries of the message's map, joined again, are an Example of their own.
     """
     file.seek(start)
     inside, begins = _tagged_length(file.read(16), where)
@@ -97,7 +97,7 @@ def _small_features(file: BinaryIO, start: int, length: int, where: str) -> dict
 
 
 def _tagged_length(data: bytes, where: str) -> tuple[int, int]:
-    """The length that a field says, and where its content begins."""
+    """Reads a field's length, and where its content begins."""
     if not data.startswith(_MAP_ENTRY):
         raise UserError(f"{where}: not a tf.train.Example")
     value = 0

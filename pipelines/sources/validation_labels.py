@@ -1,4 +1,4 @@
-"""Labels of validation images, whose names tell no class: from the official devkit, Kaggle's table, or a plain list."""
+"""Reads labels of validation images, whose names tell no class, from the devkit, Kaggle's table or a plain list."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _EXPECTED = f"expected the devkit ({DEVKIT}.tar.gz or its folder), Kaggle's {KAG
 def find(source: str, files: Iterable[SourceFile], given: str | None = None) -> Mapping[str, int]:
     """Finds the labels by image name without suffix, such as ILSVRC2012_val_00000293.
 
-    The result is empty where no file with labels is there.
+    The result is empty if there is no file with labels.
 
     Args:
-      source: where the images are; the devkit or Kaggle's table are looked for in it and beside it.
-      files: of the source; Kaggle's zip has its table within.
+      source: where the images are; the devkit and Kaggle's table may lie in it or beside it.
+      files: the source's files; Kaggle's zip contains its table.
       given: file or folder to read instead.
     Raises:
-      UserError: `given` is none of the known kinds, or what was found is damaged.
+      UserError: `given` is not of a known kind, or the file with labels is damaged.
     """
     if given:
         return read(given)
@@ -63,7 +63,7 @@ def read(path: str) -> dict[str, int]:
 
 
 def _content(archive: tarfile.TarFile, name: str) -> bytes:
-    """The content of the first file of an archive whose name ends with `name`."""
+    """Reads the first file of an archive whose name ends with `name`."""
     for member in archive.getmembers():
         if member.name.endswith(name) and (file := archive.extractfile(member)) is not None:
             return file.read()
@@ -71,7 +71,7 @@ def _content(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def _devkit(read_file: Callable[[str], bytes], path: str) -> dict[str, int]:
-    """The devkit numbers the classes by ids of its own; meta.mat tells each id's WordNet id."""
+    """Reads the devkit, which numbers the classes by its own ids. meta.mat has the WordNet id of each of them."""
     from scipy import io as matlab
 
     try:
@@ -90,7 +90,7 @@ def _rows(data: bytes) -> Iterator[Mapping[str, str]]:
 
 
 def _kaggle(rows: Iterable[Mapping[str, str]], path: str) -> dict[str, int]:
-    """Kaggle's rows: ImageId, and PredictionString such as 'n03995372 85 1 499 272'."""
+    """Reads Kaggle's rows, which have ImageId, and PredictionString such as 'n03995372 85 1 499 272'."""
     labels = {}
     for row in rows:
         image, prediction = row.get("ImageId"), row.get("PredictionString")

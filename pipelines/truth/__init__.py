@@ -1,1 +1,1 @@
-"""The job of coltran-preprocess: its options, selection, records, summary and inspection."""
+"""Does the job of coltran-preprocess: options, selection, records, summary and inspection."""

@@ -1,4 +1,4 @@
-"""Options of coltran-preprocess, and how its command line is read."""
+"""Defines the options of coltran-preprocess and reads its command line."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def _stages(text: str) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line says; see `--help`.
+    """The options on the command line; see `--help`.
 
-    Options that only choose the images are declared with `decides=False`: the listing of the chosen images, which the
-    fingerprint holds beside the options, tells what they did.
+    Options that only choose the images have `decides=False`. The fingerprint also holds the listing of the chosen
+    images, which shows what these options did.
     """
 
     source: str = option(
@@ -125,12 +125,12 @@ class Options:
 
     @property
     def sizes(self) -> schema.Sizes:
-        """The pixels a side of the two resolutions."""
+        """Returns how many pixels the two resolutions have on each side."""
         return schema.Sizes(lo=self.lo, hi=self.hi)
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The names of the features that the stages need, in the schema's order."""
+        """Returns the names of the features that the stages need, in the schema's order."""
         wanted = schema.TRUTH.required.union(*(STAGE_FEATURES[stage] for stage in self.stages))
         return tuple(
             name
@@ -140,20 +140,20 @@ class Options:
 
     @property
     def random_crop(self) -> bool:
-        """Whether squares are cut at random places instead of the center."""
+        """Tells whether squares are cut at random places and not in the center."""
         return self.crop == "random" or (self.crop == "auto" and self.split == "train")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _InspectionFlags:
-    """The flags that stand for a look at a finished folder instead of a job."""
+    """The flags that inspect a finished folder instead of running a job."""
 
     verify: str | None = option(None, metavar="FOLDER", help="instead: check every shard of a finished record folder")
     describe: str | None = option(None, metavar="FOLDER", help="instead: say what a finished record folder holds")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the job's flags, those of `Inspection` included; it ends the program on `--help`."""
+    """Makes the parser of the job's and the inspection's flags. It ends the program on `--help`."""
     parser = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
     add_flags(parser, Options)
     add_flags(parser, _InspectionFlags)
@@ -162,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """A look at a finished folder instead of a job: `action` is `verify` or `describe`."""
+    """An inspection of a finished folder instead of a job. `action` is `verify` or `describe`."""
 
     action: str
     folder: str
@@ -172,10 +172,10 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Options | Inspection, list
     """Reads the command line.
 
     Returns:
-      The job's options, or what to look at instead, and the arguments that are left for Beam.
+      The job's options or the inspection, and the arguments that are left for Beam.
 
     Raises:
-      UserError: flags are missing, out of range, or contradict each other.
+      UserError: flags are missing or out of range, or they contradict each other.
     """
     inspection = _inspection(sys.argv[1:] if argv is None else argv)
     if inspection is not None:
@@ -193,7 +193,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Options | Inspection, list
 
 
 def _inspection(argv: Sequence[str]) -> Inspection | None:
-    """What the command line asks to look at; None where it describes a job or asks for help."""
+    """Reads what the command line asks to inspect. Returns None if it describes a job or asks for help."""
     alone = cli.Parser(PROG, DESCRIPTION, add_help=False)
     add_flags(alone, _InspectionFlags)
     found, rest = alone.parse_known_args(argv)

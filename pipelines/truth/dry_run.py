@@ -1,4 +1,4 @@
-"""`coltran-preprocess --dry_run`: how many images, how much space, how long, found out on a few of them."""
+"""`coltran-preprocess --dry_run` tries a few images and estimates how many images, how much space and how long."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _SAMPLE = 64
 
 
 def estimate(options: Options, found: int, chosen: Selection, num_shards: int, workers: int) -> Iterator[str]:
-    """Estimates space and time on a few images, and yields lines for people. Nothing is written.
+    """Estimates space and time on a few images, and yields lines for people. It writes nothing.
 
     Args:
-      options: the job's.
+      options: the job's options.
       found: how many images of the split the source has.
       chosen: the images among them that become records.
       num_shards: how many shards are planned.
-      workers: how many share the work on this machine.
+      workers: how many workers share the work on this machine.
     """
-    tried = chosen.images[:_SAMPLE]  # in the order of hashes, and so a random choice
+    tried = chosen.images[:_SAMPLE]  # a random choice, because they are in the order of hashes
     seconds, size, rejected = _try(tried, options)
     images = len(chosen.images)
     needed = size * images / len(tried)
@@ -48,7 +48,7 @@ def estimate(options: Options, found: int, chosen: Selection, num_shards: int, w
 
 
 def _try(refs: Sequence[ImageRef], options: Options) -> tuple[float, int, int]:
-    """Seconds, bytes of all records, and rejects of a few images."""
+    """Measures seconds, bytes of all records, and rejects of a few images."""
     size = rejected = 0
     started = time.perf_counter()
     for ref, data in read_images(refs):

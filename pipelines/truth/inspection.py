@@ -1,4 +1,4 @@
-"""`coltran-preprocess --verify` and `--describe`: is a record folder whole, and what is in it."""
+"""`coltran-preprocess --verify` checks that a record folder is whole, and `--describe` tells what is in it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ def verify(path: str) -> tuple[RecordFolder, list[str]]:
     Args:
       path: a finished folder, truth or colorized, local or gs://.
     Returns:
-      The folder, and one line for each thing that is wrong: a missing or superfluous shard, a wrong size or checksum
-      of a file, a damaged record, a wrong count or feature, and, in every 16th record, values that do not follow from
-      each other.
+      The folder, and one line for each error: a missing or superfluous shard, a file's wrong size or checksum, a
+      damaged record, a wrong count or feature, or, in every 16th record, values that do not follow from each other.
     Raises:
       UserError: there is no finished record folder.
     """
@@ -47,7 +46,7 @@ def verify(path: str) -> tuple[RecordFolder, list[str]]:
 
 
 def describe(path: str) -> Iterator[str]:
-    """Yields lines that tell people what a finished record folder holds. Raises UserError where there is none."""
+    """Yields lines that tell people what a finished record folder holds. Raises UserError if there is none."""
     folder = record_folder.open_folder(path)
     manifest = folder.manifest
     counts = ", ".join(f"{number} {name}" for name, number in sorted(manifest.counts.items()))
@@ -110,7 +109,7 @@ def _check_record(folder: RecordFolder, shard: Shard, values: dict[str, Any], *,
 
 
 def _derived(folder: RecordFolder, values: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
-    """What truth records hold twice: grays and coarse colors can be made again from the images."""
+    """Computes again from the images the grays and coarse colors that truth records hold too."""
     if folder.schema is not schema.TRUTH:
         return
     for rgb, gray in ((schema.RGB_HI, schema.GRAY_HI), (schema.RGB_LO, schema.GRAY_LO)):

@@ -1,4 +1,4 @@
-"""One image to its truth records: decoding, crops, sizes, grays and coarse colors, and the bytes."""
+"""Turns one image into its truth records: decoding, crops, sizes, grays and coarse colors, and the bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.truth.arguments import Options
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TruthRecords:
-    """The truth records that are made from one image.
+    """The truth records of one image.
 
     Attributes:
       values: the values of every crop, by feature name.
@@ -30,9 +30,9 @@ def make_records(ref: ImageRef, data: bytes | ImageRejected, options: Options) -
     """Makes the truth records of an image, one for each crop.
 
     Args:
-      ref: its key and label.
-      data: its file's bytes, or why there are none.
-      options: the job's.
+      ref: the reference, which has key and label.
+      data: the file's bytes, or why there are none.
+      options: the job's options.
     Raises:
       ImageRejected: the image cannot be used.
     """
@@ -50,13 +50,13 @@ def make_records(ref: ImageRef, data: bytes | ImageRejected, options: Options) -
 def truth_values(photo: Photo, options: Options, *, key: str, label: int, crop: int = 0) -> dict[str, object]:
     """Makes all features of a truth record from a decoded photo.
 
-    The release's order: square crop, area to `hi`, area from the rounded `hi` to `lo`, then grays and coarse colors
-    from the rounded images.
+    The order is the release's: it crops a square, resizes by area to `hi`, resizes the rounded `hi` by area to `lo`,
+    then makes grays and coarse colors from the rounded images.
 
     Args:
-      photo: of any size.
-      options: the job's, of which sizes, seed, random_crop and features are used.
-      key, label, crop: the record's.
+      photo: a photo of any size.
+      options: the job's options, of which it uses sizes, seed, random_crop and features.
+      key, label, crop: the record's key, label and crop index.
     Returns:
       Values by feature name, for `schema.encode`.
     """

@@ -1,8 +1,8 @@
-"""Which of the indexed images a job takes: no key twice, the holdout apart from train, and a limit.
+"""Selects the indexed images for a job. No key comes twice, the holdout stays apart from train, and a limit may apply.
 
-The paper holds 10,000 training images out for tuning and ablations (section 5.1). Here those are the images with the
+The paper holds 10,000 training images out for tuning and ablations (section 5.1). Here these are the images with the
 smallest hashes of (seed, key), so that neither the order of files nor the kind of source matters. The public release
-instead took what its file order gave it, which nobody can repeat without its files.
+instead used the order of its files, so nobody can repeat its choice without those files.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pipelines.sources.image_ref import ImageRef
 
 HOLDOUT = "holdout"
 PAPER_HOLDOUT = 10_000
-LARGE = 50_000  # from so many training images on, the paper's holdout is kept apart without being asked
+LARGE = 50_000  # with at least so many training images, the paper's holdout is kept apart by default
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The images that a job makes records of.
+    """The images that a job turns into records.
 
     Attributes:
       images: in the order of their hashes.
-      duplicates: images whose key one of `images` already has; they become rejects.
+      duplicates: images with the same key as one of `images`; they become rejects.
       held_out: how many training images are left for the split `holdout`.
     """
 
@@ -35,16 +35,16 @@ class Selection:
 
 
 def select(found: Sequence[ImageRef], *, split: str, holdout: int | None, limit: int | None, seed: int) -> Selection:
-    """Chooses the images of a split that a job makes records of.
+    """Chooses the images of a split that a job turns into records.
 
     Args:
-      found: all images of the source's split; for `holdout`, those of train.
+      found: all images of the source's split; for `holdout`, the images of train.
       split: `train`, `holdout` or `validation`.
-      holdout: how many training images to hold out; None for 10,000 of 50,000 or more, and else none.
-      limit: take so many, the first by hash; None for all.
-      seed: of the hashes; train and holdout are disjoint only under one seed.
+      holdout: how many training images to hold out; None means 10,000 if there are 50,000 or more, and else 0.
+      limit: how many images to take, the first by hash; None for all.
+      seed: the seed of the hashes; train and holdout are disjoint only with the same seed.
     Raises:
-      UserError: a holdout that is empty or leaves nothing to train on.
+      UserError: the holdout is empty or leaves nothing to train on.
     """
     by_key: dict[str, ImageRef] = {}
     duplicates = [ref for ref in found if by_key.setdefault(ref.key, ref) is not ref]

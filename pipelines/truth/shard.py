@@ -1,4 +1,4 @@
-"""The worker's side of coltran-preprocess: the images of one shard to one TFRecord file."""
+"""The worker's part of coltran-preprocess turns the images of one shard into one TFRecord file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipelines.truth.summary import TruthSums
 
 
 class WriteTruthShard(beam.DoFn):
-    """Makes one shard from its planned inputs. An unusable image is listed with its reason and never dropped."""
+    """Makes one shard from its planned inputs. It lists an unusable image with the reason, and never drops it."""
 
     def __init__(self, job: shard_job.ShardJob, options: Options) -> None:
         self._job = job

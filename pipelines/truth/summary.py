@@ -1,6 +1,6 @@
-"""What people look at first in a new record folder: preview.png, statistics.json and statistics.png.
+"""Makes what people look at first in a new record folder: preview.png, statistics.json and statistics.png.
 
-Every shard's report carries its sums, so that no pixel is read twice; the preview alone reads a few records back.
+Every shard's report carries its sums, so that no pixel is read twice. Only the preview reads a few records again.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pipelines.shards.job import ShardJob, ShardReport
 from pipelines.sources import labels as imagenet_labels
 
 _PREVIEW_RECORDS = 64
-_PREVIEW_COLUMNS = 4  # records beside each other, each with three images
+_PREVIEW_COLUMNS = 4  # records side by side, each with three images
 _PREVIEW_SIDE = 64
 
 
 class TruthSums:
-    """Sums over the records of a shard."""
+    """Adds up statistics over the records of a shard."""
 
     def __init__(self) -> None:
         self._rgb = np.zeros(3)
@@ -34,7 +34,7 @@ class TruthSums:
         self._labels: dict[str, int] = {}
 
     def add(self, values: Mapping[str, Any]) -> None:
-        """Adds a truth record's values. Colors count only where the folder has them."""
+        """Adds a truth record's values. Colors count only if the folder has them."""
         label = str(values[schema.LABEL])
         self._labels[label] = self._labels.get(label, 0) + 1
         if schema.COARSE_LO in values:
@@ -45,7 +45,7 @@ class TruthSums:
             self._pixels += len(pixels)
 
     def to_json(self) -> dict[str, object]:
-        """The sums as a JSON object, for the shard's report."""
+        """Returns the sums as a JSON object for the shard's report."""
         return {
             "rgb_sum": self._rgb.astype(int).tolist(),
             "pixels": self._pixels,
@@ -90,7 +90,7 @@ def _draw(totals: Mapping[str, Any]) -> bytes:
     order = np.argsort(-histogram, kind="stable")
     shown = order[histogram[order] > 0]
     share = histogram[shown] / max(histogram.sum(), 1)
-    # Not bar(): a thousand patches one by one take seconds.
+    # We do not use bar(), because it takes seconds to draw a thousand patches one by one.
     bars = {"colors": colors.coarse_to_rgb(shown) / 255, "linewidths": max(1.2, 600 / max(len(shown), 1))}
     above.vlines(np.arange(len(shown)), share.min(initial=1) / 2, share, **bars)
     above.set(yscale="log", xlabel="coarse colors by frequency, each in its own color", ylabel="share of pixels")
@@ -112,7 +112,7 @@ def _draw(totals: Mapping[str, Any]) -> bytes:
 
 
 def _preview(job: ShardJob) -> bytes:
-    """Records are in the order of their hashes, so the first ones of the shards are a random choice."""
+    """Draws the first records of the shards. They are a random choice, because records are in the order of hashes."""
     cells: list[list[np.ndarray]] = []
     for place, values in enumerate(_first_records(job)):
         if place % _PREVIEW_COLUMNS == 0:

@@ -328,6 +328,12 @@ def test_480_real_photos_and_a_corrupt_one(shared_data, networks, tmp_path, caps
         assert np.abs(np.asarray(Image.open(made[name]).convert("L")).astype(int) - levels).max() <= 1
 
 
+def test_the_built_in_model_has_no_raw_weights(tmp_path, capsys):
+    status, _, err = run(capsys, ["photo.jpg", f"--out={tmp_path}", "--weights=raw"])
+    assert status == 2
+    assert "moving averages only" in err
+
+
 def test_upsamplers_alone_do_not_replace_the_built_in_ones(tmp_path, capsys):
     status, _, err = run(capsys, ["photo.jpg", f"--out={tmp_path}", "--color_upsampler=somewhere"])
     assert status == 2

@@ -32,7 +32,7 @@ def test_packed_weights_are_the_moving_average_rounded_to_float16(folder):
     assert again.checksum("raw") == loaded.checksum("ema")
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-30], lambda data: b"no zip at all"])
+@pytest.mark.parametrize("damage", [lambda data: data[:-30], lambda data: b"no zip at all", lambda data: b""])
 def test_a_damaged_file_is_refused_by_name(folder, damage):
     file = folder / packed.WEIGHTS
     file.write_bytes(damage(file.read_bytes()))

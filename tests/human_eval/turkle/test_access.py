@@ -1,6 +1,7 @@
 """Addresses, tokens and servers that are wrong: one line for each, and no token in any of them."""
 
 import http.server
+import json
 import socket
 import threading
 
@@ -8,7 +9,7 @@ import pytest
 
 from coltran.errors import UserError
 from human_eval import study
-from human_eval.turkle import access
+from human_eval.turkle import access, results, service
 from human_eval.turkle.client import Client, Unanswered
 from human_eval.turkle.service import Turkle
 
@@ -125,6 +126,49 @@ def test_a_server_that_is_no_turkle_server_gets_one_line(answering, status, body
     assert SECRET not in str(error.value)
     assert len(requests) == 1
     assert requests[0]["Authorization"] == f"Token {SECRET}"
+
+
+@pytest.fixture
+def another_version(answering):
+    """A server whose schema is Turkle's, and whose answers are of another shape."""
+    paths = {f"/api{part}": {} for part in service._NEEDED}
+    address, _ = answering(200, json.dumps({"paths": paths, "results": [{"id": "/../../x"}], "next": None}).encode())
+    return Turkle(Client(address, SECRET, pause=0))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda turkle: list(turkle.projects()),
+        lambda turkle: list(turkle.batches(1)),
+        lambda turkle: turkle.project(1),
+        lambda turkle: turkle.finished(1),
+        lambda turkle: turkle.make_project(name="n", mark="m", template="", raters=1, hours=1),
+    ],
+)
+def test_answers_of_another_shape_are_one_line(another_version, ask):
+    with pytest.raises(UserError, match=r"answers otherwise than Turkle 3\.1 does"):
+        ask(another_version)
+
+
+def test_a_refused_download_is_not_explained_by_names(answering):
+    address, _ = answering(403)
+    turkle = Turkle.__new__(Turkle)  # past the question whether it is a Turkle server
+    turkle._client = Client(address, SECRET, pause=0)
+    turkle.finished = lambda batch: 1
+    with pytest.raises(UserError, match="may not do this") as error:
+        results.download(turkle, 1)
+    assert "ASCII" not in str(error.value)
+
+
+def test_a_password_in_an_address_is_not_shown():
+    with pytest.raises(UserError) as error:
+        access.read_address("https://me:pass/word@turkle.example.org/")
+    assert "word" not in str(error.value)
+
+
+def test_a_host_in_capitals_is_the_same_server():
+    assert access.read_address("https://Turkle.Example.org/") == "https://turkle.example.org"
 
 
 def test_a_redirection_does_not_take_the_token_along(answering):
