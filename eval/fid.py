@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from coltran import cli, storage
+from coltran.options import flag_names
 from coltran.records.folder import COMPLETED, RUN
-from eval.scoring.arguments import PROG, Options, flags, parse
+from eval.scoring.arguments import PROG, Options, parse
 
 if TYPE_CHECKING:
     from eval.features.extractors import Extractor
@@ -44,7 +45,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
     from pipelines.beam import options as beam_options
     from pipelines.shards import lock as run_lock
 
-    engine_options = beam_options.beam_options(beam_arguments, flags())
+    engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
     rows = plan.plan(options)
     extractor = network.shared_extractor(options)
     fingerprint = earlier.fingerprint(rows, extractor, options)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from coltran import cli, storage
 from coltran.errors import UserError
-from coltran.options import deciding
+from coltran.options import deciding, flag_names
 from coltran.records import folder as record_folder, partition, schema
 from coltran.records.folder import RecordFolder
-from eval.sampling.arguments import PROG, Options, flags, parse
+from eval.sampling.arguments import PROG, Options, parse
 
 if TYPE_CHECKING:
     from pipelines.shards.job import ShardJob
@@ -30,7 +30,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
     from pipelines.beam import options as beam_options
     from pipelines.shards import run as shard_run
 
-    engine_options = beam_options.beam_options(beam_arguments, flags())
+    engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
     source = record_folder.open_folder(options.records, schema=schema.TRUTH, needs=needed_features(options))
     job = _plan_job(source, options)
     result = shard_run.run_shards(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from coltran import cli, storage
 from coltran.errors import UserError
-from coltran.options import add_flags, flags_of, from_arguments, option
+from coltran.options import add_flags, from_arguments, option
 from coltran.records import partition
 from eval.features.extractors import EXTRACTORS, FRAMEWORKS
 from eval.features.resize import RESIZES
@@ -163,11 +163,6 @@ def parser() -> cli.Parser:
     made = cli.Parser(PROG, DESCRIPTION, epilog=HELP)
     add_flags(made, Options)
     return made
-
-
-def flags() -> list[str]:
-    """Lists the flags of the command, so that we can suggest the nearest one for a misspelled flag."""
-    return [f"--{field.name}" for field in flags_of(Options)]
 
 
 def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
