@@ -16,13 +16,10 @@ import tarfile
 import zipfile
 
 from coltran import storage
-from coltran.images.decoding import ImageRejected
 from pipelines import preprocess
 from pipelines.shards import job as shard_job
-from pipelines.sources.image_ref import ImageRef
-from pipelines.sources.reading import read_images
 from pipelines.truth.arguments import parse
-from pipelines.truth.record import make_records
+from pipelines.truth.worker import make_shard
 
 LOW = ["--hi=none", "--lo=32", "--stages=colorizer,color_upsampler", "--num_shards=16"]
 HIGH = ["--hi=128", "--lo=32", "--holdout=48", "--num_shards=16"]
@@ -45,20 +42,6 @@ def unpack(pack: pathlib.Path, folder: pathlib.Path) -> None:
         tar.extractall(folder, filter="data")
 
 
-def make_shard(work: tuple[shard_job.ShardJob, object, int]) -> None:
-    """One shard, as the pipeline's worker makes it."""
-    job, options, index = work
-    with shard_job.write_shard(job, index) as writer:
-        refs = [ImageRef.from_json(line) for line in shard_job.read_inputs(job, index) if "duplicate" not in line]
-        for ref, data in read_images(refs):
-            try:
-                made = make_records(ref, data, options)
-            except ImageRejected as error:
-                writer.reject(ref.name, error.reason, str(error))
-                continue
-            writer.write(*made.encoded, **made.counts)
-
-
 def make_folder(source: pathlib.Path, out: pathlib.Path, arguments: list[str], processes: int) -> str:
     """Makes one record folder and returns its fingerprint."""
     options, _ = parse([f"--source={source}", f"--out={out}", *arguments])
@@ -67,7 +50,7 @@ def make_folder(source: pathlib.Path, out: pathlib.Path, arguments: list[str], p
     if not shard_job.is_finished(job):
         missing = shard_job.plan(job, preprocess._inputs(job, chosen))
         with multiprocessing.Pool(processes) as pool:
-            pool.map(make_shard, [(job, options, index) for index in missing], chunksize=1)
+            pool.starmap(make_shard, [(job, options, index) for index in missing], chunksize=1)
         shard_job.finish(job, max_reject_fraction=0.01, run={})
     return job.fingerprint
 
