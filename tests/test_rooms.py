@@ -16,7 +16,8 @@ PACKAGES = ("coltran", "pipelines", "eval", "human_eval")
 # lazily or for type checking too; OPEN_TO_ALL need no arrow. The lowest rooms of a package come first.
 DOORS = """
 coltran.images             ->
-coltran.storage            ->
+coltran.cloud_storage      ->
+coltran.storage            -> coltran(cloud_storage)
 coltran.quiet_tensorflow   ->
 coltran.cli                -> coltran(storage)
 coltran.file_patterns      -> coltran(storage)
