@@ -173,7 +173,7 @@ def colorized_folder(truth_folder, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def bucket():
     """An empty bucket `gs://photos` of a Cloud Storage emulator on loopback; skips where it is not installed."""
-    from coltran import storage
+    from coltran import cloud_storage
 
     program = pathlib.Path(sys.executable).with_name("gcp-storage-emulator")
     if not program.exists():
@@ -185,7 +185,7 @@ def bucket():
     command = [program, "start", "--host=127.0.0.1", f"--port={port}", "--in-memory", "--default-bucket=photos"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.environ["STORAGE_EMULATOR_HOST"] = address
-    storage._client.cache_clear()
+    cloud_storage.client.cache_clear()
     deadline = time.monotonic() + 30
     while True:
         try:
@@ -196,6 +196,6 @@ def bucket():
             time.sleep(0.1)
     yield "gs://photos"
     del os.environ["STORAGE_EMULATOR_HOST"]
-    storage._client.cache_clear()
+    cloud_storage.client.cache_clear()
     process.terminate()
     process.wait()

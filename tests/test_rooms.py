@@ -16,7 +16,8 @@ PACKAGES = ("coltran", "pipelines", "eval", "human_eval")
 # lazily or for type checking too; OPEN_TO_ALL need no arrow. The lowest rooms of a package come first.
 DOORS = """
 coltran.images             ->
-coltran.storage            ->
+coltran.cloud_storage      ->
+coltran.storage            -> coltran(cloud_storage)
 coltran.quiet_tensorflow   ->
 coltran.cli                -> coltran(storage)
 coltran.file_patterns      -> coltran(storage)
@@ -30,7 +31,7 @@ coltran.photos             -> coltran(cli file_patterns images sampling storage)
 coltran.training           -> coltran(cli images networks records sampling storage weights)
 coltran.colorize           -> coltran(cli images photos records sampling storage weights)
 coltran.train              -> coltran(cli networks storage training weights)
-pipelines.beam             -> coltran(cli)
+pipelines.beam             -> coltran(cli storage)
 pipelines.sources          -> coltran(cli file_patterns images records storage)
 pipelines.shards           -> coltran(records storage)  pipelines(beam)
 pipelines.truth            -> coltran(cli images records storage)  pipelines(beam shards sources)

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from coltran import storage
+from coltran import cloud_storage, storage
 from pipelines.beam.options import beam_options
 from pipelines.shards import job as shard_job, run as shard_run
 from pipelines.truth import arguments
@@ -67,7 +67,7 @@ def test_its_worker_image_is_the_one_of_the_page(submitted, command):
 
 def test_its_machines(command, bucket):
     """In the job's description, which Beam writes to a bucket when it is asked for a template."""
-    storage._client().create_bucket("my-bucket")
+    cloud_storage.client().create_bucket("my-bucket")
     build(command, "--template_location=gs://my-bucket/templates/job.json").run()
     job = json.loads(storage.read_bytes("gs://my-bucket/templates/job.json"))
     pool = job["environment"]["workerPools"][0]
