@@ -70,6 +70,7 @@ def read_run(folder: str) -> dict[str, Any]:
 
 def check_same(earlier: Earlier, job: ShardJob, num_inputs: int) -> None:
     """Raises a UserError that says what differs if the folder was made, or planned, from other inputs or options."""
+    options: Mapping[str, Any]
     if earlier.manifest:
         what, fingerprint, options = "holds finished records", earlier.manifest.fingerprint, earlier.manifest.options
         theirs = earlier.manifest.counts["read"]

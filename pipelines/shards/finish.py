@@ -125,7 +125,7 @@ def _changed_versions(manifest: Manifest) -> str:
 
 def _figures(runs: Sequence[Run], reports: Sequence[ShardReport]) -> dict[str, Any]:
     """Makes the timings and rates of all runs together for run.json."""
-    told = []
+    told: list[dict[str, Any]] = []
     for run, later in zip(runs, [*runs[1:], None], strict=True):
         made = sorted(set(run.missing) - set(later.missing if later else ()))
         ended = max((reports[index].ended for index in made), default=run.started)
@@ -140,7 +140,8 @@ def _figures(runs: Sequence[Run], reports: Sequence[ShardReport]) -> dict[str, A
     seconds = sum(run["seconds"] for run in told)
     images = sum(run["images_made"] for run in told)
     stages = total(report.seconds for report in reports)
-    figures = {"runs": told, "seconds": seconds, "images_made": images}
+    figures: dict[str, Any] = {"runs": told, "seconds": seconds, "images_made": images}
+    figures["shards_made"] = told[-1]["shards_made"] if told else []  # of the last run
     figures["images_per_second"] = images / seconds if seconds else None
     return figures | ({"seconds_by_stage": stages} if stages else {})
 

@@ -1,6 +1,6 @@
 """Remembers the job that an engine runs for a folder, so that a later command does not start a second one.
 
-    _work/job.json    the engine's name of the job, and where to ask for it
+_work/job.json    the engine's name of the job, and where to ask for it
 """
 
 from __future__ import annotations

@@ -51,9 +51,7 @@ def _read(writer: ShardWriter, refs: Sequence[ImageRef]) -> Iterator[tuple[Image
             yield from read_images([ref])
 
 
-def _add(
-    writer: ShardWriter, sums: TruthSums, ref: ImageRef, data: bytes | ImageRejected, options: Options
-) -> None:
+def _add(writer: ShardWriter, sums: TruthSums, ref: ImageRef, data: bytes | ImageRejected, options: Options) -> None:
     try:
         made = make_records(ref, data, options)
     except ImageRejected as error:

@@ -9,7 +9,7 @@ import pytest
 
 from coltran import cloud_storage, storage
 from pipelines.beam.options import beam_options
-from pipelines.shards import job as shard_job, run as shard_run
+from pipelines.shards import job as shard_job, steps
 from pipelines.truth import arguments
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -40,7 +40,8 @@ def build(command, *more):
         num_shards=options.num_shards,
     )
     pipeline = beam.Pipeline(options=engine_options)
-    shard_run.add_steps(pipeline, WriteTruthShard(job, options), range(options.num_shards))
+    last = steps.FinishFolder(job, options.max_reject_fraction, None)
+    steps.add_steps(pipeline, WriteTruthShard(job, options), range(options.num_shards), last)
     return pipeline
 
 
@@ -51,11 +52,16 @@ def submitted(command):
 
 
 def test_its_steps(submitted):
-    steps = {step.unique_name: step.spec.urn for step in submitted.proto_pipeline.components.transforms.values()}
-    assert steps["Spread"] == "beam:transform:reshuffle:v1"
-    assert steps["Make"] == "beam:transform:pardo:v1"
-    grouped = [name for name, urn in steps.items() if "group_by_key" in urn]
-    assert grouped == ["Spread/ReshufflePerKey/GroupByKey"]  # of shard numbers: no image is ever shuffled
+    steps_by_name = {
+        step.unique_name: step.spec.urn for step in submitted.proto_pipeline.components.transforms.values()
+    }
+    assert steps_by_name["Spread"] == "beam:transform:reshuffle:v1"
+    assert steps_by_name["Make"] == "beam:transform:pardo:v1"
+    grouped = sorted(name for name, urn in steps_by_name.items() if "group_by_key" in urn)
+    assert len(grouped) == 2  # of shard numbers, and of their count: no image is ever shuffled
+    assert grouped[0] == "Spread/ReshufflePerKey/GroupByKey"
+    assert grouped[1].startswith("Wait for all/CombineGlobally")
+    assert steps_by_name["Finish"] == "beam:transform:pardo:v1"
 
 
 def test_its_worker_image_is_the_one_of_the_page(submitted, command):
@@ -94,7 +100,7 @@ def test_the_worker_step_runs_what_it_was_given(submitted):
 def test_the_template_names_every_flag_and_no_other():
     metadata = json.loads((ROOT / "docs" / "flex_template_metadata.json").read_text())
     flags = {action.dest: action for action in arguments.parser()._actions}
-    for name in ("help", "verify", "describe", "dry_run"):  # they do not submit a job
+    for name in ("help", "verify", "describe", "dry_run", "repair"):  # they do not submit a job
         del flags[name]
     parameters = {parameter["name"]: parameter for parameter in metadata["parameters"]}
     assert parameters.keys() - {"sdk_container_image"} == flags.keys()
