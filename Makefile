@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := beam eval study demo dev
+EXTRAS := beam eval study heic demo dev
 INSTALLED := $(VENV)/installed
 
 # Trust what the system trusts: company networks bring certificates of their own.
