@@ -40,10 +40,10 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
     Raises:
       UserError: the user can fix this error. Most errors come before any image is read.
     """
+    from coltran import folder_lock as run_lock
     from eval.scoring import earlier, network, plan
     from eval.scoring.layout import Layout
     from pipelines.beam import options as beam_options
-    from pipelines.shards import lock as run_lock
 
     engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
     rows = plan.plan(options)

@@ -24,10 +24,10 @@ import google_crc32c
 
 from coltran import storage
 from coltran.errors import UserError
+from coltran.folder_lock import LOCK
 from coltran.records import folder as record_folder, framing, schema as records
 from coltran.records.folder import COMPLETED, MANIFEST, REJECTS, RUN, Manifest, Shard
 from pipelines.shards.inputs import ShardInputs, from_lines, to_lines
-from pipelines.shards.lock import LOCK
 from pipelines.shards.rejects import check_share
 
 WORK = "_work"

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from coltran import storage
+from coltran import folder_lock as run_lock, storage
 from coltran.records import folder as record_folder
 from coltran.records.folder import Manifest
 from pipelines.beam import engine, options as beam_options
-from pipelines.shards import job as shard_job, lock as run_lock
+from pipelines.shards import job as shard_job
 from pipelines.shards.inputs import ShardInputs
 from pipelines.shards.job import ShardJob, ShardReport
 
