@@ -54,7 +54,7 @@ human_eval.design          -> coltran(cli images records storage)  pipelines(bea
 human_eval.turkle          -> human_eval(answers folder)
 human_eval.scoring         -> coltran(cli)  human_eval(answers folder)
 human_eval.simulation      -> coltran(cli)  human_eval(answers design folder server)
-human_eval.commands        -> coltran(cli records)  pipelines(beam)
+human_eval.commands        -> coltran(cli)  pipelines(beam)
                               human_eval(answers design folder page scoring server simulation turkle)
 human_eval.study           -> coltran(cli)  human_eval(commands)
 """
