@@ -16,6 +16,17 @@ from typing import Any, NoReturn, TextIO
 from coltran.errors import UserError
 from coltran.storage import CREDENTIALS
 
+# What to install for each command, as extras of setup.py; a plain installation holds what all of them share.
+EXTRAS = {
+    "coltran-preprocess": "beam",
+    "coltran-train": "model",
+    "coltran-import": "release",
+    "coltran-colorize": "model",
+    "coltran-sample": "beam,model",
+    "coltran-fid": "eval",
+    "coltran-study": "study",
+}
+_OUR_PACKAGES = ("coltran", "pipelines", "eval", "human_eval")
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
 _USER_CAUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOSPC)
@@ -60,6 +71,12 @@ def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "t
         # The reader of our output, for example `head`, has ended. We point stdout elsewhere, so that we exit silently.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if not missing or missing in _OUR_PACKAGES:
+            raise
+        print(f"{prog}: {missing_library(prog, missing)}", file=sys.stderr)
+        return USER_ERROR_STATUS
     except OSError as error:
         if error.errno not in _USER_CAUSED:
             raise
@@ -75,6 +92,12 @@ def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "t
 def command_line() -> str:
     """Returns the program's own command line, as one would type it, without the folder of the program."""
     return shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
+
+
+def missing_library(prog: str, module: str) -> str:
+    """Makes the line that names the extra to install for a command that misses a library's module."""
+    extra = EXTRAS.get(prog.partition(" ")[0], "all")
+    return f"needs '{module}', which this installation leaves out: pip install 'coltran-pipelines[{extra}]'"
 
 
 def quiet_libraries() -> None:
