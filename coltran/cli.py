@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import errno
+import io
 import math
 import os
 import shlex
@@ -59,6 +60,7 @@ def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "t
     `rerun` says what happens if the same command runs again after Ctrl-C.
     """
     quiet_libraries()
+    _print_any_name()
     try:
         return command() or 0
     except UserError as error:
@@ -77,6 +79,12 @@ def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "t
             raise
         print(f"{prog}: {missing_library(prog, missing)}", file=sys.stderr)
         return USER_ERROR_STATUS
+    except (RuntimeError, AssertionError) as error:
+        if not _lacks_device(error):
+            raise
+        platforms = os.environ.get("JAX_PLATFORMS")
+        print(f"{prog}: JAX_PLATFORMS={platforms}: JAX finds no such device here; unset the variable", file=sys.stderr)
+        return USER_ERROR_STATUS
     except OSError as error:
         if error.errno not in _USER_CAUSED:
             raise
@@ -94,6 +102,22 @@ def command_line() -> str:
     return shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
 
 
+def _lacks_device(error: BaseException) -> bool:
+    """Tells whether JAX found no device of the kind that the user's JAX_PLATFORMS names."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
+    return bool(os.environ.get("JAX_PLATFORMS")) and where == "jax._src.xla_bridge"
+
+
+def _print_any_name() -> None:
+    """Lets names be printed that the terminal cannot show, or that are no text at all, with signs in their place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def missing_library(prog: str, module: str) -> str:
     """Makes the line that names the extra to install for a command that misses a library's module."""
     extra = EXTRAS.get(prog.partition(" ")[0], "all")
@@ -109,6 +133,8 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # A notebook leaves its own backend to the commands that it starts, and matplotlib refuses one that is not there.
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def positive(text: str) -> int:
