@@ -76,5 +76,6 @@ def unsupported_kind(data: bytes) -> str | None:
         frame = _JPEG_FRAME.search(data)
         return f"JPEG of {frame[1][0]} bits" if frame and frame[1][0] in (2, 12, 16) else None
     if tiff.is_tiff(data):
-        return tiff.kind(data)
+        kind = tiff.kind(data)
+        return None if kind in tiff.READABLE else kind  # Pillow reads these, so it is damaged
     return next((kind for start, kind in _OTHER_KINDS.items() if data.startswith(start)), None)
