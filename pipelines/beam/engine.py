@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from coltran.cli import progress_bar
 from coltran.errors import UserError
+from pipelines.beam import options as beam_options
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -30,12 +31,17 @@ def _is_no_user_error(record: logging.LogRecord) -> bool:
     return "UserError" not in text
 
 
-def run_pipeline(build: Callable[[Any], object], options: PipelineOptions) -> None:
-    """Builds and runs a pipeline to its end.
+def run_pipeline(
+    build: Callable[[Any], object], options: PipelineOptions, *, submitted: Callable[[str], None] | None = None
+) -> bool:
+    """Builds a pipeline and runs it to its end, unless the options say that it is only submitted or written.
 
     Args:
       build: a function that gets the beam.Pipeline and adds all steps.
       options: from `beam_options`.
+      submitted: gets the job's id as soon as the engine has accepted a job that outlives this command.
+    Returns:
+      True if the pipeline ran to its end, or False if it was submitted (`--no_wait`) or written (a template).
     Raises:
       UserError: a worker raised it; it keeps its message.
     """
@@ -46,8 +52,20 @@ def run_pipeline(build: Callable[[Any], object], options: PipelineOptions) -> No
     for name in _WORKER_LOGS:
         logging.getLogger(name).addFilter(_is_no_user_error)
     try:
-        with beam.Pipeline(options=options) as pipeline:
-            build(pipeline)
+        # Beam's `with` block would wait in any case.
+        pipeline = beam.Pipeline(options=options)
+        build(pipeline)
+        result = pipeline.run()
+        if place := beam_options.written_to(options):
+            print(f"the job was written to {place}; whoever launches it gets the finished folder from the job itself")
+            return False
+        job_id = _job_id(result)
+        if job_id and submitted and beam_options.job_place(options):
+            submitted(job_id)
+        if beam_options.no_wait(options):
+            return False
+        result.wait_until_finish()
+        return True
     except Exception as error:
         # Beam raises the worker's own exception with a note about its step, or a RuntimeError with a traceback as text.
         text = f"UserError: {error}" if isinstance(error, UserError) else str(error)
@@ -55,6 +73,12 @@ def run_pipeline(build: Callable[[Any], object], options: PipelineOptions) -> No
         if found:
             raise UserError(found[-1]) from error
         raise
+
+
+def _job_id(result: Any) -> str | None:
+    """Returns the id of a job on Dataflow or on a portable engine, or None if the job runs inside this command."""
+    found = getattr(result, "job_id", None) or getattr(result, "_job_id", None)
+    return found() if callable(found) else found
 
 
 @contextlib.contextmanager

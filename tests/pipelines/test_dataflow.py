@@ -7,9 +7,9 @@ import shlex
 
 import pytest
 
-from coltran import storage
+from coltran import cloud_storage, storage
 from pipelines.beam.options import beam_options
-from pipelines.shards import job as shard_job, run as shard_run
+from pipelines.shards import job as shard_job, steps
 from pipelines.truth import arguments
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -40,7 +40,8 @@ def build(command, *more):
         num_shards=options.num_shards,
     )
     pipeline = beam.Pipeline(options=engine_options)
-    shard_run.add_steps(pipeline, WriteTruthShard(job, options), range(options.num_shards))
+    last = steps.FinishFolder(job, options.max_reject_fraction, None)
+    steps.add_steps(pipeline, WriteTruthShard(job, options), range(options.num_shards), last)
     return pipeline
 
 
@@ -51,11 +52,16 @@ def submitted(command):
 
 
 def test_its_steps(submitted):
-    steps = {step.unique_name: step.spec.urn for step in submitted.proto_pipeline.components.transforms.values()}
-    assert steps["Spread"] == "beam:transform:reshuffle:v1"
-    assert steps["Make"] == "beam:transform:pardo:v1"
-    grouped = [name for name, urn in steps.items() if "group_by_key" in urn]
-    assert grouped == ["Spread/ReshufflePerKey/GroupByKey"]  # of shard numbers: no image is ever shuffled
+    steps_by_name = {
+        step.unique_name: step.spec.urn for step in submitted.proto_pipeline.components.transforms.values()
+    }
+    assert steps_by_name["Spread"] == "beam:transform:reshuffle:v1"
+    assert steps_by_name["Make"] == "beam:transform:pardo:v1"
+    grouped = sorted(name for name, urn in steps_by_name.items() if "group_by_key" in urn)
+    assert len(grouped) == 2  # of shard numbers, and of their count: no image is ever shuffled
+    assert grouped[0] == "Spread/ReshufflePerKey/GroupByKey"
+    assert grouped[1].startswith("Wait for all/CombineGlobally")
+    assert steps_by_name["Finish"] == "beam:transform:pardo:v1"
 
 
 def test_its_worker_image_is_the_one_of_the_page(submitted, command):
@@ -67,7 +73,7 @@ def test_its_worker_image_is_the_one_of_the_page(submitted, command):
 
 def test_its_machines(command, bucket):
     """In the job's description, which Beam writes to a bucket when it is asked for a template."""
-    storage._client().create_bucket("my-bucket")
+    cloud_storage.client().create_bucket("my-bucket")
     build(command, "--template_location=gs://my-bucket/templates/job.json").run()
     job = json.loads(storage.read_bytes("gs://my-bucket/templates/job.json"))
     pool = job["environment"]["workerPools"][0]
