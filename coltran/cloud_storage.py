@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, TypeVar
 
 from coltran.errors import UserError
+from coltran.paths import GCS_PREFIX
 
-PREFIX = "gs://"
 CREDENTIALS = (
     "what is not public needs credentials: `gcloud auth application-default login`, or GOOGLE_APPLICATION_CREDENTIALS "
     "with a service account's key file"
@@ -174,7 +174,7 @@ def _remove_batch(paths: list[str]) -> None:
 
 def split(path: str) -> tuple[str, str]:
     """Splits gs://BUCKET/NAME into its bucket and name."""
-    bucket, _, name = path.removeprefix(PREFIX).partition("/")
+    bucket, _, name = path.removeprefix(GCS_PREFIX).partition("/")
     if not bucket:
         raise UserError(f"{path}: expected gs://BUCKET/NAME")
     return bucket, name

@@ -20,15 +20,10 @@ from typing import BinaryIO
 from coltran import cloud_storage
 from coltran.cloud_storage import CREDENTIALS as CREDENTIALS, map_parallel as map_parallel
 from coltran.errors import UserError
+from coltran.paths import GCS_PREFIX as GCS_PREFIX, is_gcs as is_gcs
 
-GCS_PREFIX = cloud_storage.PREFIX
 _TEMPORARY_MARK = ".writing-"
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def is_gcs(path: str) -> bool:
-    """Tells whether a path is a gs:// path."""
-    return path.startswith(GCS_PREFIX)
 
 
 def join(folder: str, *names: str) -> str:

@@ -119,7 +119,7 @@ def _pattern(name: str, flag: typing.Any, hint: object) -> str | None:
     if flag.choices is not None:
         return f"^({'|'.join(map(re.escape, flag.choices))})$"
     if flag.metavar == "FOLDER" or name == "source":  # nothing local is the same on all workers
-        return "^gs://.+$"
+        return "^gs://[a-z0-9][-_.a-z0-9]+(/.*)?$"
     if flag.parse is None and hint in (int, int | None):
         return "^-?[0-9]+$"
     return PATTERNS.get(flag.parse)

@@ -25,6 +25,8 @@ from eval.scoring.arguments import PROG, Options, parse
 if TYPE_CHECKING:
     from eval.scoring.result import FidResult
 
+_FOLDERS = ("real", "fake", "rows", "at_steps", "weights", "out", "features")
+
 
 def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult | None:
     """Runs the job to its end and returns what it wrote to fid.json in `options.out`.
@@ -43,9 +45,13 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult | Non
     from eval.scoring.finish import Scoring
     from eval.scoring.layout import Layout
     from pipelines.beam import options as beam_options
+    from pipelines.beam.hints import take_network_hints
+    from pipelines.beam.worker_paths import for_workers
     from pipelines.shards import lock as run_lock, submission
 
     engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
+    options = for_workers(options, engine_options, _FOLDERS)
+    hints = take_network_hints(engine_options)
     submission.check_earlier(options.out, engine_options)
     rows = plan.plan(options)
     extractor = network.shared_extractor(options)
@@ -64,7 +70,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult | Non
             layout=layout,
             started=time.time(),
         )
-        if not job.run(scoring, options, engine_options):
+        if not job.run(scoring, options, engine_options, hints):
             return None
     return earlier.finished_result(layout, fingerprint)
 

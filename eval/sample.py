@@ -35,10 +35,13 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None
     """
     from eval.sampling.shard import SampleShards, needed_features
     from pipelines.beam import options as beam_options
+    from pipelines.beam.hints import take_network_hints
+    from pipelines.beam.worker_paths import for_workers
     from pipelines.shards import run as shard_run
 
     engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
-    beam_options.check_paths(engine_options, {f"--{name}": getattr(options, name) for name in _FOLDERS})
+    options = for_workers(options, engine_options, _FOLDERS)
+    hints = take_network_hints(engine_options)
     source = record_folder.open_folder(options.records, schema=schema.TRUTH, needs=needed_features(options))
     job = _plan_job(source, options)
     work = shard_run.Work(
@@ -51,6 +54,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None
         summarize=functools.partial(_gallery, source, options),
         group=lambda missing, counts: _grouped(missing, counts, _FULL_BATCHES * options.batch_size),
         repair=options.repair,
+        hints=hints,
     )
     result = shard_run.run_shards(work, engine_options)
     if result is not None:

@@ -50,12 +50,13 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None
       UserError: the user can correct it.
     """
     from pipelines.beam import options as beam_options
+    from pipelines.beam.worker_paths import for_workers
     from pipelines.shards import run as shard_run
     from pipelines.truth import summary
     from pipelines.truth.shard import WriteTruthShard
 
     engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
-    beam_options.check_paths(engine_options, {"--source": options.source, "--out": options.out})
+    options = for_workers(options, engine_options, ("source", "out", "labels"))
     for path in (options.source, options.out):
         storage.check_access(path)
     work = shard_run.Work(

@@ -56,7 +56,7 @@ human_eval.commands        -> coltran(cli records)  pipelines(beam)
                               human_eval(answers design folder page scoring server simulation turkle)
 human_eval.study           -> coltran(cli)  human_eval(commands)
 """
-OPEN_TO_ALL = {"coltran.errors", "coltran.options"}
+OPEN_TO_ALL = {"coltran.errors", "coltran.options", "coltran.paths"}
 JUNK = {"utils", "util", "helpers", "helper", "common", "misc"}
 TEXTS = (".md", ".py", ".toml", ".yaml", ".yml", "Dockerfile", "Makefile")
 COMMANDS = {

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.metrics import Metrics
 from apache_beam.utils import shared
 
 from coltran import storage
@@ -18,6 +17,8 @@ from coltran.records.folder import RecordFolder
 from coltran.sampling import certainty
 from coltran.sampling.choices import SamplerOptions
 from eval.sampling.arguments import Options
+from pipelines.beam import counters
+from pipelines.shards.counters import count_report
 from pipelines.shards.inputs import read_inputs
 from pipelines.shards.job import ShardJob
 from pipelines.shards.report import is_made
@@ -83,7 +84,7 @@ class SampleShards(beam.DoFn):
                     self._write_pictures(values, max_probability)
                 writer.seconds |= seconds
                 seconds.clear()
-            Metrics.counter("samples", "written").inc(writer.counts["written"])
+            count_report(writer.report(), counters.SAMPLES)
         yield from indices
 
     def _made(

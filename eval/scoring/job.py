@@ -11,13 +11,14 @@ import collections
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 
 from coltran import storage
+from coltran.records.folder import COMPLETED
 from eval.distances.combine import CombineStatistics
 from eval.distances.statistics import Statistics
 from eval.features.inception_graph import FEATURE_DIMS
@@ -31,7 +32,7 @@ from eval.scoring.group_statistics import write_group
 from eval.scoring.layout import Layout
 from eval.scoring.plan import distinct_sets
 from eval.scoring.tasks import Task, in_groups, tasks_of
-from pipelines.beam import engine, options as beam_options
+from pipelines.beam import counters, engine, options as beam_options
 from pipelines.shards import submission
 
 _images_done = 0  # The number of images that this process has finished. The progress bar shows it.
@@ -39,13 +40,14 @@ _REMOTE_SECONDS = 5.0  # between two looks at features that are computed elsewhe
 _FULL_BATCHES = 16  # A worker computes this many batches at a time. At worst one batch in seventeen is padding.
 
 
-def run(scoring: Scoring, options: Options, engine_options: Any) -> bool:
+def run(scoring: Scoring, options: Options, engine_options: Any, hints: Mapping[str, str]) -> bool:
     """Runs the job, from the images to a finished folder.
 
     Args:
       scoring: what to score, and where.
       options: the command's options.
       engine_options: Beam's options from `beam_options`.
+      hints: resource hints for the workers that run the network.
     Returns:
       True if the folder is finished, or False if the job was only submitted, or written as a template.
     """
@@ -58,7 +60,7 @@ def run(scoring: Scoring, options: Options, engine_options: Any) -> bool:
         return True
     with _progress(tasks, layout, engine_options):
         return engine.run_pipeline(
-            lambda pipeline: build(pipeline, tasks, options, scoring),
+            lambda pipeline: build(pipeline, tasks, options, scoring, hints),
             engine_options,
             submitted=lambda job_id: submission.keep(layout.out, job_id, engine_options),
         )
@@ -78,7 +80,9 @@ def _progress(tasks: Sequence[Task], layout: Layout, engine_options: Any) -> con
     return engine.watched(look, len(wanted), "features", "chunks", every=_REMOTE_SECONDS)
 
 
-def build(pipeline: beam.Pipeline, tasks: Sequence[Task], options: Options, scoring: Scoring) -> None:
+def build(
+    pipeline: beam.Pipeline, tasks: Sequence[Task], options: Options, scoring: Scoring, hints: Mapping[str, str]
+) -> None:
     """Adds all steps to the pipeline. The last one scores the sets and finishes the folder, so that no driver need.
 
     Args:
@@ -86,17 +90,20 @@ def build(pipeline: beam.Pipeline, tasks: Sequence[Task], options: Options, scor
       tasks: tasks from `tasks_of`.
       options: the command's options.
       scoring: what the last step scores. The statistics go below its folder, one file for each tenth of each set.
+      hints: resource hints for the step that runs the network.
     """
-    folder = scoring.layout.work
+    folder, completed = scoring.layout.work, scoring.layout.path(COMPLETED)
 
     def keep(tenth: tuple[str, int], statistics: Statistics) -> None:
         write_group(folder, *tenth, statistics=statistics)
+        if storage.exists(completed):  # a late duplicate of a finished job leaves no work behind
+            storage.remove_folder(folder)
 
     _ = (
         pipeline
         | "Tasks" >> beam.Create(in_groups(tasks, _FULL_BATCHES * options.batch_size), reshuffle=False)
         | "Spread" >> beam.Reshuffle()
-        | "Features" >> beam.ParDo(ExtractFeatures(options))
+        | "Features" >> beam.ParDo(ExtractFeatures(options)).with_resource_hints(**hints)
         | "Sum up" >> beam.CombinePerKey(CombineStatistics(FEATURE_DIMS))
         | "Keep" >> beam.MapTuple(keep)
         | "Wait for all" >> beam.combiners.Count.Globally()
@@ -133,6 +140,7 @@ class ExtractFeatures(beam.DoFn):
             if new:
                 found = feature_store.joined([found, *new])
                 feature_store.save(task.path, found)
+            counters.count({"read": len(task.memberships)})
             yield from _by_member(task, found.select(task.memberships))
 
     def _compute(self, tasks: Sequence[Task], missing: Sequence[set[str]]) -> list[list[Features]]:

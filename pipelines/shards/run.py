@@ -66,6 +66,7 @@ class Work:
       summarize: makes further files; see `finish`.
       group: makes lists of shards from the missing ones and the number of each shard's inputs; `make_shard` gets each
         list as a whole.
+      hints: resource hints for the step that makes shards.
       repair: whether to make the damaged shards of a finished folder again.
     """
 
@@ -78,6 +79,7 @@ class Work:
     max_reject_fraction: float = 0.0
     summarize: Summarize | None = None
     group: Callable[[list[int], Sequence[int]], Sequence[object]] | None = None
+    hints: Mapping[str, str] = dataclasses.field(default_factory=dict)
     repair: bool = False
 
 
@@ -170,7 +172,7 @@ def _run(work: Work, plan: Plan, engine_options: PipelineOptions) -> ShardRun | 
         last = FinishFolder(job, work.max_reject_fraction, work.summarize)
         with _watched(job, engine_options, sum(counts), work.what):
             ended = engine.run_pipeline(
-                lambda pipeline: add_steps(pipeline, work.make_shard(job), handed_out, last),
+                lambda pipeline: add_steps(pipeline, work.make_shard(job), handed_out, last, work.hints),
                 engine_options,
                 submitted=lambda job_id: submission.keep(job.folder, job_id, engine_options),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import apache_beam as beam
 
@@ -23,20 +23,27 @@ class FinishFolder(beam.DoFn):
         finish.finish(self._job, max_reject_fraction=self._max_reject_fraction, summarize=self._summarize)
 
 
-def add_steps(pipeline: beam.Pipeline, make_shard: beam.DoFn, work: Sequence[object], last: beam.DoFn) -> None:
+def add_steps(
+    pipeline: beam.Pipeline,
+    make_shard: beam.DoFn,
+    work: Sequence[object],
+    last: beam.DoFn,
+    hints: Mapping[str, str] | None = None,
+) -> None:
     """Adds all steps to a pipeline.
 
     Args:
       pipeline: an empty pipeline.
       make_shard: gets a shard, or a list of shards, and makes it.
       work: the shards, or lists of shards.
+      hints: resource hints for the workers that run `make_shard`.
       last: finishes the folder; it gets one element after `make_shard` has ended for all of `work`.
     """
     _ = (
         pipeline
         | "Shards" >> beam.Create(list(work), reshuffle=False)
         | "Spread" >> beam.Reshuffle()
-        | "Make" >> beam.ParDo(make_shard)
+        | "Make" >> beam.ParDo(make_shard).with_resource_hints(**(hints or {}))
         | "Wait for all" >> beam.combiners.Count.Globally()
         | "Finish" >> beam.ParDo(last)
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
 
+from pipelines.shards import counters
 from pipelines.shards.job import ShardJob
 from pipelines.shards.report import is_made
 from pipelines.truth.arguments import Options
@@ -23,6 +23,5 @@ class WriteTruthShard(beam.DoFn):
     def process(self, index: int) -> Iterator[int]:
         # An engine hands out a shard again if a worker dies after making it.
         if not is_made(self._job, index):
-            for name, number in make_shard(self._job, self._options, index).counts.items():
-                Metrics.counter("images", name).inc(number)
+            counters.count_report(make_shard(self._job, self._options, index).report())
         yield index
