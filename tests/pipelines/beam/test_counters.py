@@ -75,9 +75,12 @@ def test_a_job_counts_what_its_folder_says_by_documented_names(tmp_path, photo_f
     source = shutil.copytree(photo_folder, tmp_path / "photos")
     (source / "bad.jpg").write_bytes(b"this is no image")
     results, run = [], beam.Pipeline.run
-    monkeypatch.setattr(
-        beam.Pipeline, "run", lambda *words, **named: results.append(run(*words, **named)) or results[0]
-    )
+
+    def remembered(pipeline, **options):
+        results.append(run(pipeline, **options))
+        return results[0]
+
+    monkeypatch.setattr(beam.Pipeline, "run", remembered)
     out = tmp_path / "records"
     made = preprocess.main(
         [f"--source={source}", f"--out={out}", "--hi=32", "--lo=16", "--num_shards=3", "--max_reject_fraction=0.5"]
