@@ -69,6 +69,13 @@ def runner(options: PipelineOptions) -> str:
     return options.view_as(StandardOptions).runner
 
 
+def set_runner(options: PipelineOptions, name: str) -> None:
+    """Sets the runner's class name."""
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    options.view_as(StandardOptions).runner = name
+
+
 def is_local(options: PipelineOptions) -> bool:
     """Tells whether the job runs on this machine and inside this command."""
     return runner(options) not in (DATAFLOW, *PORTABLE_RUNNERS)

@@ -18,3 +18,10 @@ class WaitOptions(PipelineOptions):
         parser.add_argument(
             "--wait", default=False, action="store_true", help="join the job of this folder if it still runs"
         )
+        parser.add_argument(
+            "--give_up_seconds",
+            type=float,
+            default=None,
+            help="cancel the job and fail if no input was finished for so long (default: never; half an hour on Beam's "
+            "Prism and its Python job service, which does not report a killed worker)",
+        )
