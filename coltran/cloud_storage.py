@@ -150,9 +150,10 @@ def open_write(path: str) -> Iterator[BinaryIO]:
     """Opens a binary writer. The object is uploaded when the block ends without an exception."""
     with tempfile.TemporaryFile() as file:
         yield file
+        size = file.seek(0, os.SEEK_END)
         file.seek(0)
         with _writable(path):
-            _blob(path).upload_from_file(file)
+            _blob(path).upload_from_file(file, size=size)  # with its size, a small file takes one request and not two
 
 
 def download(path: str, local: str) -> None:

@@ -128,7 +128,8 @@ def truth_folder(photo_folder, tmp_path_factory) -> pathlib.Path:
 def write_records(folder: pathlib.Path, schema, sizes, rows: list[dict], num_shards: int = 2) -> pathlib.Path:
     """A finished record folder of given values, written the way the jobs do."""
     from coltran.records import schema as records
-    from pipelines.shards import job as shard_job
+    from pipelines.shards import in_process, job as shard_job
+    from pipelines.shards.writer import write_shard
 
     job = shard_job.ShardJob(
         folder=str(folder),
@@ -141,12 +142,14 @@ def write_records(folder: pathlib.Path, schema, sizes, rows: list[dict], num_sha
         num_shards=num_shards,
     )
     inputs = [rows[index::num_shards] for index in range(num_shards)]
-    shard_job.plan(job, [[{"key": row[records.KEY]} for row in part] for part in inputs])
-    for index, part in enumerate(inputs):
-        with shard_job.write_shard(job, index) as writer:
-            for row in part:
-                writer.write(records.encode(schema, row, sizes))
-    shard_job.finish(job, max_reject_fraction=0, run={})
+
+    def make(missing) -> None:
+        for index in missing:
+            with write_shard(job, index) as writer:
+                for row in inputs[index]:
+                    writer.write(records.encode(schema, row, sizes))
+
+    in_process.make_folder(job, [[{"key": row[records.KEY]} for row in part] for part in inputs], make)
     return folder
 
 

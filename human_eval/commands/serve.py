@@ -155,7 +155,7 @@ def make(
     server = server_app.Server(
         study=study,
         design=design,
-        secret=layout.load_secret(study / layout.SECRET),
+        secret=layout.load_names_key(study, design),
         texts=read_texts(options.title or design.title, options.consent, options.instructions),
         database=database,
         sittings=Sittings(database, design.forms, lease=lease, most=most, now=now),

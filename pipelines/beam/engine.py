@@ -3,58 +3,114 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import re
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from coltran.cli import progress_bar
 from coltran.errors import UserError
+from pipelines.beam import checks, mistakes, options as beam_options
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-_USER_ERROR = re.compile(r"^(?:coltran\.errors\.)?UserError: (.*?)(?: \[while running '[^\n]*)?$", re.MULTILINE)
 
-_WORKER_LOGS = (
-    "apache_beam.runners.common",
-    "apache_beam.runners.worker.bundle_processor",
-    "apache_beam.runners.worker.sdk_worker",
-)
-
-
-def _is_no_user_error(record: logging.LogRecord) -> bool:
-    """Filters out a worker's traceback of a UserError, because `run_pipeline` reports the error in one line."""
-    text = f"{record.getMessage()} {record.exc_info[1]!r}" if record.exc_info else record.getMessage()
-    return "UserError" not in text
-
-
-def run_pipeline(build: Callable[[Any], object], options: PipelineOptions) -> None:
-    """Builds and runs a pipeline to its end.
+def run_pipeline(
+    build: Callable[[Any], object],
+    options: PipelineOptions,
+    *,
+    submitted: Callable[[str], None] | None = None,
+    moved: Callable[[], object] | None = None,
+) -> bool:
+    """Builds a pipeline and runs it to its end, unless the options say that it is only submitted or written.
 
     Args:
       build: a function that gets the beam.Pipeline and adds all steps.
       options: from `beam_options`.
+      submitted: gets the job's id as soon as the engine has accepted a job that outlives this command.
+      moved: returns something that changes as long as the workers work, such as the number of finished inputs. It is
+        asked every few seconds where `--give_up_seconds` applies.
+    Returns:
+      True if the pipeline ran to its end, or False if it was submitted (`--no_wait`) or written (a template).
     Raises:
-      UserError: a worker raised it; it keeps its message.
+      UserError: a worker raised it, and it keeps its message; or the engine refused the job, or reports a failure.
     """
     import apache_beam as beam
 
-    # This logger warns against in_memory with several workers, and recommends the mode that loses records.
-    logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").setLevel(logging.ERROR)
-    for name in _WORKER_LOGS:
-        logging.getLogger(name).addFilter(_is_no_user_error)
+    mistakes.quiet_logs()
+    checks.check(options)
+    runner, written = beam_options.runner(options), beam_options.written_to(options)
+    job_id = None
     try:
-        with beam.Pipeline(options=options) as pipeline:
-            build(pipeline)
+        # A `with beam.Pipeline` block would wait in any case.
+        pipeline = beam.Pipeline(options=options)
+        build(pipeline)
+        result = pipeline.run()
+        beam_options.set_runner(options, runner)  # PortableRunner takes its own name out
+        if written:
+            print(f"the job was written to {written}; whoever launches it gets COMPLETED from the job itself")
+            return False
+        job_id = _job_id(result)
+        if job_id and submitted and beam_options.job_place(options):
+            submitted(job_id)
+        if beam_options.no_wait(options):
+            return False
+        _wait(result, options, job_id, moved)
+        return True
     except Exception as error:
-        # Beam raises the worker's own exception with a note about its step, or a RuntimeError with a traceback as text.
-        text = f"UserError: {error}" if isinstance(error, UserError) else str(error)
-        found = _USER_ERROR.findall(text)
-        if found:
-            raise UserError(found[-1]) from error
+        found = mistakes.to_user_error(error, runner=runner, job_id=job_id)
+        if found is None or found is error:
+            raise
+        raise found from error
+
+
+def _job_id(result: Any) -> str | None:
+    """Returns the id of a job on Dataflow or on a portable engine, or None if the job runs inside this command."""
+    found = getattr(result, "job_id", None) or getattr(result, "_job_id", None)
+    return found() if callable(found) else found
+
+
+def _wait(result: Any, options: PipelineOptions, job_id: str | None, moved: Callable[[], object] | None) -> None:
+    """Waits until a job ends, or until nothing has moved for as long as the options allow."""
+    try:
+        limit = checks.give_up_seconds(options) if job_id else None
+        if limit is None or moved is None:
+            result.wait_until_finish()
+        else:
+            _wait_while_it_moves(result, limit, moved)
+    except KeyboardInterrupt:
+        if job_id and beam_options.job_place(options):
+            print(f"\njob {job_id} goes on without this command; with --wait, the command joins it", file=sys.stderr)
         raise
+
+
+def _wait_while_it_moves(result: Any, limit: float, moved: Callable[[], object]) -> None:
+    failures: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            result.wait_until_finish()
+        except Exception as error:
+            failures.append(error)
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    last, since = moved(), time.monotonic()
+    while waiting.is_alive():
+        waiting.join(min(5.0, limit / 4))
+        now = moved()
+        if now != last:
+            last, since = now, time.monotonic()
+        elif waiting.is_alive() and time.monotonic() - since > limit:
+            with contextlib.suppress(Exception):
+                result.cancel()
+            raise RuntimeError(
+                f"nothing has moved for {limit:.0f} s, as when a worker was killed (--give_up_seconds allows more)"
+            )
+    if failures:
+        raise failures[0]
 
 
 @contextlib.contextmanager
@@ -63,13 +119,20 @@ def watched(
 ) -> Iterator[None]:
     """Shows a progress bar while the block runs. `look()` returns how much of `total` is done, and a short remark.
 
-    While a pipeline runs, Beam tells the driver nothing, so the bar looks at the files that the workers write.
+    While a pipeline runs, Beam tells the driver nothing, so the bar looks at the files that the workers write. Where
+    stderr is no terminal, it is a plain line now and then. A look that fails is left out.
+
+    Args:
+      every: seconds between two looks: a fraction on the local disk, several where a look costs requests.
     """
     stop = threading.Event()
     with progress_bar(total, what, unit, initial=look()[0]) as bar:
 
         def show() -> None:
-            done, word = look()
+            try:
+                done, word = look()
+            except (OSError, UserError, ValueError):  # the next look may succeed
+                return
             bar.set_postfix_str(word, refresh=False)
             bar.update(max(0, min(done, total) - bar.n))
 
