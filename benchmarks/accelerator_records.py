@@ -17,8 +17,9 @@ import zipfile
 
 from coltran import storage
 from pipelines import preprocess
-from pipelines.shards import job as shard_job
-from pipelines.truth.arguments import parse
+from pipelines.shards import in_process
+from pipelines.shards.job import ShardJob
+from pipelines.truth.arguments import Options, parse
 from pipelines.truth.worker import make_shard
 
 LOW = ["--hi=none", "--lo=32", "--stages=colorizer,color_upsampler", "--num_shards=16"]
@@ -42,16 +43,23 @@ def unpack(pack: pathlib.Path, folder: pathlib.Path) -> None:
         tar.extractall(folder, filter="data")
 
 
+def make_one(job: ShardJob, options: Options, index: int) -> None:
+    """Makes one shard in a process of the pool, which cannot send the shard's writer back."""
+    make_shard(job, options, index)
+
+
 def make_folder(source: pathlib.Path, out: pathlib.Path, arguments: list[str], processes: int) -> str:
     """Makes one record folder and returns its fingerprint."""
     options, _ = parse([f"--source={source}", f"--out={out}", *arguments])
     _, chosen = preprocess.choose(options)
-    job = preprocess._plan_job(options, chosen)
-    if not shard_job.is_finished(job):
-        missing = shard_job.plan(job, preprocess._inputs(job, chosen))
+    job = preprocess.plan_job(options, chosen)
+
+    def make(missing: list[int]) -> None:
         with multiprocessing.Pool(processes) as pool:
-            pool.starmap(make_shard, [(job, options, index) for index in missing], chunksize=1)
-        shard_job.finish(job, max_reject_fraction=0.01, run={})
+            pool.starmap(make_one, [(job, options, index) for index in missing], chunksize=1)
+
+    inputs = preprocess.assign(job, chosen)
+    in_process.make_folder(job, inputs, make, source=str(source), max_reject_fraction=0.01)
     return job.fingerprint
 
 

@@ -34,7 +34,8 @@ SIDE = 256
 
 def write_records(folder: pathlib.Path, count: int) -> record_folder.RecordFolder:
     """`count` truth records of random pixels, in shards of 128."""
-    from pipelines.shards import job as shard_job
+    from pipelines.shards import in_process, job as shard_job
+    from pipelines.shards.writer import write_shard
 
     sizes = schema.Sizes(lo=8, hi=SIDE)
     features = (schema.KEY, schema.CROP, schema.LABEL, schema.GRAYSCALE, schema.RGB_HI)
@@ -49,15 +50,17 @@ def write_records(folder: pathlib.Path, count: int) -> record_folder.RecordFolde
         fingerprint=f"benchmark {count}",
         num_shards=len(shards),
     )
-    shard_job.plan(job, [[{"key": f"{number}"} for number in shard] for shard in shards])
     rng = np.random.default_rng(0)
-    for index, shard in enumerate(shards):
-        with shard_job.write_shard(job, index) as writer:
-            for number in shard:
-                pixels = rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-                values = dict(zip(features, (f"{number}", 0, -1, 0, pixels), strict=True))
-                writer.write(schema.encode(schema.TRUTH, values, sizes))
-    shard_job.finish(job, max_reject_fraction=0, run={})
+
+    def make(missing: list[int]) -> None:
+        for index in missing:
+            with write_shard(job, index) as writer:
+                for number in shards[index]:
+                    pixels = rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+                    values = dict(zip(features, (f"{number}", 0, -1, 0, pixels), strict=True))
+                    writer.write(schema.encode(schema.TRUTH, values, sizes))
+
+    in_process.make_folder(job, [[{"key": f"{number}"} for number in shard] for shard in shards], make)
     return record_folder.open_folder(str(folder))
 
 

@@ -41,7 +41,8 @@ def photo(seed: int) -> np.ndarray:
 
 def write_records(folder: pathlib.Path, schema: records.Schema, count: int, samples: int) -> None:
     """A record folder of `count` images; with samples, that many colorizations of each: its channels turned around."""
-    from pipelines.shards import job as shard_job
+    from pipelines.shards import in_process, job as shard_job
+    from pipelines.shards.writer import write_shard
 
     sizes = records.Sizes(lo=8, hi=SIDE)
     rows = [(number, sample) for number in range(count) for sample in range(max(1, samples))]
@@ -61,18 +62,20 @@ def write_records(folder: pathlib.Path, schema: records.Schema, count: int, samp
         fingerprint=f"benchmark {folder.name} {count}",
         num_shards=len(shards),
     )
-    shard_job.plan(job, [[{"key": f"image-{number}"} for number, _ in shard] for shard in shards])
-    for index, shard in enumerate(shards):
-        with shard_job.write_shard(job, index) as writer:
-            for number, sample in shard:
-                values = {records.KEY: f"image-{number}", records.RGB_HI: photo(number)}
-                if samples:
-                    values |= {records.SAMPLE: sample, records.COARSE_LO: np.zeros((8, 8), np.uint16)}
-                    values[records.RGB_HI] = np.roll(values[records.RGB_HI], 1 + sample, axis=-1)
-                else:
-                    values |= {records.CROP: 0, records.LABEL: -1, records.GRAYSCALE: 0}
-                writer.write(records.encode(schema, values, sizes))
-    shard_job.finish(job, max_reject_fraction=0, run={})
+
+    def make(missing: list[int]) -> None:
+        for index in missing:
+            with write_shard(job, index) as writer:
+                for number, sample in shards[index]:
+                    values = {records.KEY: f"image-{number}", records.RGB_HI: photo(number)}
+                    if samples:
+                        values |= {records.SAMPLE: sample, records.COARSE_LO: np.zeros((8, 8), np.uint16)}
+                        values[records.RGB_HI] = np.roll(values[records.RGB_HI], 1 + sample, axis=-1)
+                    else:
+                        values |= {records.CROP: 0, records.LABEL: -1, records.GRAYSCALE: 0}
+                    writer.write(records.encode(schema, values, sizes))
+
+    in_process.make_folder(job, [[{"key": f"image-{number}"} for number, _ in shard] for shard in shards], make)
 
 
 def timed(*arguments: str) -> float:

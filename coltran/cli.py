@@ -7,6 +7,7 @@ import difflib
 import errno
 import math
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TextIO
@@ -68,6 +69,11 @@ def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "t
             raise
         print(f"{prog}: Google Cloud Storage: {error}; {CREDENTIALS}", file=sys.stderr)
         return USER_ERROR_STATUS
+
+
+def command_line() -> str:
+    """Returns the program's own command line, as one would type it, without the folder of the program."""
+    return shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
 
 
 def quiet_libraries() -> None:

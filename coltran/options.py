@@ -13,6 +13,8 @@
 
 A class may inherit the options of another class and declare one of them again. `deciding` returns the options that a
 fingerprint is made of. These are all options except those with `decides=False`, so nobody can forget a new option.
+Texts are paths as far as they look like one (coltran/paths.py), so that no option of any command takes `s3://bucket`
+for a local folder. Only a `metavar="URL"` says that a text is an address of the web.
 """
 
 from __future__ import annotations
@@ -24,7 +26,11 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from coltran import paths
+from coltran.errors import UserError
+
 _METADATA = "option"
+_ADDRESS = "URL"
 _Options = TypeVar("_Options")
 
 
@@ -67,7 +73,7 @@ def option(
       help: one line for `--help`; the default is added to it.
       parse: turns text into the value, or raises argparse.ArgumentTypeError; by default the field's (elements') type.
       choices: the only allowed values.
-      metavar: what stands for the value in `--help`.
+      metavar: what stands for the value in `--help`. A text with `URL` is an address, any other may be a path.
       shown: what `--help` shows as the default if the value itself says little, such as "all" for None.
       decides: whether the option changes the bytes that the command writes.
       positional: whether it is given by its place, without `--name`.
@@ -168,7 +174,8 @@ def _argparse_settings(field: dataclasses.Field[Any], flag: _Flag, hint: Any) ->
         return {"action": "store_true", "help": _help(field, flag)}
     several = typing.get_origin(hint) is tuple and not flag.joined
     kind = typing.get_args(hint)[0] if several else _without_none(hint)
-    parse = flag.parse or {int: _whole_number, float: _number}.get(kind)
+    text = None if flag.metavar == _ADDRESS or flag.choices else parse_path
+    parse = flag.parse or {int: _whole_number, float: _number, str: text}.get(kind)
     settings: dict[str, Any] = {"help": _help(field, flag)}
     if parse is not None:
         settings["type"] = parse
@@ -211,6 +218,14 @@ def _without_none(hint: Any) -> Any:
         kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
         return kinds[0] if len(kinds) == 1 else None
     return hint
+
+
+def parse_path(text: str) -> str:
+    """Parses a local or gs:// path, as `paths.normalized` does. It is an argparse type, and the one of texts."""
+    try:
+        return paths.normalized(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _whole_number(text: str) -> int:

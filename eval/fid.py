@@ -6,46 +6,53 @@ A run goes once through the files of eval/scoring/ in this order:
     sets         plan.py, pairs.py                 which images are compared with which
     job          job.py, tasks.py, network.py      features of every image, statistics of each tenth of each set
     statistics   set_features.py, saved_sets.py    statistics and features of each set, read back
-    scores       score.py, result.py               the numbers of every pair and row
+    scores       finish.py, score.py, result.py    the numbers of every pair and row
     report       extremes.py, report.py            what people look at, and the lines on the screen (summary.py)
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from coltran import cli, storage
 from coltran.options import flag_names
-from coltran.records.folder import COMPLETED, RUN
+from coltran.records.folder import COMPLETED
 from eval.scoring.arguments import PROG, Options, parse
 
 if TYPE_CHECKING:
-    from eval.features.extractors import Extractor
-    from eval.scoring.layout import Layout
-    from eval.scoring.plan import Row
     from eval.scoring.result import FidResult
 
+_FOLDERS = ("real", "fake", "rows", "at_steps", "weights", "out", "features")
 
-def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
+
+def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult | None:
     """Runs the job to its end and returns what it wrote to fid.json in `options.out`.
 
     Args:
       options: the command's options.
       beam_arguments: Beam's own flags.
 
+    Returns:
+      The result, or None if the job ends without this driver.
+
     Raises:
       UserError: the user can fix this error. Most errors come before any image is read.
     """
-    from eval.scoring import earlier, network, plan
+    from eval.scoring import earlier, job, network, plan, saved_sets
+    from eval.scoring.finish import Scoring
     from eval.scoring.layout import Layout
     from pipelines.beam import options as beam_options
-    from pipelines.shards import lock as run_lock
+    from pipelines.beam.hints import take_network_hints
+    from pipelines.beam.worker_paths import for_workers
+    from pipelines.shards import lock as run_lock, submission
 
     engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
+    options = for_workers(options, engine_options, _FOLDERS)
+    hints = take_network_hints(engine_options)
+    submission.check_earlier(options.out, engine_options)
     rows = plan.plan(options)
     extractor = network.shared_extractor(options)
     fingerprint = earlier.fingerprint(rows, extractor, options)
@@ -54,36 +61,18 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult:
     if found is not None:
         return found
     with run_lock.held(layout.path(run_lock.LOCK)):
-        return _compute(rows, extractor, fingerprint, options, layout, engine_options)
-
-
-def _compute(
-    rows: Sequence[Row], extractor: Extractor, fingerprint: str, options: Options, layout: Layout, engine_options: Any
-) -> FidResult:
-    from eval.scoring import extremes, job, plan, report, saved_sets, score, set_features
-
-    started = time.monotonic()
-    sets = plan.distinct_sets(rows)
-    saved_sets.check(sets.values(), extractor, options.image)
-
-    images = job.compute_statistics(sets.values(), extractor, options, layout, engine_options)
-    features_seconds = time.monotonic() - started
-
-    load = set_features.loader(sets, extractor, layout)
-    result = score.score_rows(rows, load, extractor, fingerprint, options)
-    saved_sets.write(rows, load, extractor, options.image, layout)
-
-    report.write(layout, result, [extremes.sheet(row.pairs[0], load) for row in rows])
-    figures = {"images": images, "seconds_of_features": features_seconds, "seconds": time.monotonic() - started}
-    _finish(layout, result, figures)
-    return result
-
-
-def _finish(layout: Layout, result: FidResult, figures: dict[str, float]) -> None:
-    storage.write_bytes(layout.result, result.to_json())
-    storage.write_bytes(layout.path(RUN), json.dumps(figures, indent=1).encode() + b"\n")
-    storage.write_bytes(layout.path(COMPLETED), b"")
-    storage.remove_folder(layout.work)
+        saved_sets.check(plan.distinct_sets(rows).values(), extractor, options.image)
+        scoring = Scoring(
+            rows=rows,
+            extractor=extractor,
+            fingerprint=fingerprint,
+            options=options,
+            layout=layout,
+            started=time.time(),
+        )
+        if not job.run(scoring, options, engine_options, hints):
+            return None
+    return earlier.finished_result(layout, fingerprint)
 
 
 def _command(argv: Sequence[str] | None) -> None:
@@ -92,6 +81,8 @@ def _command(argv: Sequence[str] | None) -> None:
     options, beam_arguments = parse(argv)
     finished = storage.exists(storage.join(options.out, COMPLETED))
     result = run(options, beam_arguments)
+    if result is None:
+        return
     if finished:
         print(f"{options.out}: already finished, nothing to do")
     for line in summary(result, options.out):

@@ -6,56 +6,84 @@ image is lost or made twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Sized
+import functools
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from coltran import cli, storage
 from coltran.errors import UserError
 from coltran.options import deciding, flag_names
 from coltran.records import folder as record_folder, partition, schema
-from coltran.records.folder import RecordFolder
+from coltran.records.folder import Manifest, RecordFolder
 from eval.sampling.arguments import PROG, Options, parse
 
 if TYPE_CHECKING:
     from pipelines.shards.job import ShardJob
+    from pipelines.shards.report import ShardReport
     from pipelines.shards.run import ShardRun
 
 GALLERY = "gallery.png"
+_FOLDERS = ("records", "out", "colorizer", "color_upsampler", "spatial_upsampler", "png_folder", "uncertainty")
 _FULL_BATCHES = 4  # A worker makes this many batches at a time. At worst one batch in five is padding.
 
 
-def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
-    """Runs the job to its end. It raises a UserError for errors that the user can fix."""
+def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None:
+    """Runs the job to its end. Returns None if the job ends without this driver.
+
+    Raises:
+      UserError: the user can fix it.
+    """
     from eval.sampling.shard import SampleShards, needed_features
     from pipelines.beam import options as beam_options
+    from pipelines.beam.hints import take_network_hints
+    from pipelines.beam.worker_paths import for_workers
     from pipelines.shards import run as shard_run
 
     engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
+    options = for_workers(options, engine_options, _FOLDERS)
+    hints = take_network_hints(engine_options)
     source = record_folder.open_folder(options.records, schema=schema.TRUTH, needs=needed_features(options))
     job = _plan_job(source, options)
-    result = shard_run.run_shards(
-        job,
-        lambda: _choose(source, options),
-        SampleShards(source, job, options),
-        engine_options,
+    work = shard_run.Work(
+        folder=options.out,
+        request={"options": job.options, "fingerprint": job.fingerprint},
+        source=options.records,
+        plan=lambda _: shard_run.Planned(job=job, inputs=_choose(source, options)),
+        make_shard=lambda job: SampleShards(source, job, options),
         what="sample",
-        group=lambda missing, planned: _grouped(missing, planned, _FULL_BATCHES * options.batch_size),
+        summarize=functools.partial(_gallery, source, options),
+        group=lambda missing, counts: _grouped(missing, counts, _FULL_BATCHES * options.batch_size),
+        repair=options.repair,
+        hints=hints,
     )
-    _write_gallery(source, options)
+    result = shard_run.run_shards(work, engine_options)
+    if result is not None:
+        _add_gallery(source, options, result.manifest)
     return result
 
 
-def _write_gallery(source: RecordFolder, options: Options) -> None:
-    """Adds the picture to a finished folder that has none. A run may have been killed just before making it."""
+def _gallery(
+    source: RecordFolder, options: Options, job: ShardJob, _: Sequence[ShardReport], manifest: Manifest
+) -> Iterator[tuple[str, bytes]]:
+    """Yields (name, bytes) of the picture that goes with a finished folder."""
+    from eval.sampling import gallery
+
+    if options.gallery:
+        made = RecordFolder(path=job.folder, manifest=manifest)
+        yield GALLERY, gallery.gallery(source, made, options.gallery, options.seed)
+
+
+def _add_gallery(source: RecordFolder, options: Options, manifest: Manifest) -> None:
+    """Adds the picture to a folder that was finished without one."""
     from eval.sampling import gallery
 
     path = storage.join(options.out, GALLERY)
     if options.gallery and not storage.exists(path):
-        made = record_folder.open_folder(options.out)
+        made = RecordFolder(path=options.out, manifest=manifest)
         storage.write_bytes(path, gallery.gallery(source, made, options.gallery, options.seed))
 
 
-def _grouped(missing: Sequence[int], planned: Sequence[Sized], least: int) -> list[list[int]]:
+def _grouped(missing: Sequence[int], counts: Sequence[int], least: int) -> list[list[int]]:
     """Groups the missing shards. A group has at least `least` samples, so that few batches end half empty."""
     groups: list[list[int]] = []
     samples = least
@@ -64,7 +92,7 @@ def _grouped(missing: Sequence[int], planned: Sequence[Sized], least: int) -> li
             groups.append([])
             samples = 0
         groups[-1].append(index)
-        samples += len(planned[index])
+        samples += counts[index]
     return groups
 
 
@@ -148,7 +176,9 @@ def _check_checkpoints(source: RecordFolder, options: Options) -> dict[str, obje
 def report(result: ShardRun, options: Options) -> Iterator[str]:
     """Yields the lines that the command prints at the end."""
     manifest = result.manifest
-    if result.made == 0:
+    if result.repaired:
+        yield f"{options.out}: repaired, made shards {', '.join(map(str, result.shards_made))} again"
+    elif result.made == 0:
         yield f"{options.out}: already finished, nothing to do"
     written = manifest.counts["written"]
     yield f"{written} samples written: {written // options.samples} images x {options.samples}"
@@ -164,8 +194,9 @@ def report(result: ShardRun, options: Options) -> Iterator[str]:
 
 def _command(argv: Sequence[str] | None) -> None:
     options, beam_arguments = parse(argv)
-    for line in report(run(options, beam_arguments), options):
-        print(line)
+    result = run(options, beam_arguments)
+    if result is not None:
+        print(*report(result, options), sep="\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,8 @@ from typing import Any
 
 from coltran import cli
 from coltran.errors import UserError
-from coltran.options import add_flags, from_arguments
+from coltran.options import add_flags, flags_of, from_arguments
+from coltran.paths import GCS_PREFIX
 
 PROG = "coltran-study"
 # Each command is a module of human_eval/commands. It has a docstring for --help, the dataclass `Options`, whose fields
@@ -41,6 +42,11 @@ _COMMANDS = {
     "forget": "delete one rater's ratings",
 }
 _ON_BEAM = ("design", "top_up")  # These also take Beam's flags: run(options, beam_arguments).
+_MAY_BE_CLOUD = (
+    "truth",
+    "colorized",
+    "images_to",
+)  # All else of a study is local, because raters' answers are private.
 _TOP_UP = "--top_up"  # This used to be an option of `design`.
 
 
@@ -69,11 +75,24 @@ def _command(argv: Sequence[str] | None) -> None:
     found, beam_arguments = parser(command).parse_known_args(argv)
     module = _module(found.command)
     options = from_arguments(module.Options, found)
+    _refuse_cloud(options)
     if found.command in _ON_BEAM:
         return module.run(options, beam_arguments)
     if beam_arguments:
         raise UserError(f"no option '{beam_arguments[0]}' (see {PROG} {found.command} --help)")
     return module.run(options)
+
+
+def _refuse_cloud(options: Any) -> None:
+    """Refuses gs:// for a study's own files. The commands would take it for a local folder named `gs:`."""
+    for field in flags_of(type(options)):
+        value = getattr(options, field.name)
+        for text in value if isinstance(value, tuple) else (value,):
+            if field.name not in _MAY_BE_CLOUD and str(text).startswith(GCS_PREFIX):
+                raise UserError(
+                    f"{text}: a study folder and its files are local; give a local path (copy it with "
+                    "`gcloud storage cp -r`), only photos and images may be on gs://"
+                )
 
 
 def _refuse_top_up(argv: Sequence[str]) -> None:

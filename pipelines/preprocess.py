@@ -11,32 +11,30 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from coltran import cli, storage
-from coltran.options import deciding
+from coltran.options import deciding, flag_names
 from coltran.records import schema
 from pipelines.truth import selection
-from pipelines.truth.arguments import PROG, SHARD_BYTES, Inspection, Options, parse, parser
+from pipelines.truth.arguments import PROG, SHARD_BYTES, SHARDS_PER_WORKER, Inspection, Options, asked, parse
 from pipelines.truth.selection import Selection
 
 if TYPE_CHECKING:
     from pipelines.shards.job import ShardJob
-    from pipelines.shards.run import ShardRun
+    from pipelines.shards.run import Planned, ShardRun
     from pipelines.sources.image_ref import ImageRef
     from pipelines.sources.index import Index
 
 _MIN_SHARDS = 8  # enough to spread small folders over the workers
+_MIN_IMAGES = 32  # in a shard, unless the user wants smaller ones
 
 
 def choose(options: Options) -> tuple[Index, Selection]:
     """Finds the images that the source has, and chooses those that become records."""
     from pipelines.sources import index as source_index
 
-    for path in (options.source, options.out):
-        storage.check_access(path)
     split = "train" if options.split == selection.HOLDOUT else options.split
     index = source_index.index_images(options.source, split, kind=options.source_kind, labels=options.labels)
     chosen = selection.select(
@@ -45,39 +43,60 @@ def choose(options: Options) -> tuple[Index, Selection]:
     return index, chosen
 
 
-def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun:
-    """Runs the job to its end, as the module's text says. Raises UserError for what the user can correct."""
+def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None:
+    """Runs the job to its end, as the module's text says. Returns None if the job ends without this driver.
+
+    Raises:
+      UserError: the user can correct it.
+    """
     from pipelines.beam import options as beam_options
+    from pipelines.beam.worker_paths import for_workers
     from pipelines.shards import run as shard_run
     from pipelines.truth import summary
     from pipelines.truth.shard import WriteTruthShard
 
-    engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
-    index, chosen = choose(options)
-    job = _plan_job(options, chosen)
-    return shard_run.run_shards(
-        job,
-        lambda: _inputs(job, chosen),
-        WriteTruthShard(job, options),
-        engine_options,
+    engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
+    options = for_workers(options, engine_options, ("source", "out", "labels"))
+    for path in (options.source, options.out):
+        storage.check_access(path)
+    work = shard_run.Work(
+        folder=options.out,
+        request=asked(options),
+        source=options.source,
+        plan=lambda num_shards: _plan(options, beam_options.workers(engine_options), num_shards),
+        make_shard=lambda job: WriteTruthShard(job, options),
         what="preprocess",
         max_reject_fraction=options.max_reject_fraction,
-        facts={"files_ignored": index.ignored, "held_out": chosen.held_out},
         summarize=summary.summary_files,
+        repair=options.repair,
     )
+    return shard_run.run_shards(work, engine_options)
 
 
-def _plan_job(options: Options, chosen: Selection) -> ShardJob:
+def _plan(options: Options, workers: int, num_shards: int | None) -> Planned:
+    """Lists the source and plans the job. An earlier run of the folder may have chosen the number of shards."""
+    from pipelines.shards.run import Planned
+
+    index, chosen = choose(options)
+    job = plan_job(options, chosen, workers, num_shards)
+    facts = {"files_ignored": index.ignored, "held_out": chosen.held_out}
+    return Planned(job=job, inputs=assign(job, chosen), facts=facts)
+
+
+def plan_job(options: Options, chosen: Selection, workers: int = 1, num_shards: int | None = None) -> ShardJob:
+    """Plans the job of the chosen images.
+
+    Args:
+      options: the command's options.
+      chosen: the images.
+      workers: how many worker threads the engine has, which decides how many shards there are at least.
+      num_shards: the number of shards that an earlier run of the same folder chose.
+    """
     from pipelines.shards import job as shard_job
 
     listed = itertools.chain(chosen.images, chosen.duplicates)
     listing = shard_job.digest_listing((ref.key, ref.label, ref.name, ref.size) for ref in listed)
-    record_bytes = sum(
-        math.prod(feature.shape(options.sizes)) * (2 if feature.dtype == "uint16" else 1)
-        for feature in schema.TRUTH.select(options.features)
-    )
-    by_size = math.ceil(record_bytes * options.crops * len(chosen.images) / SHARD_BYTES)
-    wanted = options.num_shards or max(by_size, min(_MIN_SHARDS, math.ceil(len(chosen.images) / 32)))
+    wanted = options.num_shards or num_shards or _enough_shards(options, len(chosen.images), workers)
     num_shards = min(wanted, len(chosen.images))
     kept = deciding(options) | {"num_shards": num_shards, "crop": "random" if options.random_crop else "center"}
     kept["stages"] = list(options.stages)
@@ -91,6 +110,17 @@ def _plan_job(options: Options, chosen: Selection) -> ShardJob:
         fingerprint=shard_job.fingerprint("preprocess", kept, listing),
         num_shards=num_shards,
     )
+
+
+def _enough_shards(options: Options, images: int, workers: int) -> int:
+    """Returns a number of shards that are not too large, and enough for all workers, but not nearly empty."""
+    record_bytes = sum(
+        math.prod(feature.shape(options.sizes)) * (2 if feature.dtype == "uint16" else 1)
+        for feature in schema.TRUTH.select(options.features)
+    )
+    by_size = math.ceil(record_bytes * options.crops * images / SHARD_BYTES)
+    by_workers = min(max(_MIN_SHARDS, SHARDS_PER_WORKER * workers), math.ceil(images / _MIN_IMAGES))
+    return max(by_size, by_workers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +138,7 @@ class _ShardInputs:
         yield from (ref.to_json() | {"duplicate": True} for ref in self.duplicates)
 
 
-def _inputs(job: ShardJob, chosen: Selection) -> list[_ShardInputs]:
+def assign(job: ShardJob, chosen: Selection) -> list[_ShardInputs]:
     """Assigns the images to shards in the order of their hashes. Parquet images that lie together stay together."""
     if chosen.images[0].place[:1] == ("parquet",):
         together = sorted(chosen.images, key=lambda ref: (ref.path, ref.place))
@@ -123,12 +153,7 @@ def report(result: ShardRun, options: Options) -> Iterator[str]:
     """Yields the lines that the command prints at its end."""
     manifest = result.manifest
     counts = manifest.counts
-    if result.seconds == 0.0:
-        yield f"{options.out}: already finished, nothing to do"
-    elif len(result.shards_made) < len(manifest.shards):
-        made = ", ".join(map(str, result.shards_made)) or "none"
-        done = len(manifest.shards) - len(result.shards_made)
-        yield f"went on after {done} of {len(manifest.shards)} shards; made shards {made}"
+    yield from went_on(result, options.out)
     yield f"{counts['read']} read = {counts['written']} written + {counts['rejected']} rejected"
     for reason, number in sorted(manifest.rejected_by_reason.items()):
         yield f"  rejected, {reason}: {number} (listed in {options.out}/rejects.jsonl)"
@@ -146,6 +171,18 @@ def report(result: ShardRun, options: Options) -> Iterator[str]:
     )
 
 
+def went_on(result: ShardRun, out: str) -> Iterator[str]:
+    """Yields what to say if this run did not make all shards."""
+    shards = len(result.manifest.shards)
+    made = ", ".join(map(str, result.shards_made)) or "none"
+    if result.repaired:
+        yield f"{out}: repaired, made shards {made} again; they have the bytes that the manifest names"
+    elif result.finished_before:
+        yield f"{out}: already finished, nothing to do"
+    elif len(result.shards_made) < shards:
+        yield f"went on after {shards - len(result.shards_made)} of {shards} shards; made shards {made}"
+
+
 def _inspect(asked: Inspection) -> int:
     from pipelines.truth import inspection
 
@@ -159,16 +196,13 @@ def _inspect(asked: Inspection) -> int:
 
 
 def _try_out(options: Options, beam_arguments: Sequence[str]) -> Iterator[str]:
-    from apache_beam.options.pipeline_options import DirectOptions
-
     from pipelines.beam import options as beam_options
     from pipelines.truth import dry_run
 
-    engine_options = beam_options.beam_options(beam_arguments, parser()._option_string_actions)
+    workers = beam_options.workers(beam_options.beam_options(beam_arguments, flag_names(Options)))
     index, chosen = choose(options)
-    job = _plan_job(options, chosen)
-    workers = engine_options.view_as(DirectOptions).direct_num_workers or os.cpu_count() or 1
-    yield from dry_run.estimate(options, len(index.images), chosen, job.num_shards, workers)
+    num_shards = plan_job(options, chosen, workers).num_shards
+    yield from dry_run.estimate(options, len(index.images), chosen, num_shards, workers)
 
 
 def _command(argv: Sequence[str] | None) -> int:
@@ -178,7 +212,9 @@ def _command(argv: Sequence[str] | None) -> int:
     if options.dry_run:
         print(*_try_out(options, beam_arguments), sep="\n")
         return 0
-    print(*report(run(options, beam_arguments), options), sep="\n")
+    result = run(options, beam_arguments)
+    if result is not None:
+        print(*report(result, options), sep="\n")
     return 0
 
 

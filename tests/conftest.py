@@ -128,7 +128,8 @@ def truth_folder(photo_folder, tmp_path_factory) -> pathlib.Path:
 def write_records(folder: pathlib.Path, schema, sizes, rows: list[dict], num_shards: int = 2) -> pathlib.Path:
     """A finished record folder of given values, written the way the jobs do."""
     from coltran.records import schema as records
-    from pipelines.shards import job as shard_job
+    from pipelines.shards import in_process, job as shard_job
+    from pipelines.shards.writer import write_shard
 
     job = shard_job.ShardJob(
         folder=str(folder),
@@ -141,12 +142,14 @@ def write_records(folder: pathlib.Path, schema, sizes, rows: list[dict], num_sha
         num_shards=num_shards,
     )
     inputs = [rows[index::num_shards] for index in range(num_shards)]
-    shard_job.plan(job, [[{"key": row[records.KEY]} for row in part] for part in inputs])
-    for index, part in enumerate(inputs):
-        with shard_job.write_shard(job, index) as writer:
-            for row in part:
-                writer.write(records.encode(schema, row, sizes))
-    shard_job.finish(job, max_reject_fraction=0, run={})
+
+    def make(missing) -> None:
+        for index in missing:
+            with write_shard(job, index) as writer:
+                for row in inputs[index]:
+                    writer.write(records.encode(schema, row, sizes))
+
+    in_process.make_folder(job, [[{"key": row[records.KEY]} for row in part] for part in inputs], make)
     return folder
 
 
@@ -173,7 +176,7 @@ def colorized_folder(truth_folder, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def bucket():
     """An empty bucket `gs://photos` of a Cloud Storage emulator on loopback; skips where it is not installed."""
-    from coltran import storage
+    from coltran import cloud_storage
 
     program = pathlib.Path(sys.executable).with_name("gcp-storage-emulator")
     if not program.exists():
@@ -185,7 +188,7 @@ def bucket():
     command = [program, "start", "--host=127.0.0.1", f"--port={port}", "--in-memory", "--default-bucket=photos"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.environ["STORAGE_EMULATOR_HOST"] = address
-    storage._client.cache_clear()
+    cloud_storage.client.cache_clear()
     deadline = time.monotonic() + 30
     while True:
         try:
@@ -196,6 +199,6 @@ def bucket():
             time.sleep(0.1)
     yield "gs://photos"
     del os.environ["STORAGE_EMULATOR_HOST"]
-    storage._client.cache_clear()
+    cloud_storage.client.cache_clear()
     process.terminate()
     process.wait()

@@ -16,7 +16,8 @@ PACKAGES = ("coltran", "pipelines", "eval", "human_eval")
 # lazily or for type checking too; OPEN_TO_ALL need no arrow. The lowest rooms of a package come first.
 DOORS = """
 coltran.images             ->
-coltran.storage            ->
+coltran.cloud_storage      ->
+coltran.storage            -> coltran(cloud_storage)
 coltran.quiet_tensorflow   ->
 coltran.cli                -> coltran(storage)
 coltran.file_patterns      -> coltran(storage)
@@ -32,7 +33,7 @@ coltran.colorize           -> coltran(cli images photos records sampling storage
 coltran.train              -> coltran(cli networks storage training weights)
 pipelines.beam             -> coltran(cli storage)
 pipelines.sources          -> coltran(cli file_patterns images records storage)
-pipelines.shards           -> coltran(records storage)  pipelines(beam)
+pipelines.shards           -> coltran(cli records storage)  pipelines(beam)
 pipelines.truth            -> coltran(cli images records storage)  pipelines(beam shards sources)
 pipelines.preprocess       -> coltran(cli records storage)  pipelines(beam shards sources truth)
 eval.features              -> coltran(quiet_tensorflow)
@@ -40,7 +41,7 @@ eval.distances             -> coltran(storage)  eval(features)
 eval.images                -> coltran(images records storage)  eval(distances)
 eval.scoring               -> coltran(cli images records storage)  pipelines(beam shards)
                               eval(distances features images)
-eval.fid                   -> coltran(cli records storage)  pipelines(beam shards)  eval(features scoring)
+eval.fid                   -> coltran(cli records storage)  pipelines(beam shards)  eval(scoring)
 eval.sampling              -> coltran(cli images records sampling storage)  pipelines(beam shards)
 eval.sample                -> coltran(cli networks records storage weights)  pipelines(beam shards)  eval(sampling)
 human_eval.page            ->
@@ -55,7 +56,7 @@ human_eval.commands        -> coltran(cli records)  pipelines(beam)
                               human_eval(answers design folder page scoring server simulation turkle)
 human_eval.study           -> coltran(cli)  human_eval(commands)
 """
-OPEN_TO_ALL = {"coltran.errors", "coltran.options"}
+OPEN_TO_ALL = {"coltran.errors", "coltran.options", "coltran.paths"}
 JUNK = {"utils", "util", "helpers", "helper", "common", "misc"}
 TEXTS = (".md", ".py", ".toml", ".yaml", ".yml", "Dockerfile", "Makefile")
 COMMANDS = {

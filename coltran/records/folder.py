@@ -54,6 +54,7 @@ class Manifest:
       shards: the shards in order.
       counts: `read`, `written`, `rejected` and other counts of the job; read = written + rejected.
       rejected_by_reason: the number of rejects for each reason.
+      passed_over: the number of the source's entries that are not inputs, for each reason.
       versions: versions of the libraries that made it.
     """
 
@@ -68,6 +69,7 @@ class Manifest:
     counts: dict[str, int]
     rejected_by_reason: dict[str, int]
     versions: dict[str, str]
+    passed_over: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """Returns the bytes of manifest.json."""

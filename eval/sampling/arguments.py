@@ -59,6 +59,9 @@ class Options(SamplingFlags):
         decides=False,
         help="also write each pixel's largest probability, as .npy and .png",
     )
+    repair: bool = option(
+        False, decides=False, help="make the damaged or missing shards of a finished folder again, and no others"
+    )
     gallery: int = option(8, metavar="ROWS", decides=False, help="rows of gallery.png, 0 for none")
 
     def __post_init__(self) -> None:

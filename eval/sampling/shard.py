@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.metrics import Metrics
 from apache_beam.utils import shared
 
 from coltran import storage
@@ -18,7 +17,12 @@ from coltran.records.folder import RecordFolder
 from coltran.sampling import certainty
 from coltran.sampling.choices import SamplerOptions
 from eval.sampling.arguments import Options
-from pipelines.shards import job as shard_job
+from pipelines.beam import counters
+from pipelines.shards.counters import count_report
+from pipelines.shards.inputs import read_inputs
+from pipelines.shards.job import ShardJob
+from pipelines.shards.report import is_made
+from pipelines.shards.writer import write_shard
 
 if TYPE_CHECKING:
     from coltran.sampling.pipeline import ColorizationPipeline, Result
@@ -58,7 +62,7 @@ class SampleShards(beam.DoFn):
     It fills batches across shards. Otherwise, with small shards, most of a compiled batch would be padding.
     """
 
-    def __init__(self, source: RecordFolder, job: shard_job.ShardJob, options: Options) -> None:
+    def __init__(self, source: RecordFolder, job: ShardJob, options: Options) -> None:
         self._source = source
         self._job = job
         self._options = options
@@ -69,17 +73,19 @@ class SampleShards(beam.DoFn):
 
     def process(self, indices: Sequence[int]) -> Iterator[int]:
         seconds: dict[str, float] = {}
-        planned = {index: shard_job.read_inputs(self._job, index) for index in indices}
+        # An engine hands out shards again if a worker dies after making them.
+        missing = [index for index in indices if not is_made(self._job, index)]
+        planned = {index: read_inputs(self._job, index) for index in missing}
         made = self._made(planned, seconds)
         for index, lines in planned.items():
-            with shard_job.write_shard(self._job, index) as writer:
+            with write_shard(self._job, index) as writer:
                 for values, max_probability in itertools.islice(made, len(lines)):
                     writer.write(schema.encode(schema.COLORIZED, values, self._job.sizes))
                     self._write_pictures(values, max_probability)
                 writer.seconds |= seconds
                 seconds.clear()
-            Metrics.counter("samples", "written").inc(writer.counts["written"])
-            yield index
+            count_report(writer.report(), counters.SAMPLES)
+        yield from indices
 
     def _made(
         self, planned: Mapping[int, Sequence[Mapping]], seconds: dict[str, float]

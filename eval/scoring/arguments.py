@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from coltran import cli, storage
 from coltran.errors import UserError
-from coltran.options import add_flags, from_arguments, option
+from coltran.options import add_flags, from_arguments, option, parse_path
 from coltran.records import partition
 from eval.features.extractors import EXTRACTORS, FRAMEWORKS
 from eval.features.resize import RESIZES
@@ -59,7 +59,7 @@ def _row(text: str) -> RowSpec:
         if text not in (TRUTH_ROW, GRAY_ROW):
             raise argparse.ArgumentTypeError(f"expected NAME=FOLDER[,FOLDER], {TRUTH_ROW} or {GRAY_ROW}, got '{text}'")
         return RowSpec(name=text)
-    paths = [path for path in folders.split(",") if path]
+    paths = [parse_path(path) for path in folders.split(",") if path]
     if not name.strip() or not paths or name in (TRUTH_ROW, GRAY_ROW):
         raise argparse.ArgumentTypeError(f"expected NAME=FOLDER[,FOLDER], got '{text}'")
     return RowSpec(name=name.strip(), repeats=tuple((path,) for path in paths))

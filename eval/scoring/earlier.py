@@ -34,7 +34,7 @@ def _identities(*sets: ImageSet | None) -> list[str | None]:
 
 
 def finished_result(layout: Layout, expected_fingerprint: str) -> FidResult | None:
-    """Reads the result in the folder, or returns None if no run has finished.
+    """Reads the result in the folder, or returns None if no run has finished (the folder carries no COMPLETED).
 
     Raises:
       UserError: the folder holds a result for other images or options.

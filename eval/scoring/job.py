@@ -1,4 +1,4 @@
-"""Runs the Beam job of coltran-fid: images -> features, kept by chunk -> statistics of each tenth of each set.
+"""Runs the Beam job of coltran-fid: images -> features, kept by chunk -> statistics of tenths of sets -> scores.
 
 A worker gets some tasks. A task names a chunk of a folder (a shard, or some PNG files), and the sets that its images
 belong to. Each image goes through the network once, even if it is in several sets. Features that an earlier run kept
@@ -9,83 +9,116 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 
+from coltran import storage
+from coltran.records.folder import COMPLETED
 from eval.distances.combine import CombineStatistics
 from eval.distances.statistics import Statistics
-from eval.features.extractors import Extractor
 from eval.features.inception_graph import FEATURE_DIMS
 from eval.images import color_figures
 from eval.images.reading import read_chunk
-from eval.images.sets import ImageSet
 from eval.scoring import feature_store, network
 from eval.scoring.arguments import Options
 from eval.scoring.feature_store import Features
+from eval.scoring.finish import Scoring, finish
 from eval.scoring.group_statistics import write_group
 from eval.scoring.layout import Layout
+from eval.scoring.plan import distinct_sets
 from eval.scoring.tasks import Task, in_groups, tasks_of
-from pipelines.beam import engine, options as beam_options
+from pipelines.beam import counters, engine, options as beam_options
+from pipelines.shards import submission
 
 _images_done = 0  # The number of images that this process has finished. The progress bar shows it.
+_REMOTE_SECONDS = 5.0  # between two looks at features that are computed elsewhere
 _FULL_BATCHES = 16  # A worker computes this many batches at a time. At worst one batch in seventeen is padding.
 
 
-def compute_statistics(
-    sets: Iterable[ImageSet], extractor: Extractor, options: Options, layout: Layout, engine_options: Any
-) -> int:
-    """Runs the job. It writes the features of the sets' images and the statistics of their tenths to disk.
+def run(scoring: Scoring, options: Options, engine_options: Any, hints: Mapping[str, str]) -> bool:
+    """Runs the job, from the images to a finished folder.
 
     Args:
-      sets: the distinct sets. Statistics files among them need no work.
-      extractor: decides where features are kept.
+      scoring: what to score, and where.
       options: the command's options.
-      layout: where to write.
       engine_options: Beam's options from `beam_options`.
-
+      hints: resource hints for the workers that run the network.
     Returns:
-      The number of images in the sets, including images whose features were already kept.
+      True if the folder is finished, or False if the job was only submitted, or written as a template.
     """
-    tasks = tasks_of(sets, extractor, layout.features)
-    total = sum(len(task.memberships) for task in tasks)
-    if tasks:
-        with _progress(total, engine_options):
-            engine.run_pipeline(lambda pipeline: build(pipeline, tasks, options, layout.work), engine_options)
-    return total
+    layout = scoring.layout
+    sets = distinct_sets(scoring.rows).values()
+    tasks = tasks_of(sets, scoring.extractor, layout.features)
+    scoring = dataclasses.replace(scoring, images=sum(len(task.memberships) for task in tasks))
+    if not tasks and not beam_options.only_writes_template(engine_options):
+        finish(scoring)
+        return True
+    with _progress(tasks, layout, engine_options):
+        return engine.run_pipeline(
+            lambda pipeline: build(pipeline, tasks, options, scoring, hints),
+            engine_options,
+            submitted=lambda job_id: submission.keep(layout.out, job_id, engine_options),
+        )
 
 
-def _progress(total: int, engine_options: Any) -> contextlib.AbstractContextManager[None]:
-    if not beam_options.is_local(engine_options):
-        return contextlib.nullcontext()
-    before = _images_done
-    return engine.watched(lambda: (_images_done - before, ""), total, "features", "images")
+def _progress(tasks: Sequence[Task], layout: Layout, engine_options: Any) -> contextlib.AbstractContextManager[None]:
+    if beam_options.is_local(engine_options):
+        before = _images_done
+        total = sum(len(task.memberships) for task in tasks)
+        return engine.watched(lambda: (_images_done - before, ""), total, "features", "images")
+    wanted = {task.path for task in tasks}
+
+    def look() -> tuple[int, str]:
+        names = storage.list_files(layout.features) if storage.is_folder(layout.features) else []
+        return len(wanted & {storage.join(layout.features, name) for name, _ in names}), ""
+
+    return engine.watched(look, len(wanted), "features", "chunks", every=_REMOTE_SECONDS)
 
 
-def build(pipeline: beam.Pipeline, tasks: Sequence[Task], options: Options, folder: str) -> None:
-    """Adds all steps to the pipeline.
+def build(
+    pipeline: beam.Pipeline, tasks: Sequence[Task], options: Options, scoring: Scoring, hints: Mapping[str, str]
+) -> None:
+    """Adds all steps to the pipeline. The last one scores the sets and finishes the folder, so that no driver need.
 
     Args:
       pipeline: an empty pipeline.
       tasks: tasks from `tasks_of`.
       options: the command's options.
-      folder: where the statistics go, with one file for each tenth of each set.
+      scoring: what the last step scores. The statistics go below its folder, one file for each tenth of each set.
+      hints: resource hints for the step that runs the network.
     """
+    folder, completed = scoring.layout.work, scoring.layout.path(COMPLETED)
 
     def keep(tenth: tuple[str, int], statistics: Statistics) -> None:
         write_group(folder, *tenth, statistics=statistics)
+        if storage.exists(completed):  # a late duplicate of a finished job leaves no work behind
+            storage.remove_folder(folder)
 
     _ = (
         pipeline
         | "Tasks" >> beam.Create(in_groups(tasks, _FULL_BATCHES * options.batch_size), reshuffle=False)
         | "Spread" >> beam.Reshuffle()
-        | "Features" >> beam.ParDo(ExtractFeatures(options))
+        | "Features" >> beam.ParDo(ExtractFeatures(options)).with_resource_hints(**hints)
         | "Sum up" >> beam.CombinePerKey(CombineStatistics(FEATURE_DIMS))
         | "Keep" >> beam.MapTuple(keep)
+        | "Wait for all" >> beam.combiners.Count.Globally()
+        | "Score" >> beam.ParDo(Finish(scoring))
     )
+
+
+class Finish(beam.DoFn):
+    """Scores the sets and finishes the folder, once the statistics of all tenths are on disk."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        self._scoring = scoring
+
+    def process(self, _: int) -> None:
+        finish(self._scoring)
 
 
 class ExtractFeatures(beam.DoFn):
@@ -107,6 +140,7 @@ class ExtractFeatures(beam.DoFn):
             if new:
                 found = feature_store.joined([found, *new])
                 feature_store.save(task.path, found)
+            counters.count({"read": len(task.memberships)})
             yield from _by_member(task, found.select(task.memberships))
 
     def _compute(self, tasks: Sequence[Task], missing: Sequence[set[str]]) -> list[list[Features]]:

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from coltran import storage
+from coltran import paths, storage
 from coltran.errors import UserError
 from coltran.options import deciding
 from coltran.records import partition
@@ -107,7 +107,7 @@ def named_folders(arguments: Sequence[str]) -> dict[str, str]:
             raise UserError(f"--colorized {argument}: expected FOLDER or NAME=FOLDER, NAME of letters, digits and -_.+")
         if name in named or name in (WRONG_COLORS, "truth"):
             raise UserError(f"--colorized {argument}: the name '{name}' is taken; give each folder one: NAME=FOLDER")
-        named[name] = path
+        named[name] = paths.normalized(path)
     return named
 
 

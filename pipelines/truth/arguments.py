@@ -30,10 +30,12 @@ Interrupted runs go on where they stopped; a finished one is not repeated.
 
     coltran-preprocess --source photos/ --out records/train --dry_run     how many, how large, how long
     coltran-preprocess --verify records/train       checks every shard; exit status 1 if anything is wrong
+    coltran-preprocess ... --repair                 makes shards that --verify finds damaged again, and no others
     coltran-preprocess --describe records/train     prints what is in the folder
 """
 PROG = "coltran-preprocess"
 SHARD_BYTES = 150_000_000
+SHARDS_PER_WORKER = 4  # so that workers that are done early find another shard
 SPLITS = ("train", "holdout", "validation")
 CROPS = ("auto", "center", "random")
 ICC = ("srgb", "ignore")
@@ -99,7 +101,7 @@ class Options:
     num_shards: int | None = option(
         None,
         parse=cli.positive,
-        shown=f"enough for about {SHARD_BYTES // 1_000_000} MB each",
+        shown=f"enough for about {SHARD_BYTES // 1_000_000} MB each, and {SHARDS_PER_WORKER} for each worker",
         metavar="N",
         help="files to write",
     )
@@ -120,6 +122,9 @@ class Options:
     )
     max_reject_fraction: float = option(
         0.01, decides=False, parse=cli.fraction, help="fail if more is rejected than this share"
+    )
+    repair: bool = option(
+        False, decides=False, help="make the damaged or missing shards of a finished folder again, and no others"
     )
     dry_run: bool = option(False, decides=False, help="say how many images, how much space and time; write nothing")
 
@@ -150,6 +155,13 @@ class _InspectionFlags:
 
     verify: str | None = option(None, metavar="FOLDER", help="instead: check every shard of a finished record folder")
     describe: str | None = option(None, metavar="FOLDER", help="instead: say what a finished record folder holds")
+
+
+def asked(options: Options) -> dict[str, object]:
+    """Returns what decides on a folder's content before anything is listed: where the images are, and all choices."""
+    ignored = ("out", "max_reject_fraction", "repair", "dry_run")
+    fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return {name: value for name, value in fields.items() if name not in ignored}
 
 
 def parser() -> argparse.ArgumentParser:

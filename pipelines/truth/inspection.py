@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import google_crc32c
 import numpy as np
 
 from coltran import cli, storage
@@ -15,9 +14,10 @@ from coltran.errors import UserError
 from coltran.images import colors
 from coltran.records import folder as record_folder, schema
 from coltran.records.folder import RecordFolder, Shard
+from pipelines.shards.earlier import read_run
+from pipelines.shards.repair import checksum
 
 _READERS = 4
-_CHUNK = 1 << 20
 _VALUES_EVERY = 16
 
 
@@ -51,12 +51,15 @@ def describe(path: str) -> Iterator[str]:
     manifest = folder.manifest
     counts = ", ".join(f"{number} {name}" for name, number in sorted(manifest.counts.items()))
     rejected = ", ".join(f"{number} {reason}" for reason, number in sorted(manifest.rejected_by_reason.items()))
+    passed_over = ", ".join(f"{number} {reason}" for reason, number in sorted(manifest.passed_over.items()))
     yield cli.table(
         [
             ("records", f"{folder.num_records} {manifest.schema} records, split {manifest.split}"),
             ("images", counts),
             ("rejected", rejected or "none"),
             ("shards", f"{len(manifest.shards)}, {sum(shard.size for shard in manifest.shards) / 1e6:.1f} MB"),
+            ("passed over", passed_over or "none"),
+            *_origin(path),
             ("fingerprint", manifest.fingerprint),
             ("made with", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
         ]
@@ -67,6 +70,14 @@ def describe(path: str) -> Iterator[str]:
         yield f"  {feature.name:14} {feature.dtype:8} {shape:11} {feature.meaning}"
     yield "options"
     yield cli.table([(name, value) for name, value in sorted(manifest.options.items())] or [("none", "")])
+
+
+def _origin(path: str) -> Iterator[tuple[str, str]]:
+    """Yields where the folder comes from, as far as its run.json tells."""
+    origin = read_run(path).get("origin") or {}
+    for name in ("source", "command", "planned"):
+        if name in origin:
+            yield name, origin[name]
 
 
 def _listing(folder: RecordFolder) -> Iterator[str]:
@@ -83,12 +94,7 @@ def _check_shard(folder: RecordFolder, shard: Shard) -> Iterator[str]:
     path = folder.shard_path(shard)
     if not storage.exists(path):
         return
-    size, crc = 0, google_crc32c.Checksum()
-    with storage.open_read(path) as file:
-        while chunk := file.read(_CHUNK):
-            size += len(chunk)
-            crc.update(chunk)
-    found = crc.hexdigest().decode()
+    size, found = checksum(path)
     if (size, found) != (shard.size, shard.crc32c):
         yield f"{shard.name}: {size} bytes with crc32c {found}, expected {shard.size} with {shard.crc32c}"
     try:

@@ -16,7 +16,9 @@ from coltran import storage
 from coltran.images import colors, geometry
 from coltran.images.contact_sheet import contact_sheet
 from coltran.records import framing, schema
-from pipelines.shards.job import ShardJob, ShardReport
+from coltran.records.folder import Manifest
+from pipelines.shards.job import ShardJob
+from pipelines.shards.report import ShardReport
 from pipelines.sources import labels as imagenet_labels
 
 _PREVIEW_RECORDS = 64
@@ -54,7 +56,7 @@ class TruthSums:
         }
 
 
-def summary_files(job: ShardJob, reports: Sequence[ShardReport]) -> Iterator[tuple[str, bytes]]:
+def summary_files(job: ShardJob, reports: Sequence[ShardReport], _: Manifest) -> Iterator[tuple[str, bytes]]:
     """Yields (name, bytes) of the files that go with a finished truth folder."""
     totals = _total([report.statistics for report in reports])
     yield "statistics.json", json.dumps(totals, indent=1).encode() + b"\n"

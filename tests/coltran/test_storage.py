@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from coltran import storage
+from coltran import cloud_storage, storage
 from coltran.errors import UserError
 from coltran.records import folder as record_folder
 
@@ -38,6 +39,65 @@ def test_a_write_that_fails_leaves_the_old_file(folder):
         raise RuntimeError
     assert storage.read_bytes(path) == b"old"
     assert storage.list_files(folder) == [("file", 3)]
+
+
+def test_names_directly_in_a_folder(folder):
+    for name in ("b/deep/1", "b/2", "a", "bc"):
+        storage.write_bytes(storage.join(folder, name), b"x")
+    assert storage.list_names(folder) == ["a", "b", "bc"]
+    assert storage.list_names(storage.join(folder, "b")) == ["2", "deep"]
+    assert storage.list_names(storage.join(folder, "none")) == []
+
+
+def test_many_files_are_removed_and_missing_ones_are_no_error(folder):
+    paths = [storage.join(folder, "work", f"done {i}%.json") for i in range(120)]
+    storage.map_parallel(lambda path: storage.write_bytes(path, b"x", durable=False), paths)
+    storage.write_bytes(storage.join(folder, "kept"), b"x")
+    storage.remove_many([*paths[:60], storage.join(folder, "work", "missing"), *paths[60:110]])
+    assert [name for name, _ in storage.list_files(folder)] == sorted(
+        ["kept", *(f"work/done {i}%.json" for i in range(110, 120))]
+    )
+    storage.remove_folder(storage.join(folder, "work"))
+    storage.remove_folder(storage.join(folder, "work"))
+    assert storage.list_files(folder) == [("kept", 1)]
+
+
+def test_a_folder_on_the_cloud_is_removed_by_a_hundred_objects_a_request(bucket, monkeypatch, caplog):
+    folder = f"{bucket}/hundreds"
+    storage.map_parallel(lambda i: storage.write_bytes(f"{folder}/{i}", b"x"), range(101))
+    asked = []
+    send = cloud_storage.client()._http.request
+    monkeypatch.setattr(cloud_storage.client()._http, "request", lambda *a, **k: asked.append(a) or send(*a, **k))
+    storage.remove_folder(folder)
+    assert len(asked) == 1 + 2, "one listing, two batches"
+    assert "Connection pool is full" not in caplog.text
+
+
+def test_calls_run_at_once_and_keep_their_order():
+    together = threading.Barrier(8)  # opens only when eight calls wait at the same time
+
+    def double(number: int) -> int:
+        together.wait(timeout=30)
+        return 2 * number
+
+    assert storage.map_parallel(double, range(16)) == list(range(0, 32, 2))
+
+
+def test_the_first_error_in_order_is_raised_and_the_rest_is_left_out():
+    called = []
+
+    def fail(number: int) -> None:
+        called.append(number)
+        raise UserError(f"item {number}")
+
+    with pytest.raises(UserError, match="item 0"):
+        storage.map_parallel(fail, range(2_000))
+    assert len(called) < 2_000
+
+
+def test_a_missing_bucket_is_named_when_written_to(bucket):
+    with pytest.raises(UserError, match="gs://no-such/a: cannot be written: there is no bucket 'no-such'"):
+        storage.write_bytes("gs://no-such/a", b"x")
 
 
 def test_a_missing_file_is_named(folder):

@@ -111,10 +111,10 @@ def test_the_gallery_shows_gray_samples_and_truth(sampled, truth_folder):
 
 def test_a_rerun_makes_only_what_is_missing(sampled, truth_folder, checkpoints, tmp_path, capsys, monkeypatch):
     """The first run dies while it writes its second shard; the rerun must not touch the first."""
-    from pipelines.shards import job as shard_job
+    from eval.sampling import shard as worker
 
     arguments = ["--samples=2", "--seed=5", "--batch_size=3", "--direct_num_workers=1", "--gallery=0"]
-    real_write, calls = shard_job.write_shard, []
+    real_write, calls = worker.write_shard, []
 
     def dying(job, index):
         calls.append(index)
@@ -122,7 +122,7 @@ def test_a_rerun_makes_only_what_is_missing(sampled, truth_folder, checkpoints, 
             raise RuntimeError("the machine is gone")
         return real_write(job, index)
 
-    monkeypatch.setattr(shard_job, "write_shard", dying)
+    monkeypatch.setattr(worker, "write_shard", dying)
     with pytest.raises(RuntimeError, match="the machine is gone"):
         run(capsys, truth_folder, checkpoints, tmp_path / "out", *arguments)
     monkeypatch.undo()

@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from coltran import storage
+from coltran import cloud_storage, storage
 from coltran.errors import UserError
 from coltran.records import folder as record_folder, schema
 from coltran.training import inputs
@@ -111,14 +111,14 @@ def serve(monkeypatch):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
-        storage._client.cache_clear()
+        cloud_storage.client.cache_clear()
         return address
 
     yield start
     for server in servers:
         server.shutdown()
         server.server_close()
-    storage._client.cache_clear()
+    cloud_storage.client.cache_clear()
 
 
 @pytest.mark.slow
@@ -151,6 +151,6 @@ def test_no_answer_is_said_at_once(photo_folder, serve, capsys):
     port = int(address.rpartition(":")[2])
     assert port
     os.environ["STORAGE_EMULATOR_HOST"] = "http://127.0.0.1:9"  # nobody listens there
-    storage._client.cache_clear()
+    cloud_storage.client.cache_clear()
     assert preprocess.main(["--source", "gs://photos/x", "--out", "/nowhere", *SMALL]) == 2
     assert "gs://photos/x: Cloud Storage does not answer" in capsys.readouterr().err

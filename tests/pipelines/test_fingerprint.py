@@ -17,7 +17,7 @@ DEFAULTS = "a9a24571643e56641d43f43aeaa7bd528bb3091eff3e64a0bb514d5fe481d090"
 
 def fingerprint(*flags: str) -> str:
     options, _ = arguments.parse(["--source=photos", "--out=records", *flags])
-    return preprocess._plan_job(options, CHOSEN).fingerprint
+    return preprocess.plan_job(options, CHOSEN).fingerprint
 
 
 @pytest.mark.parametrize(
