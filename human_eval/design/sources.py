@@ -19,6 +19,7 @@ from coltran import storage
 from coltran.errors import UserError
 from coltran.records import folder as record_folder, schema as records
 from coltran.records.folder import RecordFolder, Shard
+from coltran.walking import walk
 from human_eval.folder.forms import Variant
 from pipelines.beam import counters
 
@@ -104,7 +105,7 @@ def _name(values: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def _pngs(path: str, model: str, truths: set[str]) -> Source:
-    files = sorted((name, size) for name, size in storage.list_files(path) if name.lower().endswith(".png"))
+    files = [(name, size) for name, size in walk(path, takes=_is_png).files if _is_png(name)]
     if not files:
         raise UserError(f"{path}: is no record folder and has no .png files; give what coltran-sample wrote, or PNGs")
     found: dict[tuple[str, int], str] = {}
@@ -131,6 +132,10 @@ def _pngs(path: str, model: str, truths: set[str]) -> Source:
         found=found,
         fingerprint=_fingerprint(path, files),
     )
+
+
+def _is_png(name: str) -> bool:
+    return name.lower().endswith(".png")
 
 
 def _fingerprint(path: str, files: list[tuple[str, int]]) -> str:
