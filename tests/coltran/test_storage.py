@@ -113,6 +113,14 @@ def test_the_first_error_in_order_is_raised_and_the_rest_is_left_out():
     assert len(called) < 2_000
 
 
+@pytest.mark.parametrize(
+    "ask", [storage.list_files, storage.list_names, storage.is_folder, storage.remove_folder, storage.check_access]
+)
+def test_a_missing_bucket_is_named_when_looked_into(bucket, ask):
+    with pytest.raises(UserError, match=r"^gs://no-such/a: there is no bucket 'no-such'$"):
+        ask("gs://no-such/a")
+
+
 def test_a_missing_bucket_is_named_when_written_to(bucket):
     with pytest.raises(UserError, match="gs://no-such/a: cannot be written: there is no bucket 'no-such'"):
         storage.write_bytes("gs://no-such/a", b"x")
