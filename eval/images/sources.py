@@ -19,6 +19,7 @@ from coltran.errors import UserError
 from coltran.images import colors
 from coltran.records import folder as record_folder, schema
 from coltran.records.folder import RecordFolder, Shard
+from coltran.walking import walk
 
 COLOR = {"hi": schema.RGB_HI, "lo": schema.RGB_LO, "coarse": schema.COARSE_LO}
 GRAY = {"hi": schema.GRAY_HI, "lo": schema.GRAY_LO, "coarse": schema.GRAY_LO}
@@ -112,7 +113,7 @@ def open_pngs(path: str) -> Source:
     Raises:
       UserError: the folder also holds lossy images, or its first PNG is damaged.
     """
-    listing = storage.list_files(path)
+    listing = walk(path).files
     lossy = [name for name, _ in listing if name.lower().endswith(_LOSSY)]
     if lossy:
         raise UserError(
@@ -149,7 +150,7 @@ def is_png_folder(path: str) -> bool:
     """Says whether a folder holds images but no records."""
     if not storage.is_folder(path):
         return False
-    names = [name for name, _ in storage.list_files(path)]
+    names = [name for name, _ in walk(path).files]
     is_records = any(name in (record_folder.COMPLETED, record_folder.MANIFEST) or "/" in name for name in names)
     return not is_records and any(name.lower().endswith((".png", *_LOSSY)) for name in names)
 

@@ -13,7 +13,7 @@ import pytest
 from coltran.options import add_flags, from_arguments
 from human_eval.commands import serve
 from human_eval.design import forms
-from human_eval.folder import layout, opaque_files
+from human_eval.folder import layout, opaque_files, rater_ids
 from human_eval.folder.forms import Variant
 from human_eval.server import log
 
@@ -83,6 +83,10 @@ class Rig:
     def restart(self) -> None:
         self.database.close()
         self.open()
+
+    def hashes(self, *names: str) -> list[tuple[str]]:
+        """What the database holds in place of these names, as sorted rows."""
+        return sorted((rater_ids.rater(rater_ids.salt(self.folder), name),) for name in names)
 
     def rows(self, query: str, *values) -> list[tuple]:
         with self.database.transaction() as connection:
