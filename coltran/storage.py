@@ -7,6 +7,7 @@ ensure that. On Cloud Storage (coltran/cloud_storage.py), an object does not exi
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import posixpath
@@ -22,6 +23,7 @@ from coltran.errors import UserError
 from coltran.paths import GCS_PREFIX as GCS_PREFIX, is_gcs as is_gcs
 
 _TEMPORARY_MARK = ".writing-"
+_UNSUPPORTED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def join(folder: str, *names: str) -> str:
@@ -166,8 +168,10 @@ def open_write(path: str, *, durable: bool = True) -> Iterator[BinaryIO]:
             yield opened
             opened.flush()
             if durable:
-                os.fsync(opened.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+                with _where_supported():
+                    os.fsync(opened.fileno())
+        with _where_supported():
+            os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
         if durable:
             _sync_folder(folder)
@@ -185,7 +189,8 @@ def start_writing_out(file: BinaryIO) -> None:
     """Starts to write buffered data to disk, without waiting for it, so that the fsync at the end has little to do."""
     if hasattr(os, "posix_fadvise"):
         file.flush()
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        with _where_supported():
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def remove_folder(folder: str) -> None:
@@ -234,8 +239,19 @@ def _umask() -> int:
 
 def _sync_folder(folder: str) -> None:
     # A rename is durable only after its folder is on disk too.
-    handle = os.open(folder, os.O_RDONLY)
+    with _where_supported():
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def _where_supported() -> Iterator[None]:
+    """Lets pass what a file system does not do at all: permissions on SMB, syncing a folder on FUSE, ..."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        yield
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
