@@ -15,7 +15,7 @@ _PYTHON_ERROR = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b: .*?
 _WORKER_DIED = (
     "SDK worker disconnected",  # Prism
     "SDK harness disconnected",  # Dataflow
-    "Worker disconnected",
+    "Channel closed prematurely",  # the Python job service, where it notices at all
     "lost contact with the service",
 )
 _UNSEEN = ("no such object", "No such file or directory", "there is no folder")
