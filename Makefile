@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := beam eval study demo dev
+EXTRAS := beam eval study heic demo dev
 # What an image installs: versions of requirements.lock, for the images' Python and system.
 IMAGE_REQUIREMENTS = $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--constraints requirements.lock --no-annotate --custom-compile-command "make lock"

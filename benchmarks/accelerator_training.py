@@ -111,7 +111,7 @@ def run(name: str, task: dict, records: pathlib.Path, out: pathlib.Path, checkpo
 
 def _rate(workdir: pathlib.Path) -> float:
     """Median images/s of the log."""
-    found = [line.get("train/images_per_second") for line in read_metrics(workdir / METRICS)]
+    found = [line.get("train/images_per_second") for line in read_metrics(str(workdir / METRICS))]
     return float(np.median([rate for rate in found if rate is not None]))
 
 

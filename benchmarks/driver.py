@@ -23,9 +23,9 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
-from coltran import storage
+from coltran import folder_lock as lock, storage
 from coltran.records import schema
-from pipelines.shards import earlier, lock
+from pipelines.shards import earlier
 from pipelines.shards.finish import finish
 from pipelines.shards.job import ShardJob
 from pipelines.shards.plan import Plan, begin_run, missing_shards, now, write_plan

@@ -9,6 +9,7 @@ import math
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TextIO
 
@@ -77,7 +78,11 @@ def command_line() -> str:
 
 
 def quiet_libraries() -> None:
-    """Keeps start-up messages of TensorFlow and gRPC off the terminal, unless the user has set the variables."""
+    """Keeps messages of libraries off the terminal.
+
+    They are those of the start of TensorFlow and gRPC, unless the user has set the variables, and warnings of Pillow.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

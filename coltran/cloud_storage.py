@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import errno
 import functools
 import itertools
 import os
@@ -24,6 +25,7 @@ CREDENTIALS = (
 )
 REQUESTS_AT_ONCE = 32
 _BATCH = 100  # deletions in one request, the service's limit
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _QUICK = 5.0  # seconds for the first request to a bucket
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -93,6 +95,26 @@ def list_below(folder: str) -> Iterator[tuple[str, int]]:
             yield blob.name[len(prefix) :], blob.size or 0
 
 
+def list_versions(folder: str) -> Iterator[tuple[str, str]]:
+    """Lists all objects below a folder as (path relative to it, a text that changes whenever the object is written)."""
+    bucket, prefix = split(folder.rstrip("/") + "/")
+    for blob in client().list_blobs(bucket, prefix=prefix):
+        if not blob.name.endswith("/"):
+            yield blob.name[len(prefix) :], _version(blob)
+
+
+def version(path: str) -> str:
+    """Returns a text that changes whenever the object is written. Raises UserError if there is none."""
+    blob = _blob(path)
+    with _named(path):
+        blob.reload()
+    return _version(blob)
+
+
+def _version(blob: Any) -> str:
+    return f"{blob.generation} {blob.size} {blob.md5_hash or blob.crc32c}"
+
+
 def list_names(folder: str) -> Iterator[str]:
     """Lists the names of the objects directly in a folder, and of the folders directly in it."""
     bucket, prefix = split(folder.rstrip("/") + "/")
@@ -132,6 +154,33 @@ def open_write(path: str) -> Iterator[BinaryIO]:
         file.seek(0)
         with _writable(path):
             _blob(path).upload_from_file(file, size=size)  # with its size, a small file takes one request and not two
+
+
+def download(path: str, local: str) -> None:
+    """Copies an object to a local file."""
+    try:
+        with _named(path):
+            _blob(path).download_to_filename(local)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise UserError(f"{local}: cannot be written: {error.strerror}; make room for a copy of {path}") from error
+
+
+def upload(local: str, path: str) -> None:
+    """Copies a local file to an object."""
+    with _writable(path):
+        _blob(path).upload_from_filename(local)
+
+
+def move_folder(folder: str, to: str) -> None:
+    """Moves all objects below a folder to another folder of the bucket. Their bytes stay in the service."""
+    bucket, before = split(folder.rstrip("/") + "/")
+    _, after = split(to.rstrip("/") + "/")
+    place = client().bucket(bucket)
+    names = [name for name, _ in list_below(folder)]
+    map_parallel(lambda name: place.copy_blob(place.blob(before + name), place, after + name), names)
+    remove_many(f"{folder.rstrip('/')}/{name}" for name in names)
 
 
 def create(path: str, data: bytes) -> bool:

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,12 +21,13 @@ from coltran.errors import UserError
 from coltran.images import colors, decoding, encoding
 from coltran.images.contact_sheet import contact_sheet, thumbnail
 from coltran.images.decoding import ImageRejected
-from coltran.photos import inputs, recolor
+from coltran.images.formats import heic_hint
+from coltran.photos import inputs, outputs, recolor
 from coltran.photos.arguments import BATCH_SIZE, PROG, Options, parse
-from coltran.photos.inputs import CONTACT_SHEET, PhotoFile
+from coltran.photos.inputs import PhotoFile
 from coltran.photos.recolor import GrayInputs
-from coltran.records.folder import REJECTS
 from coltran.sampling import certainty as certainties
+from coltran.walking import describe_passed_over
 from coltran.weights import built_in
 
 if TYPE_CHECKING:
@@ -40,36 +41,44 @@ _SHEET_SAMPLES = 6
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What happened to the photos; read = colorized + len(rejects).
+    """What happened to the files; found = colorized + len(rejects) + the sum of passed_over.
 
     Attributes:
       read, colorized: numbers of photos.
       rejects: `source`, `reason` and `message` of each photo that was not colorized.
+      passed_over: the number of other files in the given folders, by reason.
       sheet: path of the contact sheet, or None.
+      shown: how many photos it shows.
     """
 
     read: int
     colorized: int
     rejects: list[dict[str, str]]
+    passed_over: Mapping[str, int]
     sheet: str | None
+    shown: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Photo:
-    """A decoded photo with its file, uint8 [H, W, 3] pixels, record key, and what the networks see of it."""
+    """A decoded photo with its file, uint8 [H, W, 3] pixels, record key, what the networks see of it, and a note."""
 
     file: PhotoFile
     rgb: np.ndarray
     key: str
     gray: GrayInputs
+    note: str
 
 
 def run(options: Options) -> Summary:
     """Colorizes all photos. Raises UserError for what the user can correct. Bad files are no error."""
-    files = inputs.find_photos(options.inputs, options.out)
     storage.check_access(options.out)
+    found = inputs.find_photos(options.inputs, options.out, skip_unreadable=options.skip_unreadable)
+    files = found.photos
     model = _load_model(options)
-    _write(options, REJECTS, b"")  # it is better to know before the work whether we can write there
+    # It is better to know before the work whether we can write there.
+    outputs.claim(options.out, outputs.names_of_all([file.name for file in files], options))
+    _write(options, outputs.REJECTS, b"")
     rejects: list[dict[str, str]] = []
     rows: list[list[np.ndarray]] = []
     captions: list[str] = []
@@ -83,6 +92,8 @@ def run(options: Options) -> Summary:
 
         for batch in _batches(files, lambda file: _load(file, options, model), model.batch_size, reject):
             for photo, (colored, certainty) in zip(batch, _colorize(batch, options, model), strict=True):
+                if photo.note:
+                    bar.write(f"{PROG}: {_printable(photo.file.path)}: {photo.note}", file=sys.stderr)
                 cells = _write_photo(options, photo, colored, certainty)
                 if len(rows) < options.sheet:
                     rows.append(cells)
@@ -92,8 +103,21 @@ def run(options: Options) -> Summary:
     if colorized + len(rejects) != len(files):
         raise RuntimeError(f"{len(files)} photos, but {colorized} colorized and {len(rejects)} rejected")
     _write_rejects(options, rejects)
+    if rows and len(rows) < colorized:
+        captions[-1] += f"  ({_share(len(rows), colorized)})"
     sheet = _write_sheet(options, rows, captions)
-    return Summary(read=len(files), colorized=colorized, rejects=rejects, sheet=sheet)
+    return Summary(
+        read=len(files),
+        colorized=colorized,
+        rejects=rejects,
+        passed_over=found.passed_over,
+        sheet=sheet,
+        shown=len(rows),
+    )
+
+
+def _share(shown: int, colorized: int) -> str:
+    return f"{shown} of {colorized} photos"
 
 
 def _load_model(options: Options) -> ColorizationPipeline:
@@ -145,13 +169,14 @@ def _load(file: PhotoFile, options: Options, model: ColorizationPipeline) -> _Ph
         data = storage.read_bytes(file.path)
     except (UserError, OSError) as error:
         raise ImageRejected("unreadable", str(error).removeprefix(f"{file.path}: ")) from error
-    rgb = decoding.decode(data, max_pixels=options.max_pixels, min_side=1).rgb
+    decoded = decoding.decode(data, max_pixels=options.max_pixels, min_side=1)
+    rgb = decoded.rgb
     if options.format == "jpeg" and max(rgb.shape[:2]) > encoding.MAX_JPEG_SIDE:
         height, width = rgb.shape[:2]
         raise ImageRejected("too_large", f"{width}x{height} pixels, more than a JPEG file can hold; use --format png")
     assert model.size is not None  # every pipeline with a colorizer has a size
     gray = recolor.gray_inputs(rgb, model.size, model.size_hi, options.fit)
-    return _Photo(file=file, rgb=rgb, key=hashlib.sha256(data).hexdigest(), gray=gray)
+    return _Photo(file=file, rgb=rgb, key=hashlib.sha256(data).hexdigest(), gray=gray, note=decoded.note)
 
 
 def _colorize(
@@ -188,14 +213,14 @@ def _write_photo(options: Options, photo: _Photo, colored: np.ndarray, certainty
     cells = [np.repeat(gray[..., None].astype(np.uint8), 3, axis=-1)]
     for sample, color in enumerate(colored):
         rgb = recolor.recolor(photo.rgb, color)
-        name = f"{photo.file.name}_sample{sample}"
-        _write(options, f"{name}.{encoding.FORMATS[options.format]}", encoding.encode(rgb, options.format))
+        names = outputs.names_of_sample(photo.file.name, sample, options)
+        _write(options, names["photo"], encoding.encode(rgb, options.format))
         if sample < _SHEET_SAMPLES:
             cells.append(thumbnail(rgb, _SHEET_SIDE))
         if options.uncertainty:
             picture = certainties.certainty_map(certainty[sample], aspect=shape[1] / shape[0])
-            _write(options, f"{name}_certainty.png", picture)
-            _write(options, f"{name}_certainty.npy", certainties.certainty_array(certainty[sample]))
+            _write(options, names["map"], picture)
+            _write(options, names["numbers"], certainties.certainty_array(certainty[sample]))
     if options.uncertainty:
         cells.append(thumbnail(certainties.certainty_colors(certainty[0]), _SHEET_SIDE, shape))
     return cells
@@ -207,16 +232,18 @@ def _write_sheet(options: Options, rows: list[list[np.ndarray]], captions: list[
         return None
     certainty = ["certainty 0"] if options.uncertainty else []
     samples = [f"sample {index}" for index in range(len(rows[0]) - 1 - len(certainty))]
-    return _write(options, CONTACT_SHEET, contact_sheet(rows, ["gray", *samples, *certainty], captions=captions))
+    return _write(
+        options, outputs.CONTACT_SHEET, contact_sheet(rows, ["gray", *samples, *certainty], captions=captions)
+    )
 
 
 def _write_rejects(options: Options, rejects: list[dict[str, str]]) -> None:
     """Writes rejects.jsonl as coltran-preprocess does. Removes it if there are no rejects."""
     lines = [json.dumps(line, sort_keys=True) + "\n" for line in sorted(rejects, key=lambda line: line["source"])]
     if lines:
-        _write(options, REJECTS, "".join(lines).encode())
+        _write(options, outputs.REJECTS, "".join(lines).encode())
     else:
-        storage.remove(storage.join(options.out, REJECTS))
+        storage.remove(storage.join(options.out, outputs.REJECTS))
 
 
 def _write(options: Options, name: str, data: bytes) -> str:
@@ -235,13 +262,17 @@ def report(summary: Summary, options: Options) -> Iterator[str]:
     colorized = f"{summary.colorized} colorized x {options.samples} sample{'s' if options.samples > 1 else ''}"
     photos_read = f"{summary.read} photo{'s' if summary.read > 1 else ''}"
     yield f"{photos_read}: {colorized}, {len(summary.rejects)} rejected"
+    passed_over = describe_passed_over(summary.passed_over)
+    if passed_over:
+        yield passed_over + heic_hint(summary.passed_over)
     rows = [("folder", options.out)]
     if options.colorizer is None:
         rows.append(("model", built_in.DESCRIPTION))
     if summary.sheet:
-        rows.append(("contact sheet", summary.sheet))
+        share = f" ({_share(summary.shown, summary.colorized)})" if summary.shown < summary.colorized else ""
+        rows.append(("contact sheet", summary.sheet + share))
     if summary.rejects:
-        rows.append(("rejected", storage.join(options.out, REJECTS)))
+        rows.append(("rejected", storage.join(options.out, outputs.REJECTS)))
     yield cli.table(rows)
 
 

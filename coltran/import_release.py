@@ -116,8 +116,7 @@ def _import(options: Options) -> list[tuple[str, object]]:
     from coltran.release import variables as release_variables
     from coltran.weights import checkpoint, parameters
 
-    if storage.is_gcs(options.target):
-        raise UserError(f"--to must be a local folder, got {options.target}")
+    storage.check_access(options.target)
     weights = options.weights or _AVERAGES
     variables = release_variables.read(options.source, options.step)
     try:

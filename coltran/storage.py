@@ -7,7 +7,6 @@ ensure that. On Cloud Storage (coltran/cloud_storage.py), an object does not exi
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import os
 import posixpath
@@ -23,7 +22,6 @@ from coltran.errors import UserError
 from coltran.paths import GCS_PREFIX as GCS_PREFIX, is_gcs as is_gcs
 
 _TEMPORARY_MARK = ".writing-"
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def join(folder: str, *names: str) -> str:
@@ -176,7 +174,7 @@ def open_write(path: str, *, durable: bool = True) -> Iterator[BinaryIO]:
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        if isinstance(error, OSError) and error.errno in cloud_storage.DISK_FULL:
             raise UserError(
                 f"{path}: cannot be written: {error.strerror}; make room, then run the same command again"
             ) from error
@@ -196,6 +194,15 @@ def remove_folder(folder: str) -> None:
         cloud_storage.remove_many(join(folder, name) for name, _ in cloud_storage.list_below(folder))
     else:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def move_folder(folder: str, to: str) -> None:
+    """Gives a folder another name on the same disk or in the same bucket. An old folder of that name is removed."""
+    remove_folder(to)
+    if is_gcs(folder):
+        cloud_storage.move_folder(folder, to)
+    else:
+        os.rename(folder, to)
 
 
 def remove_temporaries(folder: str) -> None:

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(options: Options) -> int:
     import jax
 
-    from coltran.training import inputs, mesh
+    from coltran.training import inputs, mesh, workdir_lock
     from coltran.training.options import train_options
 
     hosts = mesh.Hosts(
@@ -63,7 +63,7 @@ def _train(options: Options) -> int:
     data, stage = options.needed("data"), options.needed("stage")
     training_options = train_options(stage, options.config, options.learning)
     config = _network_config(options, inputs.network_side(data, stage))
-    with inputs.Examples(data, stage, config) as examples:
+    with workdir_lock.held(options.needed("workdir")), inputs.Examples(data, stage, config) as examples:
         trainer = _trainer(options, training_options, config, examples)
         say = print if mesh.is_primary() else _say_nothing
         say(f"{stage} ({options.config}): {_size(config)}, {len(examples):,} examples")

@@ -41,13 +41,14 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult | Non
     Raises:
       UserError: the user can fix this error. Most errors come before any image is read.
     """
+    from coltran import folder_lock as run_lock
     from eval.scoring import earlier, job, network, plan, saved_sets
     from eval.scoring.finish import Scoring
     from eval.scoring.layout import Layout
     from pipelines.beam import options as beam_options
     from pipelines.beam.hints import take_network_hints
     from pipelines.beam.worker_paths import for_workers
-    from pipelines.shards import lock as run_lock, submission
+    from pipelines.shards import submission
 
     engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
     options = for_workers(options, engine_options, _FOLDERS)

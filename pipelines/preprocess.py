@@ -11,12 +11,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from coltran import cli, storage
+from coltran.images.formats import heic_hint
 from coltran.options import deciding, flag_names
 from coltran.records import schema
+from coltran.walking import describe_passed_over
 from pipelines.truth import selection
 from pipelines.truth.arguments import PROG, SHARD_BYTES, SHARDS_PER_WORKER, Inspection, Options, asked, parse
 from pipelines.truth.selection import Selection
@@ -36,7 +39,14 @@ def choose(options: Options) -> tuple[Index, Selection]:
     from pipelines.sources import index as source_index
 
     split = "train" if options.split == selection.HOLDOUT else options.split
-    index = source_index.index_images(options.source, split, kind=options.source_kind, labels=options.labels)
+    index = source_index.index_images(
+        options.source,
+        split,
+        kind=options.source_kind,
+        labels=options.labels,
+        skip_unreadable=options.skip_unreadable,
+        allow_missing_shards=options.allow_missing_shards,
+    )
     chosen = selection.select(
         index.images, split=options.split, holdout=options.holdout, limit=options.limit, seed=options.seed
     )
@@ -76,11 +86,23 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None
 def _plan(options: Options, workers: int, num_shards: int | None) -> Planned:
     """Lists the source and plans the job. An earlier run of the folder may have chosen the number of shards."""
     from pipelines.shards.run import Planned
+    from pipelines.truth import sizes
 
     index, chosen = choose(options)
+    if warning := sizes.enlargement_warning(options, chosen.images):
+        print(f"{PROG}: {warning}", file=sys.stderr)
     job = plan_job(options, chosen, workers, num_shards)
-    facts = {"files_ignored": index.ignored, "held_out": chosen.held_out}
-    return Planned(job=job, inputs=assign(job, chosen), facts=facts)
+    facts = {"found": index.found, "held_out": chosen.held_out}
+    return Planned(job=job, inputs=assign(job, chosen), passed_over=passed_over(index, chosen), facts=facts)
+
+
+def passed_over(index: Index, chosen: Selection) -> dict[str, int]:
+    """Counts by reason what becomes neither record nor reject: found = written + rejected + passed over."""
+    counts = {**index.passed_over, **chosen.passed_over}
+    accounted = len(chosen.images) + len(chosen.duplicates) + sum(counts.values())
+    if accounted != index.found:
+        raise RuntimeError(f"{index.found} entries found, but {accounted} are accounted for: {counts}")
+    return counts
 
 
 def plan_job(options: Options, chosen: Selection, workers: int = 1, num_shards: int | None = None) -> ShardJob:
@@ -157,8 +179,12 @@ def report(result: ShardRun, options: Options) -> Iterator[str]:
     yield f"{counts['read']} read = {counts['written']} written + {counts['rejected']} rejected"
     for reason, number in sorted(manifest.rejected_by_reason.items()):
         yield f"  rejected, {reason}: {number} (listed in {options.out}/rejects.jsonl)"
+    if others := describe_passed_over(manifest.passed_over):
+        yield others + heic_hint(manifest.passed_over)
     rate = f"{result.rate:.0f} images/s" if result.rate else "-"
     size = sum(shard.size for shard in manifest.shards)
+    if left_out := counts.get("left_out"):
+        yield f"{left_out} further pages or frames of these files left out"
     yield cli.table(
         [
             ("grayscale", f"{counts.get('grayscale', 0)} of {counts['written']} (no color in the source)"),
@@ -197,12 +223,16 @@ def _inspect(asked: Inspection) -> int:
 
 def _try_out(options: Options, beam_arguments: Sequence[str]) -> Iterator[str]:
     from pipelines.beam import options as beam_options
-    from pipelines.truth import dry_run
+    from pipelines.truth import dry_run, sizes
 
     workers = beam_options.workers(beam_options.beam_options(beam_arguments, flag_names(Options)))
     index, chosen = choose(options)
     num_shards = plan_job(options, chosen, workers).num_shards
     yield from dry_run.estimate(options, len(index.images), chosen, num_shards, workers)
+    if others := describe_passed_over(passed_over(index, chosen)):
+        yield others + heic_hint(index.passed_over)
+    if warning := sizes.enlargement_warning(options, chosen.images):
+        yield warning
 
 
 def _command(argv: Sequence[str] | None) -> int:

@@ -4,13 +4,17 @@ import json
 import pathlib
 import re
 import shlex
+import types
 
+import apache_beam as beam
 import pytest
 
 from eval.sampling import arguments as sample
-from eval.scoring import arguments as fid
+from eval.scoring import arguments as fid, job as scoring_job
+from eval.scoring.layout import Layout
 from pipelines.beam.hints import take_network_hints
 from pipelines.beam.options import beam_options
+from pipelines.shards import steps
 from pipelines.truth import arguments as preprocess
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -39,6 +43,32 @@ def test_a_gpu_is_asked_for_in_one_way_and_has_one_process(command):
     everywhere = [word for word in command if "worker_accelerator=" in word]
     assert bool(take_network_hints(options)) != bool(everywhere)
     assert "--experiments=no_use_multiple_sdk_containers" in command
+
+
+def with_accelerator(build) -> set[str]:
+    """The steps that ask for an accelerator in a job's portable form, if `build(pipeline, hints)` adds the steps."""
+    options = beam_options(["--resource_hints=accelerator=type:nvidia-l4;count:1;install-nvidia-driver"])
+    hints = take_network_hints(options)
+    pipeline = beam.Pipeline(options=options)
+    build(pipeline, hints)
+    components = pipeline.to_runner_api().components
+    return {
+        step.unique_name
+        for step in components.transforms.values()
+        if components.environments[step.environment_id].resource_hints
+    }
+
+
+def test_only_the_steps_that_run_networks_ask_for_accelerators():
+    def sampling(pipeline, hints):
+        steps.add_steps(pipeline, beam.DoFn(), [[0]], beam.DoFn(), hints)
+
+    def scoring(pipeline, hints):
+        options, _ = fid.parse(["--real=gs://b/real", "--fake=gs://b/fake", "--out=gs://b/fid"])
+        scoring_job.build(pipeline, [], options, types.SimpleNamespace(layout=Layout.of(options)), hints)
+
+    assert with_accelerator(sampling) == {"Make"}
+    assert with_accelerator(scoring) == {"Features"}
 
 
 def test_templates_get_parameters_that_they_have():

@@ -37,7 +37,10 @@ def to_srgb(image: Image.Image) -> Image.Image | None:
         return None
     from PIL import ImageCms
 
-    converted = ImageCms.applyTransform(image, transform)
+    try:
+        converted = ImageCms.applyTransform(image, transform)
+    except (ImageCms.PyCMSError, ValueError):
+        return None
     if alpha is not None and converted is not None:
         converted.putalpha(alpha)
     return converted

@@ -7,21 +7,32 @@ about 1 level of 255 on average.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import io
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coltran.images import color_profiles
+from coltran.images import color_profiles, tiff
+from coltran.images.formats import known_formats, unsupported_kind
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
-# Only formats made of pixels are allowed. Pillow would hand an EPS file to Ghostscript, which runs programs.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF", "TGA", "ICO")
+_PAGED = {"TIFF": "pages", "GIF": "frames", "WEBP": "frames", "PNG": "frames", "AVIF": "frames", "HEIF": "images"}
+_CANNOT = re.compile(r"not available|not supported|unsupported|unknown|unrecognized|cannot handle", re.IGNORECASE)
+# How the pixels must be turned for each EXIF orientation, as names of PIL.Image.Transpose.
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 
 
 class ImageRejected(Exception):
@@ -43,15 +54,21 @@ class Photo:
       rgb: uint8 [height, width, 3], upright (EXIF orientation applied), alpha laid over white.
       grayscale: whether no pixel has any color, whatever the file's mode.
       converted: whether an embedded color profile was applied.
+      left_out: how many further pages of a TIFF, or frames of an animation, the file has.
+      note: names what is left out for people, such as `page 2 of 3, the largest one`; empty if nothing is.
     """
 
     rgb: np.ndarray
     grayscale: bool
     converted: bool = False
+    left_out: int = 0
+    note: str = ""
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE, profiles: bool = True) -> Photo:
-    """Decodes an image of one of FORMATS, which its content shows. From an animation it decodes the first frame.
+    """Decodes an image of one of `formats.FORMATS`, which its content shows.
+
+    It decodes the largest page of a TIFF, and the first frame of an animation.
 
     Args:
       data: the file's bytes.
@@ -59,68 +76,115 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SID
       min_side: images with a shorter side below this are rejected.
       profiles: whether to convert to sRGB by the embedded color profile; False gives the release's pixels.
     Raises:
-      ImageRejected: the reason is `empty_file`, `not_an_image`, `truncated`, `too_small` or `too_large`.
+      ImageRejected: the reason is `empty_file`, `not_an_image`, `unsupported`, `truncated`, `too_small` or `too_large`.
     """
-    from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
-
-    if not data:
-        raise ImageRejected("empty_file", "the file is empty")
-    Image.MAX_IMAGE_PIXELS = None  # our own limit below names the image and says what to do
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
-    try:
-        image = Image.open(io.BytesIO(data), formats=_known_formats())
-    except UnidentifiedImageError as error:
-        if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n")):
-            raise ImageRejected("truncated", f"only {len(data)} bytes of a JPEG or PNG") from error
-        start = "text" if _looks_like_text(data) else f"bytes {data[:4].hex()}"
-        raise ImageRejected("not_an_image", f"no known image format (it starts with {start})") from error
-    except Exception as error:
-        raise ImageRejected("truncated", f"damaged image header: {error}") from error
+    image = _open(data)
+    left_out, note = _choose_page(image)
     width, height = image.size
     if width * height > max_pixels:
         raise ImageRejected("too_large", f"{width}x{height} pixels, above --max_pixels={max_pixels}")
     if min(width, height) < min_side:
         raise ImageRejected("too_small", f"{width}x{height} pixels, the shorter side must be >= {min_side}")
     try:
-        ImageOps.exif_transpose(image, in_place=True)
-        converted = color_profiles.to_srgb(image) if profiles else None
-        rgb = _to_rgb(image if converted is None else converted)
+        upright = _upright(image)
+        converted = color_profiles.to_srgb(upright) if profiles else None
+        rgb = _to_rgb(upright if converted is None else converted, image)
+    except tiff.UnknownRange as error:
+        raise ImageRejected("unsupported", f"{error}; save it with 8 or 16 unsigned bits") from error
     except Exception as error:  # Pillow's decoders raise many types on damaged data
+        if _CANNOT.search(str(error)):
+            raise ImageRejected("unsupported", f"{unsupported_kind(data) or image.format}: {error}") from error
         raise ImageRejected("truncated", f"{image.format} data is cut or damaged: {error}") from error
     grayscale = _has_no_color(rgb[::16, ::16]) and _has_no_color(rgb)  # mostly a few pixels are enough
-    return Photo(rgb=rgb, grayscale=grayscale, converted=converted is not None)
+    return Photo(rgb=rgb, grayscale=grayscale, converted=converted is not None, left_out=left_out, note=note)
+
+
+def _open(data: bytes) -> Image.Image:
+    """Opens an image by its content. Raises ImageRejected if it has none of the known formats."""
+    from PIL import Image, ImageFile, UnidentifiedImageError
+
+    if not data:
+        raise ImageRejected("empty_file", "the file is empty")
+    Image.MAX_IMAGE_PIXELS = None  # our own limit names the image and says what to do
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        return Image.open(io.BytesIO(data), formats=known_formats())
+    except UnidentifiedImageError as error:
+        if kind := unsupported_kind(data):
+            raise ImageRejected("unsupported", f"{kind} cannot be decoded") from error
+        if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n")):
+            raise ImageRejected("truncated", f"only {len(data)} bytes of a JPEG or PNG") from error
+        start = "text" if _looks_like_text(data) else f"bytes {data[:4].hex()}"
+        raise ImageRejected("not_an_image", f"no known image format (it starts with {start})") from error
+    except Exception as error:
+        if isinstance(error, KeyError) and tiff.is_tiff(data):
+            kind = unsupported_kind(data) or "TIFF"
+            raise ImageRejected("unsupported", f"{kind} packed by method {error}; save it with LZW") from error
+        raise ImageRejected("truncated", f"damaged image header: {error}") from error
+
+
+def _choose_page(image: Image.Image) -> tuple[int, str]:
+    """Goes to the page that is the photo. Returns how many others there are, and a note that names them."""
+    if image.format not in _PAGED:
+        return 0, ""
+    try:
+        count = getattr(image, "n_frames", 1)
+        if count > 1 and image.format == "TIFF":
+            tiff.seek_photo(image)
+    except Exception:  # what comes after the first page is damaged
+        image.seek(0)
+        return 1, "the first page; what follows it is damaged"
+    if count == 1:
+        return 0, ""
+    which = f"{_PAGED[image.format].removesuffix('s')} {image.tell() + 1} of {count}"
+    return count - 1, which + (", the largest one" if image.format == "TIFF" else "")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Loads an image and turns it upright by its EXIF orientation.
+
+    Pillow's `exif_transpose` also writes the EXIF anew, and fails if it cannot; but nobody needs it any more.
+    """
+    from PIL import Image
+
+    if image.format == "TIFF":
+        opened: Any = image
+        opened.load_end = lambda: None  # it would call `exif_transpose`
+        opened.load()
+        opened._size = opened.im.size
+    else:
+        image.load()
+    turn = _TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(Image.Transpose[turn])
+
+
+def _orientation(image: Image.Image) -> int:
+    """Reads the orientation, 1 to 8, in whatever type it is stored; 1 if there is none."""
+    try:
+        tags: Any = getattr(image, "tag_v2", None) or image.getexif()
+        value = tags.get(tiff.ORIENTATION)
+        if isinstance(value, tuple):
+            value = value[0]
+        return int(value[0] if isinstance(value, bytes) and value[:1] < b"0" else value or 1)
+    except Exception:  # damaged EXIF says nothing, and must not cost the photo
+        return 1
 
 
 def _has_no_color(rgb: np.ndarray) -> bool:
     return bool((rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all())
 
 
-@functools.cache
-def _known_formats() -> tuple[str, ...]:
-    """Lists the FORMATS that this machine's Pillow was built with."""
-    from PIL import Image
-
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-def _to_rgb(image: Image.Image) -> np.ndarray:
+def _to_rgb(image: Image.Image, source: Image.Image) -> np.ndarray:
+    """Returns uint8 [h, w, 3] of an upright image; `source` is the same image as its file has it."""
     from PIL import Image
 
     if image.mode.startswith("I") or image.mode == "F":
-        return np.repeat(_deep_gray(image)[..., None], 3, axis=-1)
+        return np.repeat(tiff.deep_gray(image, source)[..., None], 3, axis=-1)
+    tiff.check_sample_format(source)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layered = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _deep_gray(image: Image.Image) -> np.ndarray:
-    """Turns 16-bit (and float) gray into 8 bits. Pillow's own conversion would clip everything above 255 to white."""
-    values = np.nan_to_num(np.asarray(image))
-    if image.mode == "F":
-        return np.clip(np.rint(values * (255 if values.max() <= 1 else 1)), 0, 255).astype(np.uint8)
-    return (np.clip(values, 0, 65535).astype(np.uint16) >> 8).astype(np.uint8)
 
 
 def _looks_like_text(data: bytes) -> bool:

@@ -12,6 +12,7 @@ from coltran.images import decoding, encoding
 from coltran.options import add_flags, from_arguments, option
 from coltran.photos import recolor
 from coltran.sampling.arguments import SamplingFlags, refuse_equal_samples
+from coltran.walking import SKIP_UNREADABLE_HELP
 
 PROG = "coltran-colorize"
 BATCH_SIZE = 16  # on a GPU or TPU; on a CPU, one photo would wait for fifteen others that do not exist
@@ -36,8 +37,8 @@ stops after the color upsampler, as the paper does for 64x64 faces, and enlarges
 photo_sample0_certainty.png, a map of how sure the colorizer was at each pixel, and the numbers as .npy.
 
 The same photo, seed, weights and --batch_size give the same colors, alone or among thousands, whatever its name: colors
-are drawn by a hash of the file's bytes. Rerunning the command replaces its files with the same ones. Files that are no
-usable image are named on stderr and in OUT/rejects.jsonl, and the rest goes on.
+are drawn by a hash of the file's bytes. Rerunning the command replaces its files with the same ones, and never a file
+that it did not write. Files that are no usable image are named on stderr and in OUT/rejects.jsonl; the rest goes on.
 
 Exit status: 0 all photos colorized, 1 some were rejected, 2 nothing could be done as asked.
 """
@@ -74,6 +75,7 @@ class Options(SamplingFlags):
     )
     format: str = option("png", choices=encoding.FORMATS, help="of the results")
     max_pixels: int = option(decoding.MAX_PIXELS, parse=cli.positive, help="reject larger photos")
+    skip_unreadable: bool = option(False, help=SKIP_UNREADABLE_HELP)
     sheet: int = option(8, metavar="ROWS", help="contact_sheet.png shows the first ROWS photos, 0 for none")
 
     def __post_init__(self) -> None:

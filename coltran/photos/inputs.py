@@ -6,14 +6,16 @@ import collections
 import dataclasses
 import hashlib
 import os
-import re
+from collections.abc import Mapping
 
 from coltran import storage
 from coltran.errors import UserError
-from coltran.file_patterns import IMAGE_SUFFIXES, is_pattern, list_matching
+from coltran.file_patterns import is_pattern, list_matching
+from coltran.images.formats import has_image_suffix, heic_hint, known_formats
+from coltran.photos import outputs
+from coltran.walking import describe_passed_over, suffix_reason
 
-CONTACT_SHEET = "contact_sheet.png"
-_MADE = re.compile(rf"(_sample\d+(_certainty)?\.(png|jpg)|(^|/){re.escape(CONTACT_SHEET)})$")
+GIVEN_TWICE, RESULT = "given twice", "result of an earlier run"
 _MAX_NAME_BYTES = 180  # of the 255 that file systems allow; endings and storage's temporary names need the rest
 
 
@@ -31,7 +33,15 @@ class PhotoFile:
     name: str
 
 
-def find_photos(inputs: tuple[str, ...], out: str) -> list[PhotoFile]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FoundPhotos:
+    """The photos that a command line means, and by reason the number of the other files that its folders hold."""
+
+    photos: tuple[PhotoFile, ...]
+    passed_over: Mapping[str, int]
+
+
+def find_photos(inputs: tuple[str, ...], out: str, *, skip_unreadable: bool = False) -> FoundPhotos:
     """Finds the photos of all inputs, each once, in the given order. Within a folder or pattern it sorts by name.
 
     It takes a single file whatever its name is. From folders (searched recursively) and patterns, it takes the files
@@ -40,37 +50,48 @@ def find_photos(inputs: tuple[str, ...], out: str) -> list[PhotoFile]:
     Args:
       inputs: files, folders and patterns, local or gs://.
       out: output folder.
+      skip_unreadable: whether to count folders that cannot be read, instead of raising an error.
     Raises:
-      UserError: an input does not exist, or holds or matches no image.
+      UserError: an input does not exist, or holds or matches no image, or a folder cannot be read.
     """
-    found: dict[str, tuple[str, str]] = {}  # by absolute path, so that no photo is taken twice
     for source in inputs:
         storage.check_access(source)
-        for path, place in _find(source, out, alone=len(inputs) == 1):
-            found.setdefault(_absolute(path), (path, place))
+    results = {_absolute(storage.join(out, name)) for name in outputs.earlier(out)}
+    passed_over: collections.Counter[str] = collections.Counter()
+    found: dict[str, tuple[str, str]] = {}  # by absolute path, so that no photo is taken twice
+    for source in inputs:
+        for path, place in _find(source, results, passed_over, alone=len(inputs) == 1, skip_unreadable=skip_unreadable):
+            if found.setdefault(_absolute(path), (path, place)) != (path, place):
+                passed_over[GIVEN_TWICE] += 1
     names = _names({absolute: place for absolute, (_, place) in found.items()})
-    return [PhotoFile(path=path, name=names[absolute]) for absolute, (path, _) in found.items()]
+    photos = tuple(PhotoFile(path=path, name=names[absolute]) for absolute, (path, _) in found.items())
+    return FoundPhotos(photos=photos, passed_over=dict(passed_over))
 
 
-def _find(source: str, out: str, alone: bool) -> list[tuple[str, str]]:
-    """Finds (path, place below the output folder with suffix) of the photos of one input."""
+def _find(
+    source: str, results: set[str], passed_over: collections.Counter[str], *, alone: bool, skip_unreadable: bool
+) -> list[tuple[str, str]]:
+    """Finds (path, place below the output folder with suffix) of one input's photos, and counts its other files."""
     if not is_pattern(source) and not storage.is_folder(source):
         if not storage.exists(source):
             nothing = "matches no file" if any(sign in source for sign in "*?[") else "no such file or folder"
             raise UserError(f"{source}: {nothing}")
         return [(source, source.rpartition("/")[2])]
-    folder, listed = list_matching(source)
-    photos = [
-        name
-        for name, _ in listed
-        if name.lower().endswith(IMAGE_SUFFIXES)
-        and "__MACOSX/" not in name
-        and not name.rpartition("/")[2].startswith("._")  # files that macOS adds on disks of other systems
-        and not (_MADE.search(name) and _is_below(storage.join(folder, name), out))
-    ]
+    folder, walk = list_matching(source, takes=has_image_suffix, skip_unreadable=skip_unreadable)
+    passed_over.update(walk.passed_over)
+    photos = []
+    for name, _ in walk.files:
+        if _absolute(storage.join(folder, name)) in results:
+            passed_over[RESULT] += 1
+        elif has_image_suffix(name):
+            photos.append(name)
+        else:
+            passed_over[suffix_reason(name)] += 1
     if not photos:
         what = "matches" if is_pattern(source) else "holds"
-        raise UserError(f"{source}: {what} no images (looked for {' '.join(IMAGE_SUFFIXES)})")
+        counted = describe_passed_over(passed_over)
+        rest = f"; {counted}{heic_hint(passed_over)}" if counted else ""
+        raise UserError(f"{source}: {what} no images (looked for {', '.join(known_formats())}){rest}")
     # With several inputs, each keeps its folder's name, so that results from different inputs lie apart too.
     before = "" if alone else _absolute(folder).rpartition("/")[2] + "/"
     return [(storage.join(folder, name), before + name) for name in photos]
@@ -117,10 +138,6 @@ def _shortened(name: str, digest: str) -> str:
     if len(encoded) <= _MAX_NAME_BYTES:
         return name
     return f"{folder}{slash}{encoded[:_MAX_NAME_BYTES].decode('utf-8', 'ignore')}_{digest}"
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return _absolute(path).startswith(_absolute(folder).rstrip("/") + "/")
 
 
 def _absolute(path: str) -> str:

@@ -1,14 +1,12 @@
 """Writes checkpoints during training. A thread writes the copied state while the next steps are computed."""
 
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from coltran.errors import UserError
-from coltran.weights import checkpoint
+from coltran.weights import checkpoint, steps
 
 
 def score(validation: Mapping[str, float]) -> float:
@@ -19,10 +17,11 @@ def score(validation: Mapping[str, float]) -> float:
     return next(iter(validation.values()), math.inf)
 
 
-def best_score(folder: Path) -> float:
+def best_score(folder: str) -> float:
     """Returns the score of the best checkpoint in `folder`, or infinity if there is no best one yet."""
+    best = steps.best_step(folder)
     try:
-        return score(checkpoint.read_metadata(folder / checkpoint.BEST).get("validation", {}))
+        return math.inf if best is None else score(checkpoint.read_metadata(best).get("validation", {}))
     except UserError:
         return math.inf
 
@@ -34,8 +33,9 @@ class CheckpointWriter:
     checkpoint.
     """
 
-    def __init__(self, folder: Path, *, keep: int):
-        self._folder, self._keep = folder, keep
+    def __init__(self, folder: str, *, keep: int, before: Callable[[], None] = lambda: None):
+        """Makes a writer of `folder` that keeps `keep` checkpoints, calling `before` ahead of each."""
+        self._folder, self._keep, self._before = folder, keep, before
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._pending: Future | None = None
 
@@ -53,6 +53,7 @@ class CheckpointWriter:
         `parts` are the arguments of `checkpoint.save`. Nobody may change their arrays any more.
         """
         self.wait()
+        self._before()
         self._pending = self._thread.submit(self._save, validation, parts)
 
     def wait(self) -> None:
@@ -62,10 +63,7 @@ class CheckpointWriter:
             pending.result()
 
     def _save(self, validation: Mapping[str, float], parts: Mapping[str, Any]) -> None:
-        path = checkpoint.save(self._folder, validation=validation, **parts)
+        checkpoint.save(self._folder, validation=validation, **parts)
         if score(validation) < best_score(self._folder):
-            temporary = self._folder / f".{checkpoint.BEST}.{os.getpid()}"
-            temporary.unlink(missing_ok=True)
-            temporary.symlink_to(path.name)
-            os.replace(temporary, self._folder / checkpoint.BEST)
-        checkpoint.remove_old(self._folder, self._keep)
+            steps.mark_best(self._folder, parts["step"])
+        steps.remove_old(self._folder, self._keep)

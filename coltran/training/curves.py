@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
+from coltran import storage
 from coltran.errors import UserError
 from coltran.training.log import METRICS, read_metrics
 
@@ -17,24 +18,24 @@ _VALIDATION = ("decoder_bits_per_pixel", "bits_per_dim")
 Curve = list[tuple[int, float]]
 
 
-def read(workdir: str | Path, name: str) -> Curve:
+def read(workdir: str | os.PathLike[str], name: str) -> Curve:
     """Reads (step, value) of one of a run's numbers, such as `train/loss`, in the order of steps.
 
     Raises UserError if the folder has no metrics.
     """
-    path = Path(workdir) / METRICS
-    if not path.is_file():
+    path = storage.join(os.fspath(workdir), METRICS)
+    if not storage.exists(path):
         raise UserError(f"{path} is not there: give folders that coltran-train wrote as --workdir")
     return sorted((line["step"], line[name]) for line in read_metrics(path) if name in line)
 
 
-def validation(workdir: str | Path, weights: str = "ema") -> Curve:
+def validation(workdir: str | os.PathLike[str], weights: str = "ema") -> Curve:
     """Reads a run's validation bits of the decoder or an upsampler, for the moving average or the `raw` weights."""
     tag = "validation" if weights == "ema" else "validation_raw"
     return next((curve for name in _VALIDATION if (curve := read(workdir, f"{tag}/{name}"))), [])
 
 
-def draw(workdirs: Sequence[str | Path]) -> bytes:
+def draw(workdirs: Sequence[str | os.PathLike[str]]) -> bytes:
     """Draws a PNG: training loss on the left, validation bits on the right (raw weights dotted), one color per run."""
     from matplotlib.figure import Figure
 
@@ -71,8 +72,8 @@ def _averaged(curve: Curve) -> Curve:
     return [(window[-1][0], sum(value for _, value in window) / len(window)) for window in windows]
 
 
-def _names(workdirs: Iterable[str | Path]) -> list[str]:
+def _names(workdirs: Iterable[str | os.PathLike[str]]) -> list[str]:
     """Returns the folders' last parts, or the whole paths if two of the last parts are equal."""
-    paths = [Path(workdir) for workdir in workdirs]
-    short = [path.name for path in paths]
-    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+    paths = [os.fspath(workdir).rstrip("/") for workdir in workdirs]
+    short = [path.rpartition("/")[2] for path in paths]
+    return short if len(set(short)) == len(short) else paths

@@ -9,7 +9,9 @@ import struct
 import time
 from collections.abc import Mapping
 
+from coltran import storage
 from coltran.records import framing
+from coltran.training.appended_file import AppendedFile
 
 # tensorflow.Event: wall_time = 1 (double), step = 2 (int64), file_version = 3 (string), summary = 5 (message).
 # tensorflow.Summary: value = 1 (message), of which tag = 1 (string), simple_value = 2 (float), image = 4 (message).
@@ -18,16 +20,15 @@ _RGB = 3
 
 
 class EventFile:
-    """Appends scalars and pictures to one new event file in `folder`."""
+    """Appends scalars and pictures to one new event file in `folder`, local or gs://."""
 
     def __init__(self, folder: str):
-        os.makedirs(folder, exist_ok=True)
         name = f"events.out.tfevents.{time.time():.6f}.{os.getpid()}.coltran"
-        self._file = open(os.path.join(folder, name), "ab")  # noqa: SIM115, closed by close()
+        self._file = AppendedFile(storage.join(folder, name))
         self._write(_text(3, b"brain.Event:2"))
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Writes the scalars of one step and makes them visible to readers."""
+        """Writes the scalars of one step."""
         values = b"".join(_text(1, _text(1, tag.encode()) + _float(2, value)) for tag, value in scalars.items())
         self._write(_number(2, step) + _text(5, values))
 
@@ -40,6 +41,10 @@ class EventFile:
         )
         self._write(_number(2, step) + _text(5, _text(1, _text(1, tag.encode()) + _text(4, image))))
 
+    def flush(self) -> None:
+        """Makes everything visible to readers, on gs:// too."""
+        self._file.flush()
+
     def close(self) -> None:
         """Closes the file. Nothing can be written afterwards."""
         self._file.close()
@@ -47,7 +52,6 @@ class EventFile:
     def _write(self, fields: bytes) -> None:
         event = bytes([1 << 3 | 1]) + struct.pack("<d", time.time()) + fields
         self._file.write(framing.frame(event))
-        self._file.flush()
 
 
 def _number(field: int, value: int) -> bytes:

@@ -9,10 +9,10 @@ import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from coltran import storage
+from coltran.training.appended_file import AppendedFile
 from coltran.training.event_file import EventFile
 
 METRICS = "metrics.jsonl"
@@ -21,32 +21,39 @@ METRICS = "metrics.jsonl"
 class TrainingLog:
     """The log of one work folder. It removes lines of steps after `step`, because those steps will run again."""
 
-    def __init__(self, workdir: Path, step: int):
+    def __init__(self, workdir: str, step: int):
         self._workdir = workdir
-        path = workdir / METRICS
-        if path.exists():
+        path = storage.join(workdir, METRICS)
+        if storage.exists(path):
             kept = [line for line in read_metrics(path) if line["step"] <= step]
-            storage.write_bytes(str(path), "".join(json.dumps(line) + "\n" for line in kept).encode())
-        self._events = EventFile(str(workdir / "tensorboard"))
+            storage.write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        self._metrics = AppendedFile(path)
+        self._events = EventFile(storage.join(workdir, "tensorboard"))
 
     def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """Logs the numbers of one step. It leaves out infinity and NaN, because JSON does not have them."""
         finite = {name: value for name, value in scalars.items() if math.isfinite(value)}
         self._events.write(step, finite)
-        with open(self._workdir / METRICS, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **finite}) + "\n")
+        self._metrics.write(json.dumps({"step": step, **finite}).encode() + b"\n")
 
     def picture(self, step: int, png: bytes) -> None:
         """Logs the picture with the samples of one step."""
-        storage.write_bytes(str(self._workdir / "samples" / f"samples_{step:08d}.png"), png)
+        storage.write_bytes(storage.join(self._workdir, "samples", f"samples_{step:08d}.png"), png)
         self._events.write_picture(step, "samples", png)
 
+    def flush(self) -> None:
+        """Makes everything visible to readers, on gs:// too. A run that goes on from a checkpoint needs its lines."""
+        self._events.flush()
+        self._metrics.flush()
+
     def close(self) -> None:
+        """Closes the files. Nothing can be logged afterwards."""
         self._events.close()
+        self._metrics.close()
 
 
-def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """Reads the lines of a metrics.jsonl."""
-    for text in path.read_text(encoding="utf-8").splitlines():
+def read_metrics(path: str) -> Iterator[dict[str, Any]]:
+    """Reads the lines of a metrics.jsonl, local or gs://."""
+    for text in storage.read_bytes(path).decode(errors="replace").splitlines():
         with contextlib.suppress(ValueError):  # the last line of a killed run may be incomplete
             yield json.loads(text)

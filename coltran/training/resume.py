@@ -2,23 +2,24 @@
 
 import dataclasses
 import math
-import shutil
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from coltran import storage
 from coltran.errors import UserError
 from coltran.networks.config import NetworkConfig, first_difference
 from coltran.training import mesh, step as train_step
 from coltran.training.checkpoint_writer import best_score
 from coltran.training.options import TrainOptions
-from coltran.weights import checkpoint
+from coltran.weights import checkpoint, steps
+from coltran.weights.arrays import DamagedError
 
 FINGERPRINT = "data_fingerprint"
+CHECKPOINTS = "checkpoints"  # the folder of checkpoints in a work folder
 _NEW, _GO_ON, _REFUSED = range(3)
 
 
@@ -37,7 +38,7 @@ class Start:
     resumed: bool
 
 
-def start(workdir: Path, *, stage: str, config: NetworkConfig, options: TrainOptions, data_fingerprint: str) -> Start:
+def start(workdir: str, *, stage: str, config: NetworkConfig, options: TrainOptions, data_fingerprint: str) -> Start:
     """Finds the state from which to go on, or makes a new one.
 
     Only process 0 reads the work folder. The other processes get its arrays.
@@ -48,10 +49,12 @@ def start(workdir: Path, *, stage: str, config: NetworkConfig, options: TrainOpt
     state, refusal, best = None, None, math.inf
     if mesh.is_primary():
         try:
-            saved = _last_good(workdir / "checkpoints", stage)
+            storage.check_access(workdir)
+            checkpoints = storage.join(workdir, CHECKPOINTS)
+            saved = _last_good(checkpoints, stage)
             if saved is not None:
                 _check_same(workdir, saved, config, options, data_fingerprint)
-                state, best = train_step.restore_state(saved, options), best_score(workdir / "checkpoints")
+                state, best = train_step.restore_state(saved, options), best_score(checkpoints)
         except UserError as error:
             refusal = error
     outcome = _REFUSED if refusal else _NEW if state is None else _GO_ON
@@ -65,33 +68,31 @@ def start(workdir: Path, *, stage: str, config: NetworkConfig, options: TrainOpt
     return Start(state=mesh.broadcast(state) if outcome == _GO_ON else state, best=best, resumed=outcome == _GO_ON)
 
 
-def _last_good(folder: Path, stage: str) -> checkpoint.Checkpoint | None:
+def _last_good(folder: str, stage: str) -> checkpoint.Checkpoint | None:
     """Loads the newest good checkpoint. Renames damaged newer ones `damaged_step_*`, with a line on stderr."""
     damaged: list[tuple[int, UserError]] = []
-    for step in reversed(checkpoint.finished_steps(folder)):
+    for step in reversed(steps.finished_steps(folder)):
         try:
-            saved = checkpoint.load(checkpoint.step_folder(folder, step), stage=stage)
-        except checkpoint.DamagedError as error:
+            saved = checkpoint.load(steps.step_folder(folder, step), stage=stage)
+        except DamagedError as error:
             damaged.append((step, error))
             continue
         for bad, why in damaged:
             print(f"going back to step {step}: {why}", file=sys.stderr)
-            path = checkpoint.step_folder(folder, bad)
-            shutil.rmtree(folder / f"damaged_{path.name}", ignore_errors=True)
-            path.rename(folder / f"damaged_{path.name}")
+            steps.set_aside(steps.step_folder(folder, bad))
         return saved
     if damaged:
         raise UserError(
             f"none of the {len(damaged)} checkpoints in {folder} can be read, the newest one because {damaged[0][1]}; "
             "put a good copy there, or give another --workdir to start anew"
         )
-    if folder.is_dir() and any(folder.glob("step_*")):
+    if steps.any_begun(folder):
         print(f"{folder}: the first checkpoint was never finished; starting at step 0", file=sys.stderr)
     return None
 
 
 def _check_same(
-    workdir: Path, saved: checkpoint.Checkpoint, config: NetworkConfig, options: TrainOptions, fingerprint: str
+    workdir: str, saved: checkpoint.Checkpoint, config: NetworkConfig, options: TrainOptions, fingerprint: str
 ) -> None:
     difference = first_difference(saved.config, config) or options.difference(saved.training)
     if difference is None:

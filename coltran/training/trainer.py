@@ -11,12 +11,11 @@ several processes, all run this loop together, and only process 0 has a work fol
 import contextlib
 import dataclasses
 import sys
-from pathlib import Path
 from typing import Any
 
 import jax
 
-from coltran import cli
+from coltran import cli, storage
 from coltran.errors import UserError
 from coltran.networks import flops
 from coltran.networks.config import NetworkConfig, to_json
@@ -51,7 +50,7 @@ class Trainer:
     ):
         self.stage, self.config, self.options, self.run = stage, config, options, run
         self.placement, self.how = placement or Placement(), how or StepOptions()
-        self.workdir, self.training, self.validation = Path(workdir), training, validation
+        self.workdir, self.training, self.validation = workdir, training, validation
         self.placement.check_batch(options.batch_size, self.how.accumulate)
         self._identity = {**dataclasses.asdict(options), resume.FINGERPRINT: training.fingerprint}
         self._agree()
@@ -95,9 +94,9 @@ class Trainer:
             preemption = stack.enter_context(Preemption())  # until the last checkpoint is written
             log = writer = None
             if mesh.is_primary():
-                self.workdir.mkdir(parents=True, exist_ok=True)
                 log = stack.enter_context(contextlib.closing(TrainingLog(self.workdir, self.step)))
-                writer = stack.enter_context(CheckpointWriter(self.workdir / "checkpoints", keep=self.run.keep))
+                folder = storage.join(self.workdir, resume.CHECKPOINTS)
+                writer = stack.enter_context(CheckpointWriter(folder, keep=self.run.keep, before=log.flush))
             finished = self._loop(log, writer, preemption)
             self.save(writer, self._evaluate_and_log(log) if finished else {})
         return finished

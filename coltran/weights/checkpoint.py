@@ -3,41 +3,30 @@
     <folder>/step_00000200/arrays/...     orbax: {"weights": ..., "ema": ..., "optimizer": ...}, flat names -> arrays
     <folder>/step_00000200/checkpoint.json  config, step, schema version, sha256 of each group of arrays; written last
 
-    <folder>/best                         a link to the step with the fewest validation bits; never removed for its age
-
 If a folder `step_*` has no checkpoint.json, its program died while it wrote the folder. Nobody ever reads it, and the
-next save of that step replaces it. `load` takes a step folder or its parent. In the parent, it loads the newest
-finished step.
+next save of that step replaces it. `load` takes a step folder or its parent, local or gs://. In the parent, it loads
+the newest finished step (coltran/weights/steps.py).
 """
 
 import dataclasses
 import json
-import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from coltran import storage
 from coltran.errors import UserError
 from coltran.networks import config as configs
 from coltran.networks.config import NetworkConfig
-from coltran.weights import packed, parameters
+from coltran.weights import arrays as saved_arrays, packed, parameters, steps
+from coltran.weights.arrays import DamagedError, first_line
 from coltran.weights.kinds import WEIGHTS
+from coltran.weights.steps import METADATA, finished_steps as finished_steps, step_folder as step_folder
 
 SCHEMA_VERSION = 1
-METADATA = "checkpoint.json"
-ARRAYS = "arrays"
-_STEP = re.compile(r"^step_(\d{8,})$")
-BEST = "best"
 _FIELDS = ("schema_version", "step", "config", "ema_sha256")
-
-
-class DamagedError(UserError):
-    """A checkpoint was finished once but cannot be read now. An older one may still be good."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,20 +62,6 @@ class Checkpoint:
         return self.ema_sha256 if weights == "ema" else self.raw_sha256
 
 
-def step_folder(folder: str | Path, step: int) -> Path:
-    """Returns the path of the checkpoint of `step`."""
-    return Path(folder) / f"step_{step:08d}"
-
-
-def finished_steps(folder: str | Path) -> list[int]:
-    """Lists the steps with a finished checkpoint in `folder`, in rising order. A missing folder has none."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        return []
-    matches = ((_STEP.match(entry.name), entry) for entry in folder.iterdir())
-    return sorted(int(match[1]) for match, entry in matches if match and (entry / METADATA).is_file())
-
-
 def save(
     folder: str | Path,
     *,
@@ -99,7 +74,7 @@ def save(
     training: Mapping[str, Any] | None = None,
     validation: Mapping[str, float] | None = None,
     keep: int | None = None,
-) -> Path:
+) -> str:
     """Writes the checkpoint of `step` below `folder` and returns its step folder.
 
     A reader sees it only when it is complete. With `keep`, it removes older finished checkpoints beyond that number,
@@ -127,12 +102,14 @@ def save(
         "validation": dict(validation or {}),
     }
     try:
-        _write(target, arrays, metadata)
+        steps.remove(target)
+        saved_arrays.write(target, arrays)
+        storage.write_bytes(storage.join(target, METADATA), json.dumps(metadata, indent=1).encode() + b"\n")
     except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
-        shutil.rmtree(target, ignore_errors=True)  # half a checkpoint helps nobody, and wastes space on a full disk
-        raise UserError(f"{target}: the checkpoint cannot be written: {_first_line(error)}") from error
+        steps.remove(target)  # half a checkpoint helps nobody, and wastes space on a full disk
+        raise UserError(f"{target}: the checkpoint cannot be written: {first_line(error)}") from error
     if keep is not None:
-        remove_old(folder, keep)
+        steps.remove_old(folder, keep)
     return target
 
 
@@ -140,28 +117,9 @@ def pack(checkpoint: Checkpoint, folder: Path, *, training: Mapping[str, Any]) -
     """Packs the moving average (coltran/weights/packed.py) in a new `folder`. `training` says where it comes from."""
     folder.mkdir(parents=True)
     checksum = parameters.checksum(packed.write(folder, checkpoint.ema))
-    metadata = read_metadata(Path(checkpoint.path)) | {"ema_sha256": checksum, "raw_sha256": checksum}
+    metadata = read_metadata(checkpoint.path) | {"ema_sha256": checksum, "raw_sha256": checksum}
     metadata |= {"optimizer_sha256": parameters.checksum({}), "training": dict(training)}
     storage.write_bytes(str(folder / METADATA), json.dumps(metadata, indent=1).encode() + b"\n")
-
-
-def remove_old(folder: str | Path, keep: int) -> None:
-    """Removes finished checkpoints, except the newest `keep` and the best one."""
-    spared = (Path(folder) / BEST).resolve()
-    for old in finished_steps(folder)[:-keep]:
-        path = step_folder(folder, old)
-        if path.resolve() != spared:
-            (path / METADATA).unlink()
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _write(target: Path, arrays: Mapping[str, Mapping[str, np.ndarray]], metadata: Mapping[str, Any]) -> None:
-    (target / METADATA).unlink(missing_ok=True)  # first, so that an old checkpoint of this step becomes unfinished
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    with _checkpointer() as checkpointer:
-        checkpointer.save((target / ARRAYS).absolute(), arrays)
-    storage.write_bytes(str(target / METADATA), json.dumps(metadata, indent=1).encode() + b"\n")
 
 
 def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig | None = None) -> Checkpoint:
@@ -179,7 +137,7 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
     difference = configs.first_difference(found, config) if config is not None else None
     if difference:
         raise UserError(f"{path} does not fit the config asked for: {difference}")
-    arrays = _read_arrays(path)
+    arrays = saved_arrays.read(path)
     ema, weights = arrays.get("ema", {}), arrays.get("weights", {})
     shapes = parameters.shapes(found)
     for group in (ema, weights):
@@ -200,11 +158,11 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
         raw_sha256=sums["raw_sha256"],
         training=metadata.get("training", {}),
         validation=metadata.get("validation", {}),
-        path=str(path),
+        path=path,
     )
 
 
-def _checked_sums(path: Path, metadata: Mapping[str, Any], *groups: dict[str, np.ndarray]) -> dict[str, str]:
+def _checked_sums(path: str, metadata: Mapping[str, Any], *groups: dict[str, np.ndarray]) -> dict[str, str]:
     """Computes the checksums of moving average, weights and optimizer. Raises DamagedError if saved ones differ."""
     names = ("ema_sha256", "raw_sha256", "optimizer_sha256")
     sums = {name: parameters.checksum(group) for name, group in zip(names, groups, strict=True)}
@@ -227,7 +185,7 @@ def load_network(folder: str | Path, *, stage: str, weights: str = "ema") -> tup
     return parameters.restore(checkpoint.config, chosen), checkpoint
 
 
-def describe(folder: str | Path, *, stage: str | None = None) -> tuple[Path, str, NetworkConfig, dict[str, Any]]:
+def describe(folder: str | Path, *, stage: str | None = None) -> tuple[str, str, NetworkConfig, dict[str, Any]]:
     """Finds the checkpoint that `load` takes, without reading its arrays.
 
     Returns:
@@ -236,7 +194,7 @@ def describe(folder: str | Path, *, stage: str | None = None) -> tuple[Path, str
     Raises:
       UserError: there is no checkpoint, or it belongs to another stage.
     """
-    path = _locate(Path(folder))
+    path = steps.locate(folder)
     metadata = read_metadata(path)
     found, config = configs.from_json(metadata["config"])
     if stage is not None and found != stage:
@@ -255,12 +213,14 @@ def recorded_checksum(folder: str | Path, weights: str) -> str:
     return metadata.get(f"{weights}_sha256") or load(path).checksum(weights)
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
+def read_metadata(path: str) -> dict[str, Any]:
     """Reads the checkpoint.json of a step folder. Raises UserError if it is damaged or of another version."""
-    file = path / METADATA
+    file = storage.join(path, METADATA)
     try:
-        metadata = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
+        metadata = json.loads(storage.read_bytes(file))
+    except UserError as error:
+        raise DamagedError(str(error)) from None
+    except ValueError as error:
         raise DamagedError(f"{file} cannot be read: {error}") from None
     missing = [name for name in _FIELDS if name not in metadata] if isinstance(metadata, dict) else _FIELDS
     if missing:
@@ -269,44 +229,3 @@ def read_metadata(path: Path) -> dict[str, Any]:
     if version != SCHEMA_VERSION:
         raise UserError(f"{file} has schema version {version}, this program reads {SCHEMA_VERSION}")
     return metadata
-
-
-def _locate(folder: Path) -> Path:
-    if (folder / METADATA).is_file():
-        return folder
-    for parent in (folder, folder / "checkpoints"):
-        steps = finished_steps(parent)
-        if steps:
-            return step_folder(parent, steps[-1])
-    if not folder.exists():
-        raise UserError(f"there is no folder {folder}: give a folder that coltran-train or coltran-import wrote")
-    raise UserError(
-        f"{folder} holds no finished checkpoint (a folder step_* with {METADATA}): "
-        "give a folder that coltran-train or coltran-import wrote"
-    )
-
-
-def _checkpointer() -> Any:
-    import orbax.checkpoint as ocp
-
-    # The calling process works alone. It has the whole arrays in its memory, and no other process waits for it.
-    this = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
-    return ocp.Checkpointer(ocp.StandardCheckpointHandler(multiprocessing_options=alone), multiprocessing_options=alone)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-
-
-def _read_arrays(path: Path) -> dict[str, dict[str, np.ndarray]]:
-    try:
-        if packed.is_packed(path):
-            weights = packed.read(path)
-            return {"ema": weights, "weights": weights, "optimizer": {}}
-        with _checkpointer() as checkpointer:
-            restored = checkpointer.restore((path / ARRAYS).absolute())
-    except packed.UNREADABLE as error:
-        reason = _first_line(error)
-        raise DamagedError(f"{path}: its arrays cannot be read ({reason}); use another checkpoint") from None
-    return jax.tree.map(np.asarray, restored)

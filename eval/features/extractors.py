@@ -7,12 +7,12 @@
 | `random`    | our engine, weights by rule from a seed   | only with each other; for tests and demonstrations       |
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from coltran import local_copies, storage
 from coltran.errors import UserError
 from coltran.quiet_tensorflow import import_tensorflow
 from eval.features.inception_graph import FEATURE_DIMS, INPUT_SIZE
@@ -84,8 +84,8 @@ def load_extractor(
 
     Args:
       name: one of `EXTRACTORS`.
-      weights: a local path. For `inception` it is the public .pth file, and None looks in the cache folder. For
-        `tfgan` it is the SavedModel's folder. For `random` it is None.
+      weights: a path, local or gs://. For `inception` it is the public .pth file, and None looks in the cache folder.
+        For `tfgan` it is the SavedModel's folder. For `random` it is None.
       resize: `tf1` as in the paper's tool, or `halfpixel` as in pytorch-fid.
       seed: seed of the weights of `random`.
       framework: `tensorflow`, the fastest on a CPU, or `jax`. None takes `jax` if it sees a GPU or TPU. `tfgan` ignores
@@ -129,7 +129,7 @@ def _inception_engine(tensors: dict[str, np.ndarray], resize: Resize, framework:
 
 
 def _load_tfgan(folder: str | None, resize: Resize) -> tuple[Engine, str]:
-    if folder is None or not os.path.isfile(os.path.join(folder, "saved_model.pb")):
+    if folder is None or not storage.exists(storage.join(folder, "saved_model.pb")):
         raise UserError(
             f"the tfgan extractor needs --weights FOLDER with the SavedModel {TFGAN_MODEL} (saved_model.pb and "
             f"variables/), unpacked from TF-Hub or Kaggle Models; "
@@ -140,7 +140,8 @@ def _load_tfgan(folder: str | None, resize: Resize) -> tuple[Engine, str]:
     tfgan = import_tfgan_eval()
     tf = import_tensorflow()
 
-    classify = tfgan.classifier_fn_from_tfhub(folder, tfgan.INCEPTION_FINAL_POOL, return_tensor=True)
+    local = local_copies.kept_folder(folder)
+    classify = tfgan.classifier_fn_from_tfhub(local, tfgan.INCEPTION_FINAL_POOL, return_tensor=True)
     # TF-GAN's function loads the model at every call. Traced into a graph, it loads the model once.
     pool_3 = tf.function(classify, input_signature=[tf.TensorSpec([None, INPUT_SIZE, INPUT_SIZE, 3], tf.float32)])
 
@@ -148,7 +149,7 @@ def _load_tfgan(folder: str | None, resize: Resize) -> tuple[Engine, str]:
         pixels = (resize_to_input(images, resize) - resize.center) / resize.center
         return pool_3(tf.constant(pixels.astype(np.float32))).numpy()
 
-    return engine, _folder_sha256(folder)
+    return engine, _folder_sha256(local)
 
 
 def _folder_sha256(folder: str) -> str:
@@ -156,8 +157,7 @@ def _folder_sha256(folder: str) -> str:
     import hashlib
 
     digest = hashlib.sha256()
-    paths = (os.path.join(root, name) for root, _, names in os.walk(folder) for name in names)
-    for path in sorted(paths):
-        digest.update(os.path.relpath(path, folder).encode())
-        digest.update(file_sha256(path).encode())
+    for name, _ in storage.list_files(folder):
+        digest.update(name.encode())
+        digest.update(file_sha256(storage.join(folder, name)).encode())
     return digest.hexdigest()

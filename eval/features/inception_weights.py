@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from coltran import local_copies, storage
 from coltran.errors import UserError
 from eval.features.inception_graph import BATCH_NORM_EPSILON, convolutions, parameter_shapes
 from eval.features.torch_file import read_tensors
@@ -20,15 +21,14 @@ Weights = dict[str, np.ndarray]
 
 def public_path() -> str:
     """Returns where we look for the public file if no path is given, below XDG_CACHE_HOME or below ~/.cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(cache, "coltran", PUBLIC_NAME)
+    return os.path.join(local_copies.cache_folder(), PUBLIC_NAME)
 
 
 def load_public(path: str | None = None) -> tuple[Weights, str]:
     """Reads the public weights of the 2015-12-05 network.
 
     Args:
-      path: the file; None for `public_path()`.
+      path: the file, local or gs://; None for `public_path()`.
 
     Returns:
       (the arrays of `parameter_shapes()` in float32, the file's sha256).
@@ -37,19 +37,21 @@ def load_public(path: str | None = None) -> tuple[Weights, str]:
       UserError: the file is absent, has another sha256, or does not hold the expected tensors.
     """
     path = path or public_path()
-    if not os.path.isfile(path):
+    storage.check_access(path)
+    if not storage.exists(path):
         raise UserError(
             f"no Inception weights at {path}. Download {PUBLIC_URL} ({PUBLIC_BYTES:,} bytes, sha256 {PUBLIC_SHA256}) "
             "and put the file there, or name it with --weights; --extractor random needs no file"
         )
-    found = file_sha256(path)
+    local = local_copies.kept_file(path, PUBLIC_SHA256)
+    found = file_sha256(local)
     if found != PUBLIC_SHA256:
         raise UserError(
             f"{path} is not {PUBLIC_NAME}, or is truncated: expected sha256 {PUBLIC_SHA256} and "
-            f"{PUBLIC_BYTES:,} bytes, got {found} and {os.path.getsize(path):,} bytes. Download it "
+            f"{PUBLIC_BYTES:,} bytes, got {found} and {os.path.getsize(local):,} bytes. Download it "
             f"again from {PUBLIC_URL}"
         )
-    return check_weights(read_tensors(path), path), found
+    return check_weights(read_tensors(local), path), found
 
 
 def check_weights(tensors: Mapping[str, np.ndarray], source: str) -> Weights:

@@ -12,7 +12,7 @@ from coltran.errors import UserError
 from coltran.images import decoding
 from coltran.records import schema
 from eval.images import color_figures
-from eval.images.sources import Source, to_rgb
+from eval.images.sources import Source, png_path, to_rgb
 
 
 def read_chunk(source: Source, index: int, names: Collection[str]) -> Iterator[tuple[str, np.ndarray, float]]:
@@ -48,13 +48,13 @@ def read_records(source: Source, index: int, names: Collection[str]) -> Iterator
 
 
 def read_pngs(source: Source, names: Collection[str]) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Yields (path, uint8 [h, w, 3], NaN) for each PNG file.
+    """Yields (name, uint8 [h, w, 3], NaN) for each PNG file.
 
     Raises:
       UserError: a file is damaged or has another size.
     """
-    for path in sorted(names):
-        yield path, read_png(path, source.size), np.nan
+    for name in sorted(names):
+        yield name, read_png(png_path(source, name), source.size), np.nan
 
 
 def read_png(path: str, size: tuple[int, int]) -> np.ndarray:

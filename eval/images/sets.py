@@ -87,9 +87,12 @@ class ImageSet:
 
     @functools.cached_property
     def identity(self) -> str:
-        """A hash that is equal for sets of the same images and pixels. It lets us sum up their features only once."""
+        """A hash that is equal for sets of the same images and pixels, whatever the paths of their folders.
+
+        It lets us sum up their features only once.
+        """
         pixels = [source.feature for source in self.sources]
-        told_by = [self.kind, self.paths, self.fingerprints, pixels, self.sample, sorted(self.chosen)]
+        told_by = [self.kind, self.fingerprints, pixels, self.sample, sorted(self.chosen)]
         return hashlib.sha256(json.dumps(told_by).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @functools.cached_property
@@ -132,7 +135,7 @@ def open_sources(paths: Sequence[str], image: str, sample: int) -> Opened:
         other = paths[pngs.index(False)]
         raise UserError(f"{other} is no folder of PNGs, and others of its set are; give folders of one kind")
     if all(pngs):
-        sources = tuple(image_sources.open_pngs(path) for path in paths)
+        sources = image_sources.told_apart([image_sources.open_pngs(path) for path in paths])
     else:
         sources = tuple(image_sources.open_records(path, image, sample) for path in paths)
     image_sources.check_together(sources)

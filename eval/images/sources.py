@@ -19,6 +19,7 @@ from coltran.errors import UserError
 from coltran.images import colors
 from coltran.records import folder as record_folder, schema
 from coltran.records.folder import RecordFolder, Shard
+from coltran.walking import walk
 
 COLOR = {"hi": schema.RGB_HI, "lo": schema.RGB_LO, "coarse": schema.COARSE_LO}
 GRAY = {"hi": schema.GRAY_HI, "lo": schema.GRAY_LO, "coarse": schema.GRAY_LO}
@@ -39,7 +40,8 @@ class Source:
       size: (height, width) of every image.
       fingerprint: the fingerprint of the record folder, or a sha256 over names and contents of the PNG files.
       chunks: one entry for each shard, or for some PNG files that are read together. An entry holds the names of its
-        images, which are record keys or paths of files.
+        images: record keys, or file names, which no spelling of the folder's path changes. The files of several folders
+        have a short fingerprint of their folder before their names.
       folder: the record folder; None for PNG files.
       feature: which pixels of the records to read; None for PNG files.
       index_feature, index: which one of the records of an image counts. It is crop 0 in truth records, and the sample
@@ -111,7 +113,7 @@ def open_pngs(path: str) -> Source:
     Raises:
       UserError: the folder also holds lossy images, or its first PNG is damaged.
     """
-    listing = storage.list_files(path)
+    listing = walk(path).files
     lossy = [name for name, _ in listing if name.lower().endswith(_LOSSY)]
     if lossy:
         raise UserError(
@@ -124,15 +126,31 @@ def open_pngs(path: str) -> Source:
         kind=PNG_KIND,
         size=_png_size(files[0]),
         fingerprint=_digest(names, files),
-        chunks=tuple(tuple(files[start : start + _PNGS_A_CHUNK]) for start in range(0, len(files), _PNGS_A_CHUNK)),
+        chunks=tuple(tuple(names[start : start + _PNGS_A_CHUNK]) for start in range(0, len(names), _PNGS_A_CHUNK)),
     )
+
+
+def told_apart(pngs: Sequence[Source]) -> tuple[Source, ...]:
+    """Returns the PNG folders of one set. If there are several, their files get names by content of the folder too."""
+    if len(pngs) == 1:
+        return tuple(pngs)
+
+    def named(source: Source) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(f"{source.fingerprint[:8]}/{name}" for name in chunk) for chunk in source.chunks)
+
+    return tuple(dataclasses.replace(source, chunks=named(source)) for source in pngs)
+
+
+def png_path(source: Source, name: str) -> str:
+    """Returns the path of an image of a PNG folder."""
+    return storage.join(source.path, name.rpartition("/")[2])
 
 
 def is_png_folder(path: str) -> bool:
     """Says whether a folder holds images but no records."""
     if not storage.is_folder(path):
         return False
-    names = [name for name, _ in storage.list_files(path)]
+    names = [name for name, _ in walk(path).files]
     is_records = any(name in (record_folder.COMPLETED, record_folder.MANIFEST) or "/" in name for name in names)
     return not is_records and any(name.lower().endswith((".png", *_LOSSY)) for name in names)
 

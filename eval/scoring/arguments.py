@@ -153,6 +153,11 @@ class Options:
     allow_overlap: bool = _choice(False, help="accept images that are in both sets, and mark the result")
     allow_unequal: bool = _choice(False, help="accept sets of different numbers of images, and mark the result")
 
+    @property
+    def fake_row(self) -> str:
+        """The name of the row that --fake makes: its folders, as they were typed."""
+        return " ".join(self.fake)
+
     def __post_init__(self) -> None:
         if not (self.fake or self.rows or self.at_steps):
             raise UserError("nothing to score: give --fake FOLDER, --rows NAME=FOLDER ..., or --at_steps FOLDER")
@@ -179,6 +184,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Options, list[str]]:
 def _check_out(path: str) -> None:
     """Refuses a folder that cannot be written before any work starts."""
     if storage.is_gcs(path):
+        storage.check_access(path)
         return
     above = os.path.abspath(path)
     if os.path.isfile(above):

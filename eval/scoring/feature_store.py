@@ -29,7 +29,7 @@ class Features:
     """The features of some images, row by row.
 
     Attributes:
-      names: record keys or paths.
+      names: record keys or names of files.
       features: float32 [count, 2048].
       colorfulness: float32 [count]; see `color_figures`.
       diversity: float32 [count]; NaN for images with one sample.

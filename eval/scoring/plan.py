@@ -48,7 +48,7 @@ def plan(options: Options) -> list[Row]:
     steps = _steps_specs(options)
     specs = [*options.rows, *steps]
     if options.fake:
-        specs.append(RowSpec(name=" ".join(options.fake), repeats=(options.fake,)))
+        specs.append(RowSpec(name=options.fake_row, repeats=(options.fake,)))
     names = [spec.name for spec in specs]
     for name in names:
         if names.count(name) > 1:

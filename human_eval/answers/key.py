@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from coltran.errors import UserError
 from human_eval.answers.ratings import KINDS
-from human_eval.folder.layout import DESIGN, KEY, KEY_COLUMNS, SECRET, listed_pair, load_secret, read_design
+from human_eval.folder.layout import DESIGN, KEY, KEY_COLUMNS, listed_pair, load_names_key, read_design
 from human_eval.folder.opaque_files import ROLES
 from human_eval.folder.spreadsheet import unescape_formula
 
@@ -66,7 +66,7 @@ def load(folder: str | pathlib.Path) -> AnswerKey:
     if not (pathlib.Path(folder) / DESIGN).is_file():
         return key
     design = read_design(pathlib.Path(folder) / DESIGN)
-    secret = load_secret(pathlib.Path(folder) / SECRET)
+    secret = load_names_key(folder, design)
     listed = {form.number: tuple((t.id, *listed_pair(secret, t)) for t in form.trials) for form in design.forms}
     return dataclasses.replace(key, study=design.study, listed=listed, raters=design.made_from["raters"])
 

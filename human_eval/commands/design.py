@@ -18,7 +18,6 @@ from collections.abc import Sequence
 
 from coltran import cli
 from coltran.options import flag_names, option
-from coltran.records.folder import COMPLETED
 from human_eval.design import cost
 from human_eval.design.arguments import PlanFlags
 from human_eval.design.cost import CostFlags
@@ -60,17 +59,21 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     if not is_finished(out, design):
         layout.private_file(out / layout.SECRET, secret)
         shutil.rmtree(out / "public", ignore_errors=True)  # An interrupted design may have left this folder.
-        write_parts(out, design, design.forms, truth, models, beam)
-        (out / COMPLETED).touch()
+        if not write_parts(out, design, design.forms, truth, models, beam):
+            print(
+                f"the job was handed over; it finishes {out} by itself, and this same command then says what is in it"
+            )
+            return
     report(options, design, out)
 
 
 def report(options: CostFlags, design: StudyDesign, out: pathlib.Path) -> None:
     """Prints the counts of the self-check, the estimated cost, and the place of each output."""
-    from human_eval.design import check as design_check
+    from human_eval.design import check as design_check, leak_audit
 
     print(design_check.describe(design))
     print(cost.describe(design, options))
+    print(leak_audit.describe(leak_audit.read_result(out)))
     rows = [("images", design.sources["images"] or out / layout.IMAGES), ("answer key", out / layout.KEY)]
     print(
         cli.table(

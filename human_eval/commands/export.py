@@ -66,7 +66,7 @@ def run(options: Options) -> None:
     if options.page_url:
         _check_url("--page_url", options.page_url)
     texts = rater_page.read_texts(options.title or design.title, options.consent, options.instructions)
-    secret = layout.load_secret(folder / layout.SECRET)
+    secret = layout.load_names_key(folder, design)
     render = functools.partial(
         rater_page.render, texts, study=design.study, side=design.side, images=images, pilot=options.pilot
     )
@@ -77,9 +77,9 @@ def run(options: Options) -> None:
     if options.format == "mturk":
         written += _questions(folder / options.format, design, secret, render, options.page_url)
     layout.level_times(folder / "public")
-    leak_audit.refuse_leaks(folder, design)
+    attack = leak_audit.refuse_leaks(folder, design)
     trials = sum(len(form.trials) for form in design.forms)
-    print(f"{trials} pairs in {len(design.forms)} forms; leak audit: nothing found")
+    print(f"{trials} pairs in {len(design.forms)} forms\n{leak_audit.describe(attack)}")
     print(cli.table(written))
 
 

@@ -74,7 +74,7 @@ def _share_photos(folder: pathlib.Path) -> bool:
 def _plan(folder: pathlib.Path) -> Plan:
     """Returns what to publish. It raises a UserError if the export does not match the design or has a leak."""
     design = layout.load_design(folder)
-    secret = layout.load_secret(folder / layout.SECRET)
+    secret = layout.load_names_key(folder, design)
     plan = read_plan(folder, design, ((form.number, task_text(secret, form)) for form in design.forms))
     leak_audit.refuse_leaks(folder, design)
     return plan

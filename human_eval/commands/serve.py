@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from coltran import cli
 from coltran.errors import UserError
 from coltran.options import option
-from human_eval.folder import layout
+from human_eval.folder import layout, rater_ids
 from human_eval.page.arguments import TextFlags
 from human_eval.page.render import read_texts
 from human_eval.server import access as server_access, log
@@ -125,7 +125,7 @@ def run(options: Options) -> None:
 def open_database(study: pathlib.Path, design: layout.StudyDesign, *, pilot: bool) -> Database:
     """Opens the database of the study or of its pilot."""
     about = {"study": design.study, "pilot": str(int(pilot))}
-    return Database(study / (PILOT_DATABASE if pilot else STUDY_DATABASE), about)
+    return Database(study / (PILOT_DATABASE if pilot else STUDY_DATABASE), about, salt=rater_ids.salt(study))
 
 
 def make(
@@ -155,7 +155,7 @@ def make(
     server = server_app.Server(
         study=study,
         design=design,
-        secret=layout.load_secret(study / layout.SECRET),
+        secret=layout.load_names_key(study, design),
         texts=read_texts(options.title or design.title, options.consent, options.instructions),
         database=database,
         sittings=Sittings(database, design.forms, lease=lease, most=most, now=now),

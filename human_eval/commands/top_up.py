@@ -74,7 +74,9 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     ]:
         if source.fingerprint != fingerprint:
             raise UserError(f"{source.path}: holds other images than when the study was designed; restore the folder")
-    study.write_parts(out, design, new, truth, models, beam)
+    if not study.write_parts(out, design, new, truth, models, beam):
+        print(f"the job was handed over; it adds the forms to {out} by itself")
+        return
     added = sum(len([t for t in form.trials if t.kind == TEST]) for form in new)
     print(f"{len(new)} forms of one sitting each added: {added} ratings of {len(needed)} pairs")
     report(options, design, out)

@@ -1,10 +1,15 @@
-"""Runs the Beam job that writes both images of every trial under opaque names."""
+"""Runs the Beam job that makes both images of every trial, and then finishes the study folder.
+
+Workers make images in any order, which must not show in the result. So they write to a folder that no rater sees, and
+the last step of the pipeline makes the public files from these, one after the other, in the order of opaque names.
+"""
 
 from __future__ import annotations
 
 import collections
 import json
 import os
+import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,10 +19,12 @@ import numpy as np
 from coltran import storage
 from coltran.errors import UserError
 from coltran.images import colors
+from human_eval.design import finishing
 from human_eval.design.sources import TRUTH, ReadPixels, Source
 from human_eval.design.wrong_colors import wrong_colors
 from human_eval.folder import opaque_files
 from human_eval.folder.forms import WRONG_COLORS, Form, Trial, Variant
+from human_eval.folder.layout import private_file
 from pipelines.beam import engine, options as beam_options
 
 _TRUTH = Variant(model=TRUTH, sample=0)
@@ -26,21 +33,30 @@ Wanted = collections.defaultdict[str, set[tuple[str, int]]]  # It holds (key, sa
 
 
 def write_images(
-    truth: Source, models: Sequence[Source], forms: Sequence[Form], secret: bytes, images: str, luma: str, options: Any
-) -> None:
-    """Writes all image files of the forms.
+    truth: Source,
+    models: Sequence[Source],
+    forms: Sequence[Form],
+    key: bytes,
+    folder: finishing.Place,
+    luma: str,
+    options: Any,
+) -> bool:
+    """Writes all image files of the forms, and finishes the study folder.
 
     Args:
       truth, models: the sources of the pixels.
       forms: the forms whose trials are written.
-      secret: the secret that the names are made with.
-      images: folder for the files, local or gs://. A worker must be able to write there.
+      key: the study's key of names.
+      folder: where the images and the study are. A worker must be able to write the images.
       luma: local file for the mean absolute difference in luma between truth and colorization, by model, as JSON. It is
         empty for no file, as on a cluster, whose workers have another disk.
       options: Beam's options.
 
+    Returns:
+      False if the job was only handed over to an engine, which now runs it without this process.
+
     Raises:
-      UserError: an image cannot be read or has another size.
+      UserError: an image cannot be read or has another size, or the leak audit found a leak.
     """
     trials, wanted = _by_image(forms)
 
@@ -56,18 +72,25 @@ def write_images(
             | "Encode" >> beam.FlatMap(_encoded, wanted[WRONG_COLORS])
             | "By image" >> beam.GroupByKey()
         )
-        _ = by_image | "Write" >> beam.Map(_write_trials, trials, secret, images)
+        _ = (
+            by_image
+            | "Write" >> beam.Map(_write_trials, trials, key, folder.staging)
+            | "Images" >> beam.combiners.Count.Globally()
+            | "Finish" >> beam.Map(finishing.finish, folder, key)
+        )
         if luma:
             _write_luma(by_image, luma)
 
-    total = 2 * sum(len(form.trials) for form in forms)
-    if storage.is_gcs(images) or not beam_options.is_local(options):
-        engine.run_pipeline(build, options)
-        return
-    os.makedirs(images, exist_ok=True)
-    before = len(os.listdir(images))
-    with engine.watched(lambda: (len(os.listdir(images)) - before, ""), total, "images", "files", every=2.0):
-        engine.run_pipeline(build, options)
+    run: Any = engine.run_pipeline  # It returns False if it only handed the job over.
+    if storage.is_gcs(folder.staging) or not beam_options.is_local(options):
+        return run(build, options) is not False
+    os.makedirs(folder.staging, mode=0o700, exist_ok=True)
+    with engine.watched(lambda: (_count(folder.staging), ""), folder.expected, "images", "files", every=2.0):
+        return run(build, options) is not False
+
+
+def _count(folder: str) -> int:
+    return len(os.listdir(folder)) if os.path.isdir(folder) else 0
 
 
 def _by_image(
@@ -93,7 +116,7 @@ def _encoded(read: tuple[str, Variant, np.ndarray], wrong: set[tuple[str, int]])
 
 
 def _write_trials(
-    grouped: tuple[str, Iterable[tuple[Variant, bytes]]], trials: Mapping[str, list[Trial]], secret: bytes, images: str
+    grouped: tuple[str, Iterable[tuple[Variant, bytes]]], trials: Mapping[str, list[Trial]], secret: bytes, staging: str
 ) -> None:
     key, found = grouped[0], dict(grouped[1])
     for trial in trials[key]:
@@ -101,10 +124,9 @@ def _write_trials(
         missing = [variant for variant in names.values() if variant not in found]
         if missing:
             raise UserError(f"'{key}' has no {missing[0].model} {missing[0].sample}; was a folder changed meanwhile?")
-        pair = opaque_files.pad_pair(*(found[names[role]] for role in opaque_files.ROLES))
-        for role, data in zip(opaque_files.ROLES, pair, strict=True):
+        for role in opaque_files.ROLES:
             name = opaque_files.opaque_name(secret, trial.id, role)
-            storage.write_bytes(storage.join(images, name), data, durable=False)
+            storage.write_bytes(storage.join(staging, name), found[names[role]], durable=False)
 
 
 def _write_luma(by_image: beam.PCollection, path: str) -> None:
@@ -127,4 +149,5 @@ def _luma_differences(grouped: tuple[str, Iterable[tuple[Variant, bytes]]]) -> I
 
 
 def _note(means: Mapping[str, float], path: str) -> None:
-    storage.write_bytes(path, json.dumps({model: round(mean, 3) for model, mean in sorted(means.items())}).encode())
+    found = {model: round(mean, 3) for model, mean in sorted(means.items())}
+    private_file(pathlib.Path(path), json.dumps(found).encode())

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import pathlib
 import re
-import struct
 from collections.abc import Iterator, Sequence
 
 from coltran import storage
 from coltran.errors import UserError
+from coltran.records import partition
 from human_eval.answers import key as answer_key
+from human_eval.design import attacker, visible_facts
+from human_eval.design.attacker import Attack
 from human_eval.folder import layout, opaque_files
 from human_eval.folder.layout import StudyDesign
 from human_eval.page import mturk_questions, render as rater_page
@@ -23,17 +27,72 @@ _TRIAL = re.compile(
     rb"|\b\d+:[0-9a-f]{24}:[0-9a-f]{24}(:[01])?\b"
 )
 _WNID = re.compile(rb"n\d{8}")
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_CHUNKS = {b"IHDR", b"IDAT", b"IEND", opaque_files.PADDING_CHUNK}
+_CHUNKS = ("IHDR", "IDAT", "IEND")
+_MOST_PAIRS = 400  # The attacker looks at so many pairs, chosen by hash. More would only take longer.
+RESULT = pathlib.PurePath("private", "audit.json")
 
 
-def refuse_leaks(folder: pathlib.Path, design: StudyDesign) -> None:
-    """Raises a UserError if a study folder has leaks."""
+def refuse_leaks(folder: pathlib.Path, design: StudyDesign) -> Attack | None:
+    """Returns what the attacker reached (None if it cannot see the images), and keeps it in private/audit.json.
+
+    Raises:
+      UserError: the folder has leaks.
+    """
     leaks = list(find_leaks(folder, design))
     if leaks:
         raise UserError(
             f"{folder}: the leak audit found {len(leaks)} leaks, first: {leaks[0]}; do not show this folder to raters"
         )
+    found = attack_images(folder, design)
+    if found is not None and found.found:
+        raise UserError(f"{folder}: {describe(found)}; do not show this folder to raters")
+    layout.private_file(folder / RESULT, json.dumps(dataclasses.asdict(found) if found else None, indent=1).encode())
+    return found
+
+
+def read_result(folder: pathlib.Path) -> Attack | None:
+    """Reads what the attacker reached when the study was audited last. Returns None if it could not attack."""
+    path = folder / RESULT
+    found = json.loads(path.read_bytes()) if path.is_file() else None
+    return Attack(**found) if found else None
+
+
+def describe(found: Attack | None) -> str:
+    """Returns what the attacker reached as a sentence."""
+    if found is None:
+        return "leak audit: nothing found; the attacker does not see images on gs://, whose order the writer keeps"
+    if found.found:
+        return (
+            f"the leak audit's attacker tells the photo from the colorization without the pixels: AUC {found.auc:.3f} "
+            f"on half of {found.pairs} pairs (chance: 0.5 +- {found.auc_bound:.3f}), most by the fact "
+            f"'{found.strongest}' (AUC {found.strongest_auc:.3f}, chance: 0.5 +- {found.strongest_bound:.3f})"
+        )
+    return (
+        f"leak audit: nothing found; without the pixels an attacker reaches AUC {found.auc:.3f} on half of "
+        f"{found.pairs} pairs (chance: 0.5 +- {found.auc_bound:.3f}, {found.facts} facts differ)"
+    )
+
+
+def attack_images(folder: pathlib.Path, design: StudyDesign) -> Attack | None:
+    """Attacks the images of a study with everything but their pixels. Returns None if they are on gs://."""
+    images = str(design.sources.get("images") or folder / layout.IMAGES)
+    if storage.is_gcs(images):
+        return None
+    key = layout.load_names_key(folder, design)
+    numbers = (str(trial.id) for form in design.forms for trial in form.trials)
+    chosen = set(partition.shuffled(numbers, 0)[:_MOST_PAIRS])
+    pairs: list[tuple[str, str]] = []
+    places: dict[str, int] = {}
+    for form in design.forms:
+        for trial in form.trials:
+            if str(trial.id) in chosen:
+                pairs.append(opaque_files.names_of(key, trial.id))
+                places |= {name: len(places) + place for place, name in enumerate(layout.listed_pair(key, trial))}
+    names = [name for pair in pairs for name in pair]
+    facts = visible_facts.of_files(pathlib.Path(images), names)
+    for name in names:
+        facts[name]["place in the page"] = places[name]
+    return attacker.attack(facts, pairs)
 
 
 def find_leaks(folder: pathlib.Path, design: StudyDesign) -> Iterator[str]:
@@ -43,8 +102,7 @@ def find_leaks(folder: pathlib.Path, design: StudyDesign) -> Iterator[str]:
       folder: the study folder. Its secret and everything that raters may see are read.
       design: the design with all forms.
     """
-    secret = (folder / layout.SECRET).read_bytes()
-    words = _telling_words(design, secret)
+    words = _telling_words(design, layout.load_secret(folder / layout.SECRET))
     for outside in OUTSIDE:
         for path in sorted((folder / outside).rglob("*")):
             if path.is_file() and path.suffix in _TEXTS:
@@ -56,7 +114,7 @@ def find_leaks(folder: pathlib.Path, design: StudyDesign) -> Iterator[str]:
     times = {path.stat().st_mtime_ns for path in (folder / "public").rglob("*")}
     if len(times) > 1:
         yield f"{folder / 'public'}: {len(times)} different time stamps"
-    yield from _unequal_files(folder, design, secret)
+    yield from _unequal_files(folder, design, layout.load_names_key(folder, design))
 
 
 def remove_strangers(folder: pathlib.Path, design: StudyDesign) -> None:
@@ -64,8 +122,8 @@ def remove_strangers(folder: pathlib.Path, design: StudyDesign) -> None:
     images = folder / layout.IMAGES
     if design.sources["images"] or not images.is_dir():
         return
-    secret = (folder / layout.SECRET).read_bytes()
-    known = {name for _, pair in layout.image_pairs(secret, design.forms) for name in pair}
+    key = layout.load_names_key(folder, design)
+    known = {name for _, pair in layout.image_pairs(key, design.forms) for name in pair}
     for path in images.iterdir():
         if path.name not in known and _OPAQUE.fullmatch(path.name):
             path.unlink()
@@ -91,12 +149,14 @@ def _telling_words(design: StudyDesign, secret: bytes) -> list[tuple[bytes, str]
     return [(word, what) for word, what in long if not _holds(ours, word)]
 
 
-def _unequal_files(folder: pathlib.Path, design: StudyDesign, secret: bytes) -> Iterator[str]:
+def _unequal_files(folder: pathlib.Path, design: StudyDesign, key: bytes) -> Iterator[str]:
     images = str(design.sources["images"] or folder / layout.IMAGES)
     sizes = dict(storage.list_files(images)) if storage.is_folder(images) else {}
     known: set[str] = set()
-    for trial, pair in layout.image_pairs(secret, design.forms):
+    lengths: set[int] = set()
+    for trial, pair in layout.image_pairs(key, design.forms):
         known.update(pair)
+        lengths.update(sizes.get(name, 0) for name in pair)
         missing = [name for name in pair if name not in sizes]
         if missing:
             yield f"trial {trial.id}: no file {missing[0]}"
@@ -104,6 +164,8 @@ def _unequal_files(folder: pathlib.Path, design: StudyDesign, secret: bytes) -> 
             yield f"trial {trial.id}: its two files differ in length"
         elif not storage.is_gcs(images):  # On GCS we trust the writer, which makes both alike, and move no bytes.
             yield from _telling_chunks(pathlib.Path(images), pair)
+    if len(lengths) > 1:
+        yield f"{images}: files have {len(lengths)} different lengths"
     yield from (
         f"{name}: belongs to no trial (of an interrupted top-up? run it again)"
         for name in sorted(sizes)
@@ -114,12 +176,10 @@ def _unequal_files(folder: pathlib.Path, design: StudyDesign, secret: bytes) -> 
 def _telling_chunks(images: pathlib.Path, pair: Sequence[str]) -> Iterator[str]:
     headers = set()
     for name in pair:
-        data, place = (images / name).read_bytes(), len(_SIGNATURE)
-        headers.add(data[:33])  # These bytes are the signature and IHDR, with size, depth and color type.
-        while place + 8 <= len(data):
-            length, kind = struct.unpack_from(">I4s", data, place)
+        for kind, content in visible_facts.chunks((images / name).read_bytes()):
             if kind not in _CHUNKS:
-                yield f"{name}: holds metadata ({kind.decode('latin-1')})"
-            place += length + 12
+                yield f"{name}: holds metadata ({kind})"
+            elif kind == "IHDR":
+                headers.add(content)  # It has size, depth and color type.
     if len(headers) > 1:
         yield f"{pair[0]} and {pair[1]}: differ in size or kind"

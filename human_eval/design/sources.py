@@ -14,13 +14,14 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.metrics import Metrics
 
 from coltran import storage
 from coltran.errors import UserError
 from coltran.records import folder as record_folder, schema as records
 from coltran.records.folder import RecordFolder, Shard
+from coltran.walking import walk
 from human_eval.folder.forms import Variant
+from pipelines.beam import counters
 
 TRUTH = "truth"
 _MODES = ("RGB", "L", "P")
@@ -104,7 +105,7 @@ def _name(values: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def _pngs(path: str, model: str, truths: set[str]) -> Source:
-    files = sorted((name, size) for name, size in storage.list_files(path) if name.lower().endswith(".png"))
+    files = [(name, size) for name, size in walk(path, takes=_is_png).files if _is_png(name)]
     if not files:
         raise UserError(f"{path}: is no record folder and has no .png files; give what coltran-sample wrote, or PNGs")
     found: dict[tuple[str, int], str] = {}
@@ -131,6 +132,10 @@ def _pngs(path: str, model: str, truths: set[str]) -> Source:
         found=found,
         fingerprint=_fingerprint(path, files),
     )
+
+
+def _is_png(name: str) -> bool:
+    return name.lower().endswith(".png")
 
 
 def _fingerprint(path: str, files: list[tuple[str, int]]) -> str:
@@ -227,9 +232,8 @@ class _ReadShard(beam.DoFn):
     def __init__(self, folder: RecordFolder, names: list[str] | None) -> None:
         self._folder = folder
         self._names = names
-        self._read = Metrics.counter("records", "read")
 
     def process(self, shard: Shard) -> Iterator[dict[str, object]]:
         for values in self._folder.read_shard(shard, self._names):
-            self._read.inc()
+            counters.count({"read": 1}, of=counters.RECORDS)
             yield values

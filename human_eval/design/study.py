@@ -186,7 +186,7 @@ def is_finished(out: pathlib.Path, design: StudyDesign) -> bool:
 
 def write_parts(
     out: pathlib.Path, design: StudyDesign, new: Sequence[Form], truth: Source, models: Sequence[Source], options: Any
-) -> None:
+) -> bool:
     """Writes the images of the new forms, and then the answer key and the design of all forms.
 
     Args:
@@ -195,22 +195,23 @@ def write_parts(
       new: the forms whose images are not there yet.
       truth, models: opened sources.
       options: Beam's options.
+
+    Returns:
+      False if the job was only handed over to an engine. Its last step then finishes the folder.
     """
-    from human_eval.design import images as pair_images, leak_audit
+    from human_eval.design import finishing, images as pair_images
     from pipelines.beam import options as beam_options
 
-    secret = layout.load_secret(out / layout.SECRET)
-    images = str(design.sources["images"] or out / layout.IMAGES)
+    key = layout.load_names_key(out, design)
+    place = finishing.prepare(out, design, expected=2 * sum(len(form.trials) for form in new))
     # For added forms we do not write a new mean, because it would only cover their images.
     luma = str(out / LUMA) if beam_options.is_local(options) and len(new) == len(design.forms) else ""
-    pair_images.write_images(truth, models, new, secret, images, luma, options)
-    if luma:
-        layout.private_file(out / LUMA, (out / LUMA).read_bytes())  # This gives it the mode of private files.
-    leak_audit.remove_strangers(out, design)
-    layout.level_times(out / "public")
-    leak_audit.refuse_leaks(out, design)
-    layout.private_file(out / layout.KEY, layout.key_csv(secret, design.forms))
-    layout.private_file(out / layout.DESIGN, design.to_json())
+    if not finishing.has_images(place, new, key) and not pair_images.write_images(
+        truth, models, new, key, place, luma, options
+    ):
+        return False
+    finishing.complete(out)  # A worker without this disk could not do it. After any other worker this does nothing.
+    return True
 
 
 def _absolute(path: str) -> str:

@@ -4,6 +4,9 @@ public/images/*.png    image files under opaque names, which every page shows
 private/design.json    mode 0600: all forms, and what they were made from
 private/key.csv        mode 0600: which file is what
 private/secret         mode 0600: the key that the names are made with
+private/next/          design.json and key.csv until the images of all their forms are there
+private/images/        images on their way to public/images
+private/audit.json     mode 0600: what the leak audit's attacker reached
 COMPLETED              written last, by `design`
 public/index.html, public/batch.csv, mturk/, turkle/     what `export` wrote
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import hmac
 import json
 import os
 import pathlib
@@ -30,7 +34,8 @@ DESIGN = pathlib.PurePath("private", "design.json")
 KEY = pathlib.PurePath("private", "key.csv")
 SECRET = pathlib.PurePath("private", "secret")
 IMAGES = pathlib.PurePath("public", "images")
-_VERSION = 1
+NEXT = pathlib.PurePath("private", "next")  # It holds DESIGN and KEY of a design whose images are not all there.
+_VERSIONS = (1, 2)  # Since version 2 the names of images depend on the study as well as on the secret.
 _HEAD = ("study", "title", "side", "made_from", "sources", "planned")
 _TRIAL_FIELDS = tuple(field.name for field in dataclasses.fields(Trial))
 _TRIAL_COLUMNS = ("trial", "kind", "model", "key", "sample", "truth_first")  # These are their names in the file.
@@ -49,6 +54,7 @@ class StudyDesign:
       sources: where the images lie, as the user gave it.
       planned: number of forms in the first design. Forms that were added for missing ratings come after them.
       forms: the forms, numbered from 0.
+      version: version of the file.
     """
 
     study: str
@@ -58,12 +64,13 @@ class StudyDesign:
     sources: Mapping[str, Any]
     planned: int
     forms: tuple[Form, ...]
+    version: int = _VERSIONS[-1]
 
     def to_json(self) -> bytes:
         """Returns the bytes of the file. A trial is a list of its fields' values, as there may be 100,000 trials."""
         head = {name: getattr(self, name) for name in _HEAD}
         lines = [json.dumps([form.number, form.raters, list(map(_trial_row, form.trials))]) for form in self.forms]
-        text = json.dumps({"version": _VERSION, **head, "trial_fields": _TRIAL_COLUMNS}, indent=1, sort_keys=True)
+        text = json.dumps({"version": self.version, **head, "trial_fields": _TRIAL_COLUMNS}, indent=1, sort_keys=True)
         return (text[:-2] + ',\n "forms": [\n' + ",\n".join(lines) + "\n]}\n").encode()
 
 
@@ -94,7 +101,7 @@ def read_design(path: pathlib.Path) -> StudyDesign:
     """Reads a design from its file, even if the folder is unfinished."""
     try:
         found = json.loads(path.read_bytes())
-        if found["version"] != _VERSION or tuple(found["trial_fields"]) != _TRIAL_COLUMNS:
+        if found["version"] not in _VERSIONS or tuple(found["trial_fields"]) != _TRIAL_COLUMNS:
             raise UserError(f"{path}: was written by another version of this program; design the study again")
         forms = tuple(
             Form(
@@ -104,7 +111,7 @@ def read_design(path: pathlib.Path) -> StudyDesign:
             )
             for form, raters, rows in found["forms"]
         )
-        named = {name: found[name] for name in _HEAD}
+        named = {name: found[name] for name in (*_HEAD, "version")}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: is damaged ({error!r}); restore it or design the study again") from None
     return StudyDesign(**named, forms=forms)
@@ -125,6 +132,22 @@ def load_secret(path: pathlib.Path) -> bytes:
     if not path.exists():
         private_file(path, secrets.token_bytes(32))
     return path.read_bytes()
+
+
+def names_key(design: StudyDesign, secret: bytes) -> bytes:
+    """Returns the key that the names of a study's images are made with.
+
+    Two studies with one secret have different names. Otherwise the feedback of one study's practice would tell the
+    roles of files in the other.
+    """
+    if design.version == 1:
+        return secret
+    return hmac.new(secret, f"names|{design.study}".encode(), hashlib.sha256).digest()
+
+
+def load_names_key(folder: str | os.PathLike, design: StudyDesign) -> bytes:
+    """Reads the secret of a study folder, and returns its key of names."""
+    return names_key(design, load_secret(pathlib.Path(folder) / SECRET))
 
 
 def listed_pair(secret: bytes, trial: Trial) -> tuple[str, str]:
@@ -172,6 +195,6 @@ def key_csv(secret: bytes, forms: Sequence[Form]) -> bytes:
 
 
 def level_times(folder: pathlib.Path) -> None:
-    """Gives the same time stamp to every file and folder below a folder."""
-    for path in folder.rglob("*"):
+    """Gives the same time stamp to every file and folder below a folder, in the order of their names."""
+    for path in sorted(folder.rglob("*")):
         os.utime(path, (_SAME_TIME, _SAME_TIME))

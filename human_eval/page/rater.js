@@ -17,7 +17,7 @@
   // Of a task that several raters get: whose hash turns pairs around. Our server hands out orders instead.
   const unknown = () => [...crypto.getRandomValues(new Uint8Array(8))].map((b) => b.toString(16).padStart(2, "0")).join("");
   let flipName = study.mode === "server" ? "" : assignment || (study.mode === "static" ? "" : unknown());
-  let images = new Map(); // file name -> decoded <img> on the stage
+  let images = new Map(); // file name -> <canvas> with the photo, on the stage
   let loading = 0; // number of the newest load; an older one that ends late is ignored
   let loaded = false;
   let consented = "";
@@ -66,19 +66,30 @@
     else if (loaded && vision) say("");
   }
 
+  // A photo's rows stand between rows of random bytes, which keep everything but pixels from telling photos apart.
+  // Files of older studies have no such rows.
+  function drawn(image) {
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: study.width, height: study.height });
+    const pen = canvas.getContext("2d");
+    pen.imageSmoothingEnabled = false;
+    if (image.naturalHeight !== 2 * study.height) pen.drawImage(image, 0, 0);
+    else for (let y = 0; y < study.height; y++) pen.drawImage(image, 0, 2 * y + 1, study.width, 1, 0, y, study.width, 1);
+    return canvas;
+  }
+
   async function load(form) {
     const turn = ++loading;
     const start = element("start");
     loaded = false;
     refreshStart();
-    stage.querySelectorAll("img").forEach((image) => image.remove());
+    stage.querySelectorAll("canvas").forEach((image) => image.remove());
     images = new Map();
     const names = form.trials.flatMap((trial) => trial.images);
     for (const [done, name] of names.entries()) {
       let image;
       for (let attempt = 0; ; attempt++) {
-        image = new Image(study.width, study.height);
-        image.alt = "";
+        image = new Image();
         image.src = study.images + name;
         try {
           await image.decode();
@@ -93,7 +104,7 @@
         }
       }
       if (turn !== loading) return;
-      images.set(name, stage.appendChild(image));
+      images.set(name, stage.appendChild(drawn(image)));
       start.textContent = "Loading the photos… " + (done + 1) + " of " + names.length;
     }
     start.textContent = "Start (" + form.trials.length + " pairs)";
@@ -197,11 +208,13 @@
     element("both").replaceChildren(...done.shown.map((name, place) => {
       const figure = document.createElement("figure");
       const image = images.get(name).cloneNode();
+      image.getContext("2d").drawImage(images.get(name), 0, 0);
       const words = document.createElement("figcaption");
       const isFake = name === trial.fake;
       words.textContent = (place ? "Second" : "First") + ": " + (isFake ? "fake" : "real");
       image.classList.remove("shown");
-      image.alt = words.textContent;
+      image.setAttribute("role", "img");
+      image.setAttribute("aria-label", words.textContent);
       figure.className = isFake ? "fake" : "real";
       figure.append(image, words);
       return figure;

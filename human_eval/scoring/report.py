@@ -11,6 +11,7 @@ import jinja2
 
 from human_eval.answers.key import AnswerKey, Pair
 from human_eval.answers.ratings import Rating
+from human_eval.folder import opaque_files
 from human_eval.scoring import paper_numbers, plots as score_plots, tables as score_tables
 
 _EXTREMES = 6
@@ -171,9 +172,13 @@ def _extremes(used: Sequence[Rating], key: AnswerKey | None, study: str | None) 
 def _figure(images: pathlib.Path, pair: Pair, fooled: int, n: int) -> dict[str, object]:
     paths = [images / pathlib.PurePath(name).name for name in (pair.truth, pair.colorized)]
     return {
-        "images": [_inside(path.read_bytes()) if path.is_file() else None for path in paths],
+        "images": [_photo(path) if path.is_file() else None for path in paths],
         "caption": f"{pair.key}, sample {pair.sample}: {fooled} of {n} fooled",
     }
+
+
+def _photo(path: pathlib.Path) -> str:
+    return _inside(opaque_files.encode(opaque_files.decode(path.read_bytes())))
 
 
 def _inside(png: bytes) -> str:

@@ -48,17 +48,21 @@ class Access:
         # We draw the salt before anybody comes. Threads that need it at the same moment would draw several.
         self._salt = rater_ids.salt(self.study)
 
-    def name(self, query: Mapping[str, str]) -> str:
-        """Returns the name of the person who asks. It raises a StrangerError if this person cannot take part."""
+    def rater(self, query: Mapping[str, str]) -> str:
+        """Returns the hash of the person who asks. It raises a StrangerError if this person cannot take part.
+
+        The name itself goes no further than this.
+        """
         name = {PROLIFIC: _prolific, INVITATION: self._invited, OPEN: _any}[self.kind](query)
-        if rater_ids.hashed(self._salt, "rater", name) in rater_ids.forgotten(self.study):
+        rater = rater_ids.rater(self._salt, name)
+        if rater_ids.forgotten(self.study) & {rater, rater_ids.hashed(self._salt, "rater", name)}:
             raise StrangerError("You asked us to delete your data, so we cannot let you take part again.")
-        if not self.pilot and database.has_rater(self.study / database.PILOT_DATABASE, name):
+        if not self.pilot and database.has_rater(self.study / database.PILOT_DATABASE, rater, name):
             raise StrangerError(
                 "You took part in the trial run of this study. Thank you! The study itself needs people who have not "
                 "seen any of it."
             )
-        return name
+        return rater
 
     def _invited(self, query: Mapping[str, str]) -> str:
         path = self.study / INVITATIONS

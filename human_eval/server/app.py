@@ -109,8 +109,8 @@ def _add_pages(app: flask.Flask, server: Server) -> None:
         if flask.request.method == "HEAD" or "prefetch" in purpose:
             return flask.Response(status=204)  # A preview of the link is not a visit, so it must not take a place.
         query = flask.request.args.to_dict()
-        name = server.access.name(query)
-        visit = server.sittings.enter(name, another=query.get("another", ""))
+        rater = server.access.rater(query)
+        visit = server.sittings.enter(rater, another=query.get("another", ""))
         if visit.sitting is None:
             return _html(pages.visit(visit, query))
         _LOG.info("sitting %s: form %d handed out", visit.sitting.id, visit.sitting.form + 1)

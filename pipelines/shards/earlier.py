@@ -9,9 +9,9 @@ from typing import Any
 
 from coltran import storage
 from coltran.errors import UserError
+from coltran.folder_lock import LOCK
 from coltran.records.folder import COMPLETED, MANIFEST, RUN, Manifest
 from pipelines.shards.job import WORK, ShardJob
-from pipelines.shards.lock import LOCK
 from pipelines.shards.plan import Plan, read_plan
 
 

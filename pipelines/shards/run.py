@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from coltran import cli, storage
+from coltran import cli, folder_lock as run_lock, storage
 from coltran.records import folder as record_folder
 from coltran.records.folder import Manifest
 from pipelines.beam import engine, options as beam_options
-from pipelines.shards import earlier as earlier_work, lock as run_lock, repair, submission
+from pipelines.shards import earlier as earlier_work, repair, submission
 from pipelines.shards.earlier import Earlier
 from pipelines.shards.finish import Summarize, finish
 from pipelines.shards.inputs import ShardInputs, count_inputs

@@ -8,6 +8,8 @@ from typing import Any
 
 from pipelines.sources.labels import UNKNOWN
 
+REFUSED = "refused"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ImageRef:
@@ -20,8 +22,9 @@ class ImageRef:
       name: path within the source, for messages.
       path: the file that holds the bytes.
       size: bytes to read there; images in Parquet files have no size of their own, so it is the file's size.
-      place: the place in the file: () for all of it, ("tar", offset), ("zip", offset of the local header, packing),
-        ("tfrecord", offset of the record), or ("parquet", row group, row within it).
+      place: the place in the file: () for all of it, ("tar", offset), ("zip", offset of the local header, packing,
+        CRC-32, size when unpacked), ("tfrecord", offset of the record), or ("parquet", row group, row within it);
+        (REFUSED, reason, message) if the listing shows already that the image cannot be taken.
     """
 
     key: str = ""
@@ -39,3 +42,10 @@ class ImageRef:
     def from_json(cls, fields: Mapping[str, Any]) -> ImageRef:
         """Restores the reference from what `to_json` returned."""
         return cls(**{**fields, "place": tuple(fields["place"])})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PassedOver:
+    """An entry of a source that is not taken for an image. `reason` is for counting, such as `.xml` or `hidden`."""
+
+    reason: str

@@ -22,6 +22,32 @@ def label_by_wnid() -> dict[str, int]:
     return {wnid: index for index, wnid in enumerate(wnids())}
 
 
+def label_from(value: object, *, first: int = 0) -> int:
+    """Finds the label, 0..999, in what a record says of an image's class.
+
+    Args:
+      value: a number from `first` on, also as text or float; a WordNet id; or a list with one of them.
+      first: the number of the first class.
+    Returns:
+      The label, or UNKNOWN for anything else, such as a class's name or a number of another set of classes.
+    """
+    if isinstance(value, (list, tuple)):
+        return label_from(value[0], first=first) if len(value) == 1 else UNKNOWN
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        text = value.strip()
+        if text in label_by_wnid():
+            return label_by_wnid()[text]
+        if not re.fullmatch(r"\d{1,6}(\.0*)?", text, re.ASCII):
+            return UNKNOWN
+        value = float(text)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or value % 1:
+        return UNKNOWN
+    label = int(value) - first
+    return label if 0 <= label < len(wnids()) else UNKNOWN
+
+
 def label_of(path: str) -> int:
     """Finds the label, 0..999, from the last class folder in a path, else from the start of the file's name.
 

@@ -20,6 +20,7 @@ _KAGGLE_PREFIX = "ILSVRC/Data/CLS-LOC/"
 _TRAIN_NAME = re.compile(r"(n\d{8})_\d+(_n\d{8})?")
 _VALIDATION_NAME = re.compile(r"(ILSVRC2012_val_\d{8})(_n\d{8})?")
 _WNID = re.compile(r"n\d{8}")
+_DRIVE = re.compile(r"[A-Za-z]:/")
 _SPLIT_WORD = re.compile(r"(?:^|[^a-z])(train|val|validation|test)(?=$|[^a-z])")
 
 
@@ -30,6 +31,7 @@ def split_and_key(name: str, asked: str) -> tuple[str, str]:
       name: path within the source, such as `train/n01440764/n01440764_10026.JPEG`.
       asked: the split for images whose names tell no split.
     """
+    name = plain_path(name)
     within = name[name.index(_KAGGLE_PREFIX) + len(_KAGGLE_PREFIX) :] if _KAGGLE_PREFIX in name else name
     first, _, rest = within.partition("/")
     split = SPLIT_FOLDERS.get(first) if rest else None
@@ -45,6 +47,20 @@ def split_and_key(name: str, asked: str) -> tuple[str, str]:
     split = split or asked
     # File names that are not UTF-8 get a printable key too.
     return split, "/".join([split, *folders, stem]).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def plain_path(name: str) -> str:
+    """Writes a path as all packers should have: '/' between its parts, as in zips of Windows, and no empty ones or '.'.
+
+    Parts '..' stay; see `leads_out`.
+    """
+    return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
+
+
+def leads_out(name: str) -> bool:
+    """Tells whether the name of an archive's entry is absolute or leads out of the folder that it is unpacked in."""
+    slashed = name.replace("\\", "/")
+    return slashed.startswith("/") or _DRIVE.match(slashed) is not None or ".." in slashed.split("/")
 
 
 def split_of_file(name: str) -> str | None:

@@ -14,22 +14,22 @@ from coltran import storage
 from coltran.errors import UserError
 from pipelines.sources.files import SourceFile
 from pipelines.sources.image_ref import ImageRef
-from pipelines.sources.labels import UNKNOWN
+from pipelines.sources.labels import label_from
 
 
 def list_rows(file: SourceFile) -> Iterator[ImageRef]:
     """Lists the images of one Parquet file, but not their bytes. Raises UserError for a damaged or another table."""
     with _opened(file.path) as table:
-        _check_columns(table, file.path)
+        columns = _small_columns(table, file.path)
         number = 0
         for group in range(table.num_row_groups):
-            rows = table.read_row_group(group, columns=["image.path", "label"]).to_pylist()
-            for row, values in enumerate(rows):
-                path = (values["image"] or {}).get("path")
-                member = path or f"{file.name.rpartition('/')[2].removesuffix('.parquet')}-{number:06d}.JPEG"
-                label = values.get("label")
-                known = UNKNOWN if label is None else label
-                yield file.image(member, size=file.size, place=("parquet", group, row), label=known)
+            read = table.read_row_group(group, columns=columns).to_pydict() if columns else {}
+            empty = [None] * table.metadata.row_group(group).num_rows
+            images, labels = read.get("image", empty), read.get("label", empty)
+            for row, (image, label) in enumerate(zip(images, labels, strict=True)):
+                path = image.get("path") if isinstance(image, dict) else None
+                place = ("parquet", group, row)
+                yield file.record(path, number, size=file.size, place=place, label=label_from(label))
                 number += 1
 
 
@@ -49,7 +49,7 @@ class RowReader:
                 self._images = table.read_row_group(group, columns=["image.bytes"]).column("image")
             self._held = (ref.path, group)
         data = (self._images[row].as_py() or {}).get("bytes")
-        if data is None:
+        if not isinstance(data, bytes):
             raise ValueError("the row has no image bytes")
         return data
 
@@ -67,7 +67,8 @@ def _opened(path: str) -> Iterator[Any]:
             raise UserError(f"{path}: the Parquet file is damaged ({reason}); get it again") from error
 
 
-def _check_columns(table: Any, path: str) -> None:
+def _small_columns(table: Any, path: str) -> list[str]:
+    """Names the columns to list: the images' paths and the labels, as far as there are any."""
     import pyarrow
 
     schema = table.schema_arrow
@@ -78,3 +79,5 @@ def _check_columns(table: Any, path: str) -> None:
             f"{path}: expected a column 'image' with 'bytes' and 'path' and a column 'label', as Hugging Face ships "
             f"ImageNet; it has {', '.join(f'{field.name} ({field.type})' for field in schema)}"
         )
+    paths = ["image.path"] if kind.get_field_index("path") >= 0 else []
+    return paths + (["label"] if schema.get_field_index("label") >= 0 else [])

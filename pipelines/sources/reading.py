@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from coltran import storage
 from coltran.errors import UserError
 from coltran.images.decoding import ImageRejected
-from pipelines.sources import archives, tfrecords
-from pipelines.sources.image_ref import ImageRef
+from pipelines.sources import tars, tfrecords, zips
+from pipelines.sources.image_ref import REFUSED, ImageRef
 
 _AHEAD = 16  # a request takes tens of milliseconds, but decoding an image takes only a few
 
@@ -40,18 +40,22 @@ def read_image(ref: ImageRef) -> bytes:
     if not ref.place:
         return storage.read_bytes(ref.path)
     readers = {
-        "tar": archives.read_tar_member,
-        "zip": archives.read_zip_member,
+        "tar": tars.read_member,
+        "zip": zips.read_member,
         "tfrecord": tfrecords.read_record,
     }
     return readers[ref.place[0]](ref)
 
 
 def _read(ref: ImageRef, reader: Callable[[ImageRef], bytes]) -> bytes | ImageRejected:
+    if ref.place[:1] == (REFUSED,):
+        return ImageRejected(*ref.place[1:])
     try:
         return reader(ref)
     except (UserError, ValueError, zlib.error) as error:
         return ImageRejected("unreadable", str(error))
+    except OSError as error:  # a disk or network that fails in the middle of a file
+        return ImageRejected("unreadable", error.strerror or str(error))
 
 
 def _read_ahead(refs: list[ImageRef]) -> Iterator[tuple[ImageRef, bytes | ImageRejected]]:

@@ -5,6 +5,7 @@ The index pass skips the images. It reads only the small features of each record
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -12,28 +13,33 @@ from coltran import storage
 from coltran.errors import UserError
 from coltran.records import framing
 from pipelines.sources import labels as imagenet_labels
-from pipelines.sources.files import SourceFile
-from pipelines.sources.image_ref import ImageRef
+from pipelines.sources.files import SourceFile, refuse_compressed
+from pipelines.sources.image_ref import ImageRef, PassedOver
 from pipelines.sources.labels import UNKNOWN
 
 CLASSIC_IMAGE, CLASSIC_NAME, CLASSIC_LABEL = "image/encoded", "image/filename", "image/class/label"
 CLASSIC_WNID = "image/class/synset"
 TFDS_IMAGE, TFDS_NAME, TFDS_LABEL = "image", "file_name", "label"
 _SMALL = 4096  # bytes; no image of interest is smaller, and no name or label is larger
+_TEXT = re.compile(rb"[\t\r\n -~]+")
 _MAP_ENTRY = b"\x0a"  # number 1 with a length, the tag of both `features` in an Example and `feature` in its Features
 
 
-def list_records(file: SourceFile) -> Iterator[ImageRef]:
+def list_records(file: SourceFile) -> Iterator[ImageRef | PassedOver]:
     """Lists the images of one TFRecord file. Raises UserError if it is damaged or holds something else."""
     with storage.open_read(file.path) as opened:
+        start = opened.read(_SMALL)
+        if not framing.is_header(start):
+            refuse_compressed(start, file.path)
+            if not start or _TEXT.fullmatch(start):
+                yield PassedOver("index or checksum file" if start else "empty file")
+                return
         for number, (offset, length) in enumerate(framing.read_layout(opened, file.path)):
             where = f"{file.path}: record {number}"
             small = _small_features(opened, offset + framing.DATA_START, length, where)
             name, label = _name_and_label(small, where)
-            member = name or f"{file.name.rpartition('/')[2]}-{number:06d}.JPEG"
             size = length + framing.FRAME_BYTES
-            place = ("tfrecord", offset)
-            yield file.image(member, size=size, place=place, label=label)
+            yield file.record(name, number, size=size, place=("tfrecord", offset), label=label)
 
 
 def read_record(ref: ImageRef) -> bytes:
@@ -49,26 +55,25 @@ def read_record(ref: ImageRef) -> bytes:
     return image[0]
 
 
-def _name_and_label(small: dict, where: str) -> tuple[str, int]:
+def _name_and_label(small: dict, where: str) -> tuple[object, int]:
     """Finds the image's own name and its label in 0..999, from the WordNet id if it has one, else from the number.
 
     The classic scripts count classes from 1, but TensorFlow Datasets counts from 0.
     """
     if CLASSIC_NAME in small or CLASSIC_LABEL in small:
-        name, label, wnid = small.get(CLASSIC_NAME), small.get(CLASSIC_LABEL), small.get(CLASSIC_WNID, [b""])
-        by_wnid = imagenet_labels.label_by_wnid().get(wnid[0].decode(errors="replace"), UNKNOWN)
-        number = label[0] - 1 if label else UNKNOWN
-        label = by_wnid if by_wnid != UNKNOWN else number
+        name = small.get(CLASSIC_NAME)
+        label = imagenet_labels.label_from(small.get(CLASSIC_WNID, []))
+        if label == UNKNOWN:
+            label = imagenet_labels.label_from(small.get(CLASSIC_LABEL, []), first=1)
     elif TFDS_NAME in small or TFDS_LABEL in small:
-        name, label = small.get(TFDS_NAME), small.get(TFDS_LABEL, [UNKNOWN])[0]
+        name, label = small.get(TFDS_NAME), imagenet_labels.label_from(small.get(TFDS_LABEL, []))
     else:
         raise UserError(
             f"{where}: has the features {', '.join(sorted(small)) or 'none'} beside its large ones; expected those of "
             f"TensorFlow Datasets ({TFDS_NAME}, {TFDS_LABEL}) or of the ImageNet scripts ({CLASSIC_NAME}, "
             f"{CLASSIC_LABEL})"
         )
-    name = name[0].decode("utf-8", "surrogateescape") if name else ""
-    return name, label if 0 <= label < len(imagenet_labels.wnids()) else UNKNOWN
+    return name[0] if name else None, label
 
 
 def _small_features(file: BinaryIO, start: int, length: int, where: str) -> dict[str, list]:

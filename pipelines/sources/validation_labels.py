@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from coltran import storage
 from coltran.errors import UserError
-from pipelines.sources import archives, labels as imagenet_labels
+from pipelines.sources import labels as imagenet_labels, zips
 from pipelines.sources.files import SourceFile
 
 KAGGLE = "LOC_val_solution.csv"
@@ -39,10 +39,10 @@ def find(source: str, files: Iterable[SourceFile], given: str | None = None) -> 
             if storage.exists(path) or (name == DEVKIT and storage.exists(storage.join(path, _META))):
                 return read(path)
     for file in files:
-        if file.path.endswith(".zip"):
-            for ref in archives.list_zip(file):
-                if ref.name.endswith(KAGGLE):
-                    return _kaggle(_rows(archives.read_zip_member(ref)), file.path)
+        if file.path.lower().endswith(".zip"):
+            table = zips.read_first_named(file.path, KAGGLE)
+            if table is not None:
+                return _kaggle(_rows(table), file.path)
     return {}
 
 

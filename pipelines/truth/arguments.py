@@ -13,6 +13,7 @@ from coltran.images import decoding
 from coltran.options import add_flags, from_arguments, given, option
 from coltran.records import pixel_codec, schema
 from coltran.records.stages import STAGE_FEATURES, STAGES
+from coltran.walking import SKIP_UNREADABLE_HELP
 from pipelines.beam.options import HELP
 from pipelines.sources.files import KINDS
 from pipelines.truth.selection import LARGE, PAPER_HOLDOUT
@@ -125,6 +126,10 @@ class Options:
     )
     repair: bool = option(
         False, decides=False, help="make the damaged or missing shards of a finished folder again, and no others"
+    )
+    skip_unreadable: bool = option(False, decides=False, help=SKIP_UNREADABLE_HELP)
+    allow_missing_shards: bool = option(
+        False, decides=False, help="take a numbered set (00001-of-00003) although files of it are missing"
     )
     dry_run: bool = option(False, decides=False, help="say how many images, how much space and time; write nothing")
 

@@ -34,17 +34,33 @@ def estimate(options: Options, found: int, chosen: Selection, num_shards: int, w
     images = len(chosen.images)
     needed = size * images / len(tried)
     split = f"{images} of {found}" + (f", {chosen.held_out} held out" if chosen.held_out else "")
-    usable = f"{rejected} of {len(tried)} tried would be rejected" if rejected else f"all {len(tried)} tried are usable"
+    usable = f"all {len(tried)} tried are usable"
+    if rejected:
+        usable = f"{rejected} of {len(tried)} tried would be rejected"
+        if rejected > options.max_reject_fraction * len(tried):
+            usable += f": THE JOB WILL FAIL, as --max_reject_fraction is {options.max_reject_fraction:g}"
     yield "dry run: nothing was written"
     yield cli.table(
         [
-            ("images", f"{split}, {len(chosen.duplicates)} with another one's name"),
+            ("images", split),
+            *_twins(chosen.duplicates),
             ("usable", usable),
             ("output", f"{_bytes(needed)} in {num_shards} shards ({options.out})"),
             ("free", _free(options.out, needed)),
             ("time", f"{_duration(seconds * images / len(tried) / workers)} with {workers} workers on this machine"),
         ]
     )
+
+
+def _twins(duplicates: Sequence[ImageRef]) -> Iterator[tuple[str, str]]:
+    """Yields what becomes of images whose record key another image has, such as a.png beside a.jpg."""
+    if duplicates:
+        first = duplicates[0]
+        yield (
+            "same key",
+            f"{len(duplicates)} will be rejected because another image has the same key, first '{first.name}' with the "
+            f"key '{first.key}'; rename them to keep both",
+        )
 
 
 def _try(refs: Sequence[ImageRef], options: Options) -> tuple[float, int, int]:

@@ -27,8 +27,9 @@ def verify(path: str) -> tuple[RecordFolder, list[str]]:
     Args:
       path: a finished folder, truth or colorized, local or gs://.
     Returns:
-      The folder, and one line for each error: a missing or superfluous shard, a file's wrong size or checksum, a
-      damaged record, a wrong count or feature, or, in every 16th record, values that do not follow from each other.
+      The folder, and one line for each error: counts that do not add up, a missing or superfluous shard, a file's
+      wrong size or checksum, a damaged record, a wrong count or feature, or, in every 16th record, values that do not
+      follow from each other.
     Raises:
       UserError: there is no finished record folder.
     """
@@ -38,7 +39,7 @@ def verify(path: str) -> tuple[RecordFolder, list[str]]:
         concurrent.futures.ThreadPoolExecutor(_READERS) as readers,
         cli.progress_bar(len(shards), "verify", "shards") as bar,
     ):
-        wrong = list(_listing(folder))
+        wrong = [*_counts(folder), *_listing(folder)]
         for lines in readers.map(lambda shard: list(_check_shard(folder, shard)), shards):
             wrong += lines
             bar.update()
@@ -78,6 +79,21 @@ def _origin(path: str) -> Iterator[tuple[str, str]]:
     for name in ("source", "command", "planned"):
         if name in origin:
             yield name, origin[name]
+
+
+def _counts(folder: RecordFolder) -> Iterator[str]:
+    """Checks that every entry of the source is accounted for: found = written + rejected + passed over."""
+    manifest = folder.manifest
+    counts = manifest.counts
+    written, rejected = counts.get("written", 0), counts.get("rejected", 0)
+    if counts.get("read") != written + rejected:
+        yield f"manifest.json: {counts.get('read')} read, but {written} written and {rejected} rejected"
+    if sum(manifest.rejected_by_reason.values()) != rejected:
+        yield f"manifest.json: {rejected} rejected, but the reasons are {manifest.rejected_by_reason}"
+    found = read_run(folder.path).get("found")
+    passed_over = sum(manifest.passed_over.values())
+    if found is not None and found != written + rejected + passed_over:
+        yield f"run.json: {found} found, but {written} written, {rejected} rejected and {passed_over} passed over"
 
 
 def _listing(folder: RecordFolder) -> Iterator[str]:

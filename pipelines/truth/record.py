@@ -18,7 +18,8 @@ class TruthRecords:
     Attributes:
       values: the values of every crop, by feature name.
       encoded: the bytes of the record of every crop.
-      counts: 1 or 0 for `grayscale` (it has no color) and `converted` (from its own color profile to sRGB).
+      counts: 1 or 0 for `grayscale` (it has no color) and `converted` (from its own color profile to sRGB), and
+        `left_out`, the number of further pages or frames in the file, if there are any.
     """
 
     values: list[dict[str, object]]
@@ -44,6 +45,8 @@ def make_records(ref: ImageRef, data: bytes | ImageRejected, options: Options) -
     crops = [truth_values(photo, options, key=ref.key, label=ref.label, crop=crop) for crop in range(options.crops)]
     encoded = [schema.encode(schema.TRUTH, values, options.sizes, options.encoding) for values in crops]
     counts = {"grayscale": int(photo.grayscale), "converted": int(photo.converted)}
+    if photo.left_out:
+        counts["left_out"] = photo.left_out
     return TruthRecords(values=crops, encoded=encoded, counts=counts)
 
 

@@ -7,14 +7,16 @@ instead used the order of its files, so nobody can repeat its choice without tho
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from coltran.errors import UserError
 from coltran.records import partition
 from pipelines.sources.image_ref import ImageRef
 
 HOLDOUT = "holdout"
+HELD_OUT, TO_TRAIN, BEYOND_LIMIT = "held out", "left to train", "beyond --limit"  # why images are passed over
 PAPER_HOLDOUT = 10_000
 LARGE = 50_000  # with at least so many training images, the paper's holdout is kept apart by default
 
@@ -27,11 +29,13 @@ class Selection:
       images: in the order of their hashes.
       duplicates: images with the same key as one of `images`; they become rejects.
       held_out: how many training images are left for the split `holdout`.
+      passed_over: the number of the other images, by reason.
     """
 
     images: tuple[ImageRef, ...]
     duplicates: tuple[ImageRef, ...]
     held_out: int
+    passed_over: Mapping[str, int]
 
 
 def select(found: Sequence[ImageRef], *, split: str, holdout: int | None, limit: int | None, seed: int) -> Selection:
@@ -50,12 +54,17 @@ def select(found: Sequence[ImageRef], *, split: str, holdout: int | None, limit:
     duplicates = [ref for ref in found if by_key.setdefault(ref.key, ref) is not ref]
     order = partition.shuffled(by_key, seed)
     held_out = 0 if split == "validation" else _holdout_size(len(order), split, holdout)
-    chosen = (order[:held_out] if split == HOLDOUT else order[held_out:])[:limit]
-    taken = set(chosen)
+    part = order[:held_out] if split == HOLDOUT else order[held_out:]
+    taken, in_part = set(part[:limit]), set(part)
+    elsewhere = TO_TRAIN if split == HOLDOUT else HELD_OUT
+    passed_over = collections.Counter(
+        BEYOND_LIMIT if ref.key in in_part else elsewhere for ref in found if ref.key not in taken
+    )
     return Selection(
-        images=tuple(by_key[key] for key in chosen),
+        images=tuple(by_key[key] for key in part[:limit]),
         duplicates=tuple(ref for ref in duplicates if ref.key in taken),
         held_out=held_out,
+        passed_over=dict(passed_over),
     )
 
 

@@ -13,7 +13,7 @@ from coltran import colorize, storage
 from coltran.images import colors, decoding
 from coltran.networks import presets
 from coltran.networks.config import replace_fields
-from coltran.photos import recolor
+from coltran.photos import outputs, recolor
 from coltran.weights import checkpoint, parameters
 from tests.conftest import encoded, smooth_photo
 from tests.pipelines.sources.hostile_files import bad_files, odd_but_good
@@ -45,7 +45,8 @@ def run(capsys, given: list[str]) -> tuple[int, str, str]:
 
 
 def files_below(folder) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name, _ in storage.list_files(str(folder))}
+    names = (name for name, _ in storage.list_files(str(folder)) if name != outputs.LISTING)
+    return {name: (folder / name).read_bytes() for name in names}
 
 
 def pixels(data) -> np.ndarray:
@@ -232,12 +233,16 @@ def test_cloud_storage_in_and_out(bucket, networks, tmp_path, capsys):
     more = ["--batch_size=2"]
     given = arguments(networks, tmp_path / "out", *more, local / "scans", stages=LOW_ONLY)
     assert run(capsys, given)[0] == 0
-    for source in (f"{bucket}/scans", f"{bucket}/scans/**/*.jpg"):
+    for name, _ in storage.list_files(str(networks)):
+        storage.write_bytes(f"{bucket}/networks/{name}", (networks / name).read_bytes())
+    there = [f"--{stage}={bucket}/networks/{stage}" for stage in LOW_ONLY]
+    for source in (f"{bucket}/scans", f"{bucket}/scans/**/*.jpg", f"GS{bucket[2:]}/scans"):
         storage.remove_folder(f"{bucket}/out")
-        given = arguments(networks, f"{bucket}/out", *more, source, stages=LOW_ONLY)
+        given = [f"--out={bucket}/out", *there, *more, source]
         status, _, err = run(capsys, given)
         assert status == 0, err
         made = {name: storage.read_bytes(f"{bucket}/out/{name}") for name, _ in storage.list_files(f"{bucket}/out")}
+        assert made.pop(outputs.LISTING)
         assert made == files_below(tmp_path / "out")
         assert {"a_sample0.png", "x/b_sample0.png"} <= set(made)
     storage.write_bytes(f"{bucket}/scans/c.jpg", b"broken")
@@ -338,3 +343,34 @@ def test_upsamplers_alone_do_not_replace_the_built_in_ones(tmp_path, capsys):
     status, _, err = run(capsys, ["photo.jpg", f"--out={tmp_path}", "--color_upsampler=somewhere"])
     assert status == 2
     assert "go with --colorizer" in err
+
+
+def test_nobodys_file_is_replaced_and_every_file_is_counted(networks, tmp_path, capsys):
+    """The results beside the photos: a scan that is called as a result would be; then again after it was moved."""
+    own = write(tmp_path / "own", {f"photo_{number}.jpg": encoded(smooth_photo(number, 30, 40)) for number in range(3)})
+    write(own, {"contact_sheet.png": b"mine", ".hidden.jpg": b"x", "letter.pdf": b"x", "phone.heic": b"x"})
+    before = files_below(own)
+    given = arguments(networks, own, own, "--sheet=2", stages=LOW_ONLY)
+    status, _, err = run(capsys, given)
+    assert status == 2
+    assert "contact_sheet.png: this command did not write that file and would replace it" in err
+    assert files_below(own) == before
+    (own / "contact_sheet.png").rename(own / "sheet.txt")
+    for _ in range(2):
+        (own / "phone.heic").rename(own / "phone.xcf") if (own / "phone.heic").exists() else None
+        status, printed, err = run(capsys, given)
+        assert (status, err.count("coltran-colorize:")) == (0, 0)
+        assert "3 photos: 3 colorized x 1 sample, 0 rejected" in printed
+        assert "(2 of 3 photos)" in printed
+        assert " files passed over: " in printed
+        assert "1 .pdf" in printed
+    assert "4 result of an earlier run" in printed
+    assert (own / "sheet.txt").read_bytes() == b"mine"
+
+
+def test_pages_that_are_left_out_are_named(networks, tmp_path, capsys):
+    photo, small = (Image.fromarray(smooth_photo(seed, 30 * seed, 40 * seed)) for seed in (2, 1))
+    small.save(tmp_path / "scan.tif", save_all=True, append_images=[photo])
+    status, _, err = run(capsys, arguments(networks, tmp_path / "out", tmp_path / "scan.tif", stages=LOW_ONLY))
+    assert (status, "scan.tif: page 2 of 2, the largest one" in err) == (0, True)
+    assert pixels((tmp_path / "out" / "scan_sample0.png").read_bytes()).shape == (60, 80, 3)

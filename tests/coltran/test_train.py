@@ -18,6 +18,7 @@ from coltran import train
 from coltran.records import folder as record_folder, schema
 from coltran.training import curves, losses
 from coltran.weights import checkpoint
+from coltran.weights.steps import METADATA
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = ["--config=smoke", "--set=hidden_size=8", "--set=ff_size=8", "--batch_size=4", "--ema_decay=0.9", "--samples=0"]
@@ -169,7 +170,7 @@ def test_mistakes_get_one_line_and_a_status(truth_folder, undisturbed, capsys, m
 
 def test_old_runs_go_on_where_new_options_are_at_their_defaults(truth_folder, undisturbed, tmp_path):
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    file = checkpoint.step_folder(tmp_path / "checkpoints", 60) / checkpoint.METADATA
+    file = tmp_path / "checkpoints" / "step_00000060" / METADATA
     metadata = json.loads(file.read_text())
     for name in ("optimizer", "schedule", "warmup_steps", "clip_norm", "flip", "skipped", "skipped_in_a_row"):
         del metadata["training"][name]

@@ -39,15 +39,16 @@ def make_study(
     )
     (folder / "public" / "images").mkdir(parents=True)
     layout.private_file(folder / layout.SECRET, secret)
-    layout.private_file(folder / layout.KEY, layout.key_csv(secret, planned))
+    names_key = layout.names_key(design, secret)
+    layout.private_file(folder / layout.KEY, layout.key_csv(names_key, planned))
     layout.private_file(folder / layout.DESIGN, design.to_json())
     colors = [np.full((2, 2, 3), color, np.uint8) for color in ((255, 0, 0), (0, 0, 255))]
-    files = dict(zip(opaque_files.ROLES, opaque_files.encode_pair(*colors), strict=True))
-    for form in planned:
+    files: dict[str, np.ndarray] = {}
+    for form in design.forms:
         for trial in form.trials:
-            for role, data in files.items():
-                name = opaque_files.opaque_name(secret, trial.id, role)
-                (folder / "public" / "images" / name).write_bytes(data)
+            files |= zip(opaque_files.names_of(names_key, trial.id), colors, strict=True)
+    for name, color in sorted(files.items(), key=lambda file: file[0]):  # In any other order the inodes would tell.
+        (folder / "public" / "images" / name).write_bytes(opaque_files.encode_public(color, names_key, name))
     (folder / COMPLETED).touch()
     return folder
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from coltran.errors import UserError
-from coltran.photos import inputs as photo_inputs
+from coltran.photos import inputs as photo_inputs, outputs
 
 
 @pytest.fixture
@@ -24,13 +24,15 @@ def here(tmp_path, monkeypatch):
 
 
 def names(*inputs: str, out: str = "out") -> dict[str, str]:
-    return {photo.path: photo.name for photo in photo_inputs.find_photos(inputs, out)}
+    return {photo.path: photo.name for photo in photo_inputs.find_photos(inputs, out).photos}
 
 
 def test_folders_are_searched_and_mirrored(here):
-    here("p/a.jpg", "p/x/y/b.PNG", "p/notes.txt", "p/__MACOSX/a.jpg", "p/._a.jpg")
-    assert names("p") == {"p/a.jpg": "a", "p/x/y/b.PNG": "x/y/b"}
-    assert list(names("p/")) == ["p/a.jpg", "p/x/y/b.PNG"]
+    here("p/a.jpg", "p/x/y/b.PNG", "p/notes.txt", "p/__MACOSX/a.jpg", "p/._a.jpg", "p/c.JFIF", "p/d.jp2")
+    assert names("p") == {"p/a.jpg": "a", "p/x/y/b.PNG": "x/y/b", "p/c.JFIF": "c", "p/d.jp2": "d"}
+    passed_over = photo_inputs.find_photos(("p", "p/a.jpg"), "out").passed_over
+    assert passed_over == {".txt": 1, "hidden": 1, "system file": 1, "given twice": 1}
+    assert list(names("p/")) == ["p/a.jpg", "p/c.JFIF", "p/d.jp2", "p/x/y/b.PNG"]
 
 
 def test_a_file_that_is_named_is_taken_whatever_its_name(here):
@@ -103,13 +105,37 @@ def test_names_that_are_no_text_get_one(here, tmp_path):
     name.encode()
 
 
-def test_results_of_an_earlier_run_are_no_photos(here):
-    here("p/a.jpg", "p/out/a_sample0.png", "p/out/a_sample0_certainty.png", "p/out/contact_sheet.png", "p/out/b.jpg")
-    assert list(names("p", out="p/out")) == ["p/a.jpg", "p/out/b.jpg"]
-    assert list(names("p/**/*.png", out="p/other")) == [f"p/out/{n}" for n in sorted(os.listdir("p/out")) if "png" in n]
-    here("q/c.jpg", "q/c_sample12.jpg")
-    assert list(names("q", out="q")) == ["q/c.jpg"]
-    assert list(names("q/c_sample12.jpg", out="q")) == ["q/c_sample12.jpg"]
+def test_results_of_an_earlier_run_are_no_photos_and_all_else_is(here, tmp_path):
+    """What somebody else calls `x_sample0.png` is a photo, and the command says so before it would replace it."""
+    here("p/a.jpg", "p/out/a_sample0.png", "p/out/contact_sheet.png", "p/out/b.jpg", "p/out/scan_sample0.png")
+    (tmp_path / "p/out" / outputs.LISTING).write_text('{"files": ["a_sample0.png", "contact_sheet.png"]}')
+    found = photo_inputs.find_photos(("p",), "p/out")
+    assert [photo.path for photo in found.photos] == ["p/a.jpg", "p/out/b.jpg", "p/out/scan_sample0.png"]
+    assert found.passed_over == {photo_inputs.RESULT: 2, "hidden": 1}
+    assert len(names("p", out="p/other")) == 5
+
+
+def test_nobodys_file_is_claimed(here, tmp_path):
+    here("out/a_sample0.png", "out/mine.txt")
+    with pytest.raises(UserError, match=r"out/a_sample0.png: this command did not write that file"):
+        outputs.claim("out", ["a_sample0.png", "b_sample0.png"])
+    assert sorted(os.listdir("out")) == ["a_sample0.png", "mine.txt"]
+    outputs.claim("out", ["b_sample0.png"])
+    here("out/b_sample0.png")
+    outputs.claim("out", ["b_sample0.png", "c_sample0.png"])
+    assert outputs.earlier("out") == {"b_sample0.png", "c_sample0.png"}
+    (tmp_path / "out" / "c_sample0.png").symlink_to("mine.txt")  # put there after the run that listed it: still listed
+    (tmp_path / "out" / "d_sample0.png").symlink_to("nowhere")
+    with pytest.raises(UserError, match="d_sample0"):
+        outputs.claim("out", ["c_sample0.png", "d_sample0.png"])
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b"\xff", b'{"files": 3}'])
+def test_a_damaged_listing_claims_nothing(here, tmp_path, damage):
+    here("out/a_sample0.png")
+    (tmp_path / "out" / outputs.LISTING).write_bytes(damage)
+    with pytest.raises(UserError, match="did not write"):
+        outputs.claim("out", ["a_sample0.png"])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What can happen to a work folder in a week: every damage is told, and nothing begins again from zero."""
 
 import json
+import pathlib
 import shutil
 import subprocess
 
@@ -13,6 +14,8 @@ from coltran.networks import presets
 from coltran.records import framing
 from coltran.training.checkpoint_writer import CheckpointWriter, best_score
 from coltran.weights import checkpoint, parameters
+from coltran.weights.arrays import ARRAYS
+from coltran.weights.steps import BEST, METADATA
 
 TINY = ["--config=smoke", "--set=hidden_size=8", "--set=ff_size=8", "--batch_size=4", "--ema_decay=0.9", "--samples=0"]
 TINY += ["--stage=color_upsampler", "--checkpoint_every=10"]
@@ -41,12 +44,12 @@ def copy(undisturbed, tmp_path):
     workdir = shutil.copytree(undisturbed, tmp_path / "run")
     steps = checkpoint.finished_steps(workdir / "checkpoints")
     assert steps == [20, 30, 40]
-    return workdir, [checkpoint.step_folder(workdir / "checkpoints", step) for step in steps]
+    return workdir, [pathlib.Path(checkpoint.step_folder(workdir / "checkpoints", step)) for step in steps]
 
 
 def ruin_arrays(step_folder):
     """Changes a byte in every 64 of the data files: which parts of which file are in use differs from run to run."""
-    files = [file for file in (step_folder / checkpoint.ARRAYS).rglob("d/*") if file.stat().st_size > 4096]
+    files = [file for file in (step_folder / ARRAYS).rglob("d/*") if file.stat().st_size > 4096]
     assert files
     for file in files:
         data = bytearray(file.read_bytes())
@@ -67,10 +70,10 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(truth_folder, undi
     if damage == "arrays":
         ruin_arrays(steps[-1])
     elif damage == "description":
-        (steps[-1] / checkpoint.METADATA).write_text("{")
+        (steps[-1] / METADATA).write_text("{")
     else:
-        metadata = json.loads((steps[-1] / checkpoint.METADATA).read_text())
-        (steps[-1] / checkpoint.METADATA).write_text(json.dumps({**metadata, "raw_sha256": "0" * 64}))
+        metadata = json.loads((steps[-1] / METADATA).read_text())
+        (steps[-1] / METADATA).write_text(json.dumps({**metadata, "raw_sha256": "0" * 64}))
     assert run(truth_folder, workdir, 40) == 0
     said = capsys.readouterr()
     assert f"going back to step 30: {steps[-1]}" in said.err
@@ -81,7 +84,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(truth_folder, undi
 
 def test_half_a_checkpoint_is_no_checkpoint(truth_folder, undisturbed, copy, capsys):
     workdir, steps = copy
-    (steps[-1] / checkpoint.METADATA).unlink()  # it is written last
+    (steps[-1] / METADATA).unlink()  # it is written last
     assert run(truth_folder, workdir, 40) == 0
     assert "going on from step 30" in capsys.readouterr().out
     equals_undisturbed(workdir, undisturbed)
@@ -183,16 +186,16 @@ def test_the_best_checkpoint_outlives_its_age(tmp_path):
     config = presets.network_config("color_upsampler", "smoke", height=4, width=4)
     flat = parameters.flatten(nnx.state(parameters.build(config, seed=0), nnx.Param))
     given = {"stage": "color_upsampler", "config": config, "ema": flat, "weights": flat}
-    assert np.isinf(best_score(tmp_path))
-    with CheckpointWriter(tmp_path, keep=1) as writer:
+    assert np.isinf(best_score(str(tmp_path)))
+    with CheckpointWriter(str(tmp_path), keep=1) as writer:
         for step, bits in ((1, 5.0), (2, 4.0), (3, 4.5), (4, None)):
             writer.save(step=step, validation={} if bits is None else {"bits_per_dim": bits}, **given)
     assert checkpoint.finished_steps(tmp_path) == [2, 4]
-    chosen = checkpoint.load(tmp_path / checkpoint.BEST)
-    assert (chosen.step, chosen.validation, best_score(tmp_path)) == (2, {"bits_per_dim": 4.0}, 4.0)
+    chosen = checkpoint.load(tmp_path / BEST)
+    assert (chosen.step, chosen.validation, best_score(str(tmp_path))) == (2, {"bits_per_dim": 4.0}, 4.0)
     assert checkpoint.load(tmp_path).step == 4
     shutil.rmtree(checkpoint.step_folder(tmp_path, 2))
-    assert np.isinf(best_score(tmp_path))
+    assert np.isinf(best_score(str(tmp_path)))
 
 
 def test_training_marks_the_step_with_the_fewest_bits(truth_folder, tmp_path):
@@ -201,6 +204,6 @@ def test_training_marks_the_step_with_the_fewest_bits(truth_folder, tmp_path):
     lines = [json.loads(text) for text in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     bits = {line["step"]: line["validation/bits_per_dim"] for line in lines if "validation/bits_per_dim" in line}
     assert sorted(bits) == [5, 10, 15, 20]
-    best = checkpoint.load(tmp_path / "checkpoints" / checkpoint.BEST)
+    best = checkpoint.load(tmp_path / "checkpoints" / BEST)
     assert best.step == min(bits, key=bits.get)
     assert best.validation["bits_per_dim"] == bits[best.step]

@@ -1,6 +1,7 @@
 """Checkpoints: round trip, and what a damaged, half-written or unfitting one says."""
 
 import json
+import pathlib
 import subprocess
 import sys
 import time
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from coltran import storage
 from coltran.errors import UserError
 from coltran.networks import presets
 from coltran.networks.config import replace_fields
-from coltran.weights import checkpoint, parameters
+from coltran.weights import checkpoint, parameters, steps
+from coltran.weights.arrays import ARRAYS
+from coltran.weights.steps import METADATA
 
 CONFIG = presets.network_config("color_upsampler", "smoke", height=4, width=6)
 
@@ -23,7 +27,7 @@ def arrays(seed=0):
 
 def save(folder, step=3, **changes):
     given = {"stage": "color_upsampler", "config": CONFIG, "ema": arrays(0), "weights": arrays(1), **changes}
-    return checkpoint.save(folder, step=step, **given)
+    return pathlib.Path(checkpoint.save(folder, step=step, **given))
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -44,10 +48,53 @@ def test_the_newest_finished_step_is_taken_and_old_ones_are_removed(tmp_path):
     for step in (1, 2, 10):
         save(tmp_path, step, keep=2)
     assert checkpoint.finished_steps(tmp_path) == [2, 10]
-    (checkpoint.step_folder(tmp_path, 10) / checkpoint.METADATA).unlink()  # as if killed while writing
+    (tmp_path / "step_00000010" / METADATA).unlink()  # as if killed while writing
     assert checkpoint.load(tmp_path).step == 2
     save(tmp_path, 10)
     assert checkpoint.load(tmp_path).step == 10
+
+
+def test_on_the_cloud_a_checkpoint_is_its_description_written_last(bucket, tmp_path, monkeypatch):
+    folder, local = f"{bucket}/{tmp_path.name}/checkpoints", tmp_path / "local"
+    for step in (1, 2, 10):
+        for place in (folder, local):
+            save(place, step, keep=2)
+    assert checkpoint.finished_steps(folder) == [2, 10]
+    mine, other = (checkpoint.load(place) for place in (folder, local))
+    assert (mine.ema_sha256, mine.raw_sha256, mine.path) == (
+        other.ema_sha256,
+        other.raw_sha256,
+        f"{folder}/step_00000010",
+    )
+    for name, array in other.optimizer.items():
+        np.testing.assert_array_equal(mine.optimizer[name], array)
+
+    def cut(*_: object) -> None:
+        raise ConnectionError("the network is gone")
+
+    with monkeypatch.context() as gone:
+        gone.setattr(storage, "write_bytes", cut)
+        with pytest.raises(UserError, match="step_00000010: the checkpoint cannot be written: the network is gone"):
+            save(folder, 10)
+    assert checkpoint.load(folder).step == 2
+    storage.remove(f"{folder}/step_00000002/{METADATA}")
+    with pytest.raises(UserError, match="holds no finished checkpoint"):
+        checkpoint.load(folder)
+    with pytest.raises(UserError, match="there is no folder gs://"):
+        checkpoint.load(f"{bucket}/nowhere")
+
+
+def test_a_step_on_the_cloud_is_set_aside_and_the_best_one_named(bucket, tmp_path):
+    folder = f"{bucket}/{tmp_path.name}"
+    for step in (1, 2, 3):
+        save(folder, step)
+    steps.mark_best(folder, 1)
+    steps.remove_old(folder, 1)
+    assert checkpoint.finished_steps(folder) == [1, 3]
+    assert checkpoint.load(f"{folder}/best").step == 1
+    steps.set_aside(f"{folder}/step_00000003")
+    assert checkpoint.load(folder).step == 1
+    assert checkpoint.load(f"{folder}/damaged_step_00000003").step == 3
 
 
 SAVE_FOREVER = """
@@ -65,7 +112,7 @@ def test_killed_while_saving_the_previous_one_still_loads(tmp_path):
     save(tmp_path, 0)
     child = subprocess.Popen([sys.executable, "-c", SAVE_FOREVER, str(tmp_path)])
     deadline = time.monotonic() + 60
-    while not checkpoint.step_folder(tmp_path, 3).exists() and time.monotonic() < deadline:
+    while not pathlib.Path(checkpoint.step_folder(tmp_path, 3)).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     child.kill()
     child.wait()
@@ -90,7 +137,7 @@ def test_a_checkpoint_that_does_not_fit_names_the_first_difference(tmp_path, ask
 
 
 def edit_metadata(folder, **changes):
-    file = folder / checkpoint.METADATA
+    file = folder / METADATA
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
@@ -104,13 +151,13 @@ def test_damage_is_told_in_one_sentence(tmp_path, damage):
     elif damage == "version":
         edit_metadata(folder, schema_version=99)
     elif damage == "json":
-        (folder / checkpoint.METADATA).write_text("{")
+        (folder / METADATA).write_text("{")
     elif damage == "arrays":
-        for file in (folder / checkpoint.ARRAYS).rglob("*"):
+        for file in (folder / ARRAYS).rglob("*"):
             if file.is_file():
                 file.write_bytes(b"")
     else:
-        metadata = json.loads((folder / checkpoint.METADATA).read_text())
+        metadata = json.loads((folder / METADATA).read_text())
         edit_metadata(folder, config={**metadata["config"], "hidden_size": 64})
     said = {
         "sha": "sha256 differs",
@@ -127,10 +174,10 @@ def test_damage_is_told_in_one_sentence(tmp_path, damage):
 def test_each_kind_of_weights_has_its_checksum_in_older_checkpoints_too(tmp_path):
     folder = save(tmp_path)
     wanted = {kind: parameters.checksum(arrays(seed)) for kind, seed in (("ema", 0), ("raw", 1))}
-    metadata = json.loads((folder / checkpoint.METADATA).read_text())
+    metadata = json.loads((folder / METADATA).read_text())
     assert {kind: metadata[f"{kind}_sha256"] for kind in wanted} == wanted
     del metadata["raw_sha256"]  # as earlier versions wrote it
-    (folder / checkpoint.METADATA).write_text(json.dumps(metadata))
+    (folder / METADATA).write_text(json.dumps(metadata))
     loaded = checkpoint.load(tmp_path)
     for kind, checksum in wanted.items():
         assert checkpoint.recorded_checksum(tmp_path, kind) == loaded.checksum(kind) == checksum

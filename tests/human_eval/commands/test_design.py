@@ -20,7 +20,7 @@ from coltran.records import folder as record_folder, schema
 from human_eval import study
 from human_eval.answers import key as answer_key
 from human_eval.design import check as design_check, leak_audit, wrong_colors
-from human_eval.folder import layout
+from human_eval.folder import layout, opaque_files
 from human_eval.folder.forms import CATCH, PRACTICE, TEST
 
 SIZE = ("--images=6", "--block=3", "--practice=2", "--catch=0.3")
@@ -56,14 +56,17 @@ def test_every_file_holds_the_pixels_that_the_key_says(designed, truth_folder, c
     # 2 blocks of 3 images, 3 forms each, with 2 practice and 1 catch pair a form.
     assert len(rows) == 2 * 6 * (3 + 2 + 1)
     for row in rows:
-        image = Image.open(designed / "public" / "images" / row["file"])
+        path = designed / "public" / "images" / row["file"]
+        image = Image.open(path)
         if row["role"] == "truth":
             expected = photos[row["key"]]
         elif row["model"] == "wrong_colors":
             expected = wrong_colors.wrong_colors(photos[row["key"]], row["key"])
         else:
             expected = fakes[row["key"], int(row["sample"])]
-        np.testing.assert_array_equal(np.asarray(image), expected)
+        # Every second row is random bytes. Their neighbors are the photo.
+        np.testing.assert_array_equal(np.asarray(image)[1::2], expected)
+        np.testing.assert_array_equal(opaque_files.decode(path.read_bytes()), expected)
         assert not image.info  # no metadata
     assert {row["file"] for row in rows} == {path.name for path in (designed / "public" / "images").iterdir()}
     assert {row["kind"] for row in rows if row["model"] == "wrong_colors"} == {CATCH}
@@ -145,8 +148,17 @@ def test_pngs_by_key_give_the_same_study_as_records(designed, truth_folder, colo
         study.main(["design", f"--truth={truth}", f"--colorized={fakes}", "--seed=1", *SIZE, secret, f"--out={out}"])
         == 0
     )
-    assert public_files(out) == public_files(designed)
     assert layout.load_design(out).forms == layout.load_design(designed).forms
+    photos, again = (
+        {
+            (row["trial"], row["role"]): opaque_files.decode(public_files(folder)[row["file"]]).tobytes()
+            for row in read_key(folder)
+        }
+        for folder in (designed, out)
+    )
+    assert photos == again
+    # Other studies with the same secret have other names: the practice of one would tell the roles in the other.
+    assert not public_files(out).keys() & public_files(designed).keys()
 
 
 def test_two_models_are_compared_on_the_same_images(truth_folder, colorized_folder, tmp_path, capsys):
@@ -221,7 +233,7 @@ def test_the_audit_finds_metadata_even_where_lengths_agree(designed, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(designed, copy, copy_function=shutil.copy2)
     path = next((copy / "public" / "images").iterdir())
-    path.write_bytes(path.read_bytes().replace(b"paDd", b"tEXt"))
+    path.write_bytes(path.read_bytes().replace(b"IHDR", b"tEXt"))
     leaks = "\n".join(leak_audit.find_leaks(copy, layout.load_design(copy)))
     assert f"{path.name}: holds metadata (tEXt)" in leaks
 
@@ -352,7 +364,7 @@ def test_killed_while_it_writes_and_run_again(new_folders, tmp_path):
     command += [*sizes, f"--secret={secret}"]
     subprocess.run([*command, f"--out={whole}"], check=True, capture_output=True)
     process = subprocess.Popen([*command, f"--out={killed}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    images = killed / "public" / "images"
+    images = killed / "private" / "images"
     while process.poll() is None and not (images.is_dir() and len(list(images.iterdir())) > 200):
         pass
     process.kill()
@@ -390,6 +402,7 @@ def test_images_go_to_cloud_storage(bucket, arguments, designed, tmp_path, capsy
     assert {name: storage.read_bytes(f"{images}/{name}") for name, _ in storage.list_files(images)} == public_files(
         designed
     )
+    assert not storage.is_folder(f"{images}-staging")
     assert study.main(["export", f"--study={out}"]) == 2
     assert "give --image_url, where browsers find them" in capsys.readouterr().err
     assert study.main(["export", f"--study={out}", "--image_url=https://storage.example.org/study/images/"]) == 0

@@ -13,6 +13,7 @@ import pytest
 
 from human_eval import study
 from human_eval.answers import key as answer_key, ratings
+from human_eval.folder import opaque_files
 from human_eval.scoring import plots as score_plots, results as score_results
 
 FAST = ["--replicates=100"]
@@ -159,10 +160,11 @@ def test_the_report_is_one_file_and_shows_photo_then_colorization(scored, study_
     assert len(figures) == 12
     key = answer_key.load(study_path)
     one = next(iter(key.pairs.values()))
-    photo, fake = ((study_path / "public" / "images" / name).read_bytes() for name in (one.truth, one.colorized))
+    images = study_path / "public" / "images"
+    pair = [opaque_files.decode((images / name).read_bytes()).tolist() for name in (one.truth, one.colorized)]
     for figure in figures:
         shown = re.findall(r"base64,([^\"]*)", figure)
-        assert [base64.b64decode(data) for data in shown] == [photo, fake]
+        assert [opaque_files.decode(base64.b64decode(data)).tolist() for data in shown] == pair
     most = page.index("Most convincing")
     best = re.search(r"(\d) of 5 fooled", page[most:])[1]
     worst = re.search(r"(\d) of 5 fooled", page[page.index("Least convincing") :])[1]

@@ -121,7 +121,7 @@ def test_a_pair_that_was_hidden_is_shown_once_more(new_browser, browser_rater, e
     browser.get((folder / "public" / "index.html").as_uri() + "?form=1&rater=r1")
     rater = browser_rater(browser)
     rater.start()
-    rater.until(lambda: "shown" in (rater.find("#stage img.shown, #fixation").get_attribute("class") or ""))
+    rater.until(lambda: "shown" in (rater.find("#stage canvas.shown, #fixation").get_attribute("class") or ""))
     browser.execute_script("window.dispatchEvent(new Event('blur'))")
     rater.practice(2)
     rater.rate(5)

@@ -13,7 +13,7 @@ import pytest
 from coltran.options import add_flags, from_arguments
 from human_eval.commands import serve
 from human_eval.design import forms
-from human_eval.folder import layout, opaque_files
+from human_eval.folder import layout, opaque_files, rater_ids
 from human_eval.folder.forms import Variant
 from human_eval.server import log
 
@@ -47,15 +47,16 @@ def make_design(*, images=8, block=4, samples=3, raters=2, seed=5) -> layout.Stu
 def write_study(folder: pathlib.Path, design: layout.StudyDesign) -> pathlib.Path:
     """A finished study folder; 2 x 2 images, red for truths and blue for colorizations."""
     layout.private_file(folder / layout.DESIGN, design.to_json())
-    layout.private_file(folder / layout.KEY, layout.key_csv(SECRET, design.forms))
+    names_key = layout.names_key(design, SECRET)
+    layout.private_file(folder / layout.KEY, layout.key_csv(names_key, design.forms))
     layout.private_file(folder / layout.SECRET, SECRET)
     (folder / layout.IMAGES).mkdir(parents=True)
-    files = dict(zip(opaque_files.ROLES, opaque_files.encode_pair(*_COLORS), strict=True))
+    files: dict[str, np.ndarray] = {}
     for form in design.forms:
         for trial in form.trials:
-            for role, data in files.items():
-                name = opaque_files.opaque_name(SECRET, trial.id, role)
-                (folder / layout.IMAGES / name).write_bytes(data)
+            files |= zip(opaque_files.names_of(names_key, trial.id), _COLORS, strict=True)
+    for name, color in sorted(files.items(), key=lambda file: file[0]):  # In any other order the inodes would tell.
+        (folder / layout.IMAGES / name).write_bytes(opaque_files.encode_public(color, names_key, name))
     (folder / layout.COMPLETED).touch()
     return folder
 
@@ -82,6 +83,10 @@ class Rig:
     def restart(self) -> None:
         self.database.close()
         self.open()
+
+    def hashes(self, *names: str) -> list[tuple[str]]:
+        """What the database holds in place of these names, as sorted rows."""
+        return sorted((rater_ids.rater(rater_ids.salt(self.folder), name),) for name in names)
 
     def rows(self, query: str, *values) -> list[tuple]:
         with self.database.transaction() as connection:
@@ -179,7 +184,7 @@ def listed():
         pairs: dict[int, list[str]] = collections.defaultdict(list)
         for form in design.forms:
             for trial in form.trials:
-                pairs[trial.id] = [opaque_files.opaque_name(SECRET, trial.id, role) for role in opaque_files.ROLES]
+                pairs[trial.id] = list(opaque_files.names_of(layout.names_key(design, SECRET), trial.id))
         return pairs
 
     return files

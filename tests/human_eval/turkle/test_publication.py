@@ -205,7 +205,7 @@ def test_forms_of_a_top_up_come_to_those_that_are_there(turkle, token, exported,
 def add_form(folder) -> None:
     """A fourth form, for one rater, with the pairs of the first one under new numbers."""
     design = layout.load_design(folder)
-    secret = layout.load_secret(folder / layout.SECRET)
+    secret = layout.load_names_key(folder, layout.load_design(folder))
     first = design.forms[0]
     new = [dataclasses.replace(trial, id=trial.id + 1000) for trial in first.trials]
     for (_, old_names), (_, new_names) in zip(

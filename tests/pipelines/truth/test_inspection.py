@@ -89,3 +89,17 @@ def test_describe_names_every_feature_and_option(truth_folder, capsys):
 def test_mistakes_get_one_line(arguments, capsys):
     assert preprocess.main(arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_counts_that_do_not_add_up(folder, capsys):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert json.loads((folder / "run.json").read_text())["found"] == 12
+    for change, message in (
+        ({"passed_over": {".pdf": 2}}, "run.json: 12 found, but 12 written, 0 rejected and 2 passed over"),
+        ({"counts": manifest["counts"] | {"read": 13}}, "manifest.json: 13 read, but 12 written and 0 rejected"),
+        ({"rejected_by_reason": {"truncated": 1}}, "0 rejected, but the reasons are {'truncated': 1}"),
+    ):
+        (folder / "manifest.json").write_text(json.dumps(manifest | change))
+        status, out = verify(capsys, folder)
+        assert status == 1
+        assert message in out

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
+from coltran import folder_lock as run_lock
 from coltran.errors import UserError
 from pipelines import preprocess
-from pipelines.shards import lock as run_lock
 from tests.conftest import encoded, smooth_photo
 
 
@@ -45,7 +45,7 @@ def test_it_is_free_after_an_exception(lock):
 
 def test_a_killed_process_loses_it_at_once(lock):
     code = (
-        "import sys, time\nfrom pipelines.shards import lock as run_lock\n"
+        "import sys, time\nfrom coltran import folder_lock as run_lock\n"
         "with run_lock.held(sys.argv[1]):\n    print(1, flush=True)\n    time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, lock], stdout=subprocess.PIPE)

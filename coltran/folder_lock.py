@@ -54,8 +54,13 @@ class Holder:
 
 
 @contextlib.contextmanager
-def held(path: str) -> Iterator[None]:
+def held(path: str, *, patient: bool = False) -> Iterator[None]:
     """Holds the lock file `path`, local or gs://, while the block runs. It takes over a stale lock.
+
+    Args:
+      path: the lock file.
+      patient: whether to wait until the lock of another machine is surely held or stale, which takes a minute. A run
+        that is started anew at once on another machine, after its first one was taken away, needs that.
 
     Raises:
       UserError: another run holds it, or took it over because this run had no heartbeat (a suspended laptop).
@@ -68,6 +73,8 @@ def held(path: str) -> Iterator[None]:
         token=secrets.token_hex(8),
         beat=time.time(),
     )
+    if patient:
+        _wait_for_a_beat(path)
     _acquire(path, mine)
     stop = threading.Event()
     thread = threading.Thread(target=_beat, args=(path, mine, stop), daemon=True)
@@ -98,6 +105,15 @@ def _acquire(path: str, mine: Holder) -> None:
     holder = _read(path)
     if holder is None or holder.token != mine.token:
         raise UserError(f"{path}: another run has just started to write this folder; wait for it")
+
+
+def _wait_for_a_beat(path: str) -> None:
+    """Waits while a lock of another machine neither beats nor is stale."""
+    first = _read(path)
+    if first is None or first.host == socket.gethostname():
+        return
+    while (now := _read(path)) is not None and now == first and not now.is_stale():
+        time.sleep(1)
 
 
 def _beat(path: str, mine: Holder, stop: threading.Event) -> None:
