@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from coltran import storage
+from coltran.folder_lock import LOCK
 from coltran.records.folder import COMPLETED, RUN
 from eval.features.extractors import Extractor
 from eval.scoring import extremes, report, saved_sets, score, set_features

@@ -15,11 +15,11 @@ from typing import Any
 
 from coltran import storage
 from coltran.errors import UserError
+from coltran.folder_lock import LOCK
 from coltran.records import folder as record_folder, schema as records
 from coltran.records.folder import COMPLETED, MANIFEST, REJECTS, RUN, Manifest
 from pipelines.shards.inputs import count_inputs, to_lines
 from pipelines.shards.job import ShardJob
-from pipelines.shards.lock import LOCK
 from pipelines.shards.plan import Plan, Run, read_plan, read_runs
 from pipelines.shards.rejects import check_share
 from pipelines.shards.report import ShardReport, read_reports, total
