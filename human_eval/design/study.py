@@ -58,7 +58,8 @@ def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, Source, 
     """
     from human_eval.design import check as design_check
 
-    truth, models = open_sources(options.truth, named_folders(options.colorized), options.image)
+    named = {name: _absolute(path) for name, path in named_folders(options.colorized).items()}
+    truth, models = open_sources(_absolute(options.truth), named, options.image)  # workers stand in another folder
     variants = [Variant(model=model.model, sample=sample) for model in models for sample in range(options.samples)]
     pool = choose_images(truth, models, variants, options)
     made_from = deciding(options) | {
