@@ -21,7 +21,7 @@ from coltran.options import flag_names, option
 from human_eval.design import cost
 from human_eval.design.arguments import PlanFlags
 from human_eval.design.cost import CostFlags
-from human_eval.design.study import choose_secret, is_finished, plan_study, write_parts
+from human_eval.design.study import choose_secret, is_finished, named_folders, plan_study, write_parts
 from human_eval.folder import layout
 from human_eval.folder.layout import StudyDesign
 
@@ -53,6 +53,10 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     from pipelines.beam import options as beam_options
 
     beam = beam_options.beam_options(beam_arguments, flag_names(Options))
+    models = named_folders(options.colorized)
+    for flag, path in [("truth", options.truth), *(("colorized", path) for path in models.values())]:
+        beam_options.check_paths(beam, {f"--{flag}": path})
+    beam_options.check_paths(beam, {"--images_to": options.images_to or options.out})
     out = pathlib.Path(options.out)
     secret = choose_secret(out, options.secret)
     design, truth, models = plan_study(options, secret)
