@@ -272,6 +272,7 @@
       }
       if (reply && reply.status < 500 && reply.status !== 429) {
         const refusal = await reply.json().catch(() => ({}));
+        if (refusal.reload) location.reload(); // another set of pairs may be free
         throw new Error(refusal.error || "The server refused (" + reply.status + ").");
       }
       say("The connection to the server is interrupted. Your answers so far are safe; trying again…");
