@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 from coltran import cli
 from coltran.errors import UserError
 from coltran.options import option
+from human_eval.commands.export import texts_of
 from human_eval.folder import layout, rater_ids
 from human_eval.page.arguments import TextFlags
-from human_eval.page.render import read_texts
 from human_eval.server import access as server_access, clock, log
 from human_eval.server.database import PILOT_DATABASE, STUDY_DATABASE, Database
 
@@ -156,7 +156,7 @@ def make(
         study=study,
         design=design,
         secret=layout.load_names_key(study, design),
-        texts=read_texts(options.title or design.title, options.consent, options.instructions),
+        texts=texts_of(options, design, mode="server", pilot=options.pilot),
         database=database,
         sittings=Sittings(database, design.forms, lease=lease, most=most, now=now, steady=steady),
         access=server_access.Access(study=study, kind=options.access, pilot=options.pilot),
