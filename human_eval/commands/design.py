@@ -55,8 +55,8 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     from pipelines.beam import options as beam_options
 
     beam = beam_options.beam_options(beam_arguments, flag_names(Options))
-    models = named_folders(options.colorized)
-    for flag, path in [("truth", options.truth), *(("colorized", path) for path in models.values())]:
+    folders = named_folders(options.colorized)
+    for flag, path in [("truth", options.truth), *(("colorized", path) for path in folders.values())]:
         beam_options.check_paths(beam, {f"--{flag}": path})
     beam_options.check_paths(beam, {"--images_to": options.images_to or options.out})
     out = pathlib.Path(options.out)
