@@ -84,6 +84,7 @@ def kept_folder(folder: str) -> str:
     """Returns a local path of a folder. On gs:// all its files are fetched once a machine and kept."""
     if not storage.is_gcs(folder):
         return folder
+    folder = folder.rstrip("/")
     return _kept(folder, folder, dict(cloud_storage.list_versions(folder)))
 
 
@@ -110,9 +111,7 @@ def _kept(what: str, folder: str, versions: dict[str, str]) -> str:
 def _fetch(folder: str, names: list[str], target: str) -> None:
     for name in names:
         if ".." in name.split("/"):
-            raise UserError(
-                f"{storage.join(folder, name)}: cannot be copied to a disk, its name leads out of the folder"
-            )
+            raise UserError(f"{storage.join(folder, name)}: cannot be copied to a disk: '..' leads out of a folder")
     for above in {os.path.dirname(os.path.join(target, name)) for name in names} | {target}:
         os.makedirs(above, exist_ok=True)
     storage.map_parallel(

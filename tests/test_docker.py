@@ -61,6 +61,35 @@ def test_an_image_holds_the_locks_versions(image):
         assert found[name] == found["jax"]
 
 
+def needed(roots: list[str]) -> set[str]:
+    """All packages that the requirements come to, by the packages' own words about what they need."""
+    found: set[tuple[str, frozenset[str]]] = set()
+    left = [Requirement(root) for root in roots]
+    while left:
+        one = left.pop()
+        key = (canonicalize_name(one.name), frozenset(one.extras))
+        if key in found:
+            continue
+        found.add(key)
+        for text in importlib.metadata.requires(one.name) or ():
+            requirement = Requirement(text)
+            wanted = [{**IN_THE_IMAGE, "extra": extra} for extra in ("", *one.extras)]
+            if requirement.marker is None or any(map(requirement.marker.evaluate, wanted)):
+                left.append(requirement)
+    return {name for name, _ in found}
+
+
+def test_an_image_installs_all_that_is_needed_and_no_more():
+    """`pip install --no-deps` resolves nothing, so that a package that is not in the file is not there."""
+    text = (ROOT / "docker" / "preprocess" / "requirements.in").read_text()
+    roots = [line for line in text.splitlines() if not line.startswith("#")]
+    assert pins(ROOT / "docker" / "preprocess" / "requirements.txt").keys() == needed(roots)
+    project = "coltran-pipelines"
+    found = pins(ROOT / "docker" / "accelerator" / "requirements.txt").keys()
+    of_cuda = {name for name in found if re.match(r"nvidia-|jax-cuda12-", name)}
+    assert found - of_cuda == needed([f"{project}[eval,study,heic]"]) - {project}
+
+
 def test_preprocessing_goes_without_networks():
     found = pins(ROOT / "docker" / "preprocess" / "requirements.txt")
     assert not {name for name in found if re.match(r"jax|flax|optax|orbax|tensorflow|keras|tf-keras|nvidia", name)}

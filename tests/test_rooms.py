@@ -42,7 +42,7 @@ pipelines.preprocess       -> coltran(cli images records storage walking)  pipel
 eval.features              -> coltran(local_copies quiet_tensorflow storage)
 eval.distances             -> coltran(storage)  eval(features)
 eval.images                -> coltran(images records storage walking)  eval(distances)
-eval.scoring               -> coltran(cli images records storage)  pipelines(beam shards)
+eval.scoring               -> coltran(cli folder_lock images records storage)  pipelines(beam shards)
                               eval(distances features images)
 eval.fid                   -> coltran(cli folder_lock records storage)  pipelines(beam shards)  eval(scoring)
 eval.sampling              -> coltran(cli images records sampling storage)  pipelines(beam shards)

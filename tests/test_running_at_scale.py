@@ -4,20 +4,23 @@ import json
 import pathlib
 import re
 import shlex
+import types
 
+import apache_beam as beam
 import pytest
 
 from eval.sampling import arguments as sample
-from eval.scoring import arguments as fid
+from eval.scoring import arguments as fid, job as scoring_job
+from eval.scoring.layout import Layout
 from pipelines.beam.hints import take_network_hints
 from pipelines.beam.options import beam_options
+from pipelines.shards import steps
 from pipelines.truth import arguments as preprocess
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "running-at-scale.md").read_text()
 PARSERS = {"coltran-preprocess": preprocess.parse, "coltran-sample": sample.parse, "coltran-fid": fid.parse}
-# Flink's job server describes these itself when it is asked; Beam's Python does not know them.
-OF_THE_JOB_SERVER = ("--number_of_execution_retries=", "--execution_retry_delay=")
+HERE = ["--out=here"]  # the last one counts; coltran-fid asks a bucket whether it can be written
 
 
 def commands() -> list[list[str]]:
@@ -29,16 +32,42 @@ def commands() -> list[list[str]]:
 
 @pytest.mark.parametrize("command", [one for one in commands() if one[0] in PARSERS], ids=lambda one: one[0])
 def test_the_commands_flags_exist(command):
-    _, left = PARSERS[command[0]](command[1:])
-    beam_options([flag for flag in left if not flag.startswith(OF_THE_JOB_SERVER)])
+    _, left = PARSERS[command[0]]([*command[1:], *HERE])
+    beam_options(left)
 
 
 @pytest.mark.parametrize("command", [one for one in commands() if one[0] in ("coltran-sample", "coltran-fid")])
 def test_a_gpu_is_asked_for_in_one_way_and_has_one_process(command):
-    options = beam_options(PARSERS[command[0]](command[1:])[1])
+    options = beam_options(PARSERS[command[0]]([*command[1:], *HERE])[1])
     everywhere = [word for word in command if "worker_accelerator=" in word]
     assert bool(take_network_hints(options)) != bool(everywhere)
     assert "--experiments=no_use_multiple_sdk_containers" in command
+
+
+def with_accelerator(build) -> set[str]:
+    """The steps that ask for an accelerator in a job's portable form, if `build(pipeline, hints)` adds the steps."""
+    options = beam_options(["--resource_hints=accelerator=type:nvidia-l4;count:1;install-nvidia-driver"])
+    hints = take_network_hints(options)
+    pipeline = beam.Pipeline(options=options)
+    build(pipeline, hints)
+    components = pipeline.to_runner_api().components
+    return {
+        step.unique_name
+        for step in components.transforms.values()
+        if components.environments[step.environment_id].resource_hints
+    }
+
+
+def test_only_the_steps_that_run_networks_ask_for_accelerators():
+    def sampling(pipeline, hints):
+        steps.add_steps(pipeline, beam.DoFn(), [[0]], beam.DoFn(), hints)
+
+    def scoring(pipeline, hints):
+        options, _ = fid.parse(["--real=gs://b/real", "--fake=gs://b/fake", *HERE])
+        scoring_job.build(pipeline, [], options, types.SimpleNamespace(layout=Layout.of(options)), hints)
+
+    assert with_accelerator(sampling) == {"Make"}
+    assert with_accelerator(scoring) == {"Features"}
 
 
 def test_templates_get_parameters_that_they_have():

@@ -70,7 +70,7 @@ def test_every_flag_with_a_value_is_a_parameter(name):
 
 @pytest.mark.parametrize(("name", "parameter"), parameters())
 @given(data=st.data())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_what_a_template_lets_through_the_command_takes(name, parameter, data):
     """As the launcher passes it: one `--name=value`."""
     known = actions_of(name).get(parameter["name"])

@@ -20,13 +20,22 @@ from pipelines.shards import job as shard_job
 def fingerprint(rows: Sequence[Row], extractor: Extractor, options: Options) -> str:
     """Returns a sha256 over all that affects the numbers: the rows' sets, the extractor, and the deciding options."""
     sets = [
-        [row.name, row.step, [[pair.seed, *_identities(pair.real, pair.fake, pair.floor)] for pair in row.pairs]]
+        [
+            _given_name(row, options),
+            row.step,
+            [[pair.seed, *_identities(pair.real, pair.fake, pair.floor)] for pair in row.pairs],
+        ]
         for row in rows
     ]
     own = deciding(options)
     bits = own.pop("bits")
     made_by = [extractor.name, extractor.weights_sha256, extractor.resize, *own.values()]
     return shard_job.fingerprint("fid", sets, made_by, bits)
+
+
+def _given_name(row: Row, options: Options) -> str | None:
+    """Returns the row's name, or None for that of --fake, which only spells the paths of folders."""
+    return None if options.fake and row.name == options.fake_row else row.name
 
 
 def _identities(*sets: ImageSet | None) -> list[str | None]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from coltran import storage
 from coltran.errors import UserError
-from eval.distances.saved_statistics import load_arrays, save_arrays
+from eval.distances.array_file import load_arrays, save_arrays
 from eval.features.extractors import Extractor
 from eval.features.inception_graph import FEATURE_DIMS
 from eval.images.sources import Source
@@ -29,7 +29,7 @@ class Features:
     """The features of some images, row by row.
 
     Attributes:
-      names: record keys or paths.
+      names: record keys or names of files.
       features: float32 [count, 2048].
       colorfulness: float32 [count]; see `color_figures`.
       diversity: float32 [count]; NaN for images with one sample.

@@ -40,12 +40,13 @@ def tasks_of(sets: Iterable[ImageSet], extractor: Extractor, folder: str) -> lis
       extractor: decides where features are kept.
       folder: folder of the features.
     """
-    found: dict[tuple[str, str], tuple[Source, int, dict[str, list[_Member]]]] = {}
+    # One file keeps the features of equal folders, however their paths are spelled. So one task writes it.
+    found: dict[str, tuple[Source, int, dict[str, list[_Member]]]] = {}
     for images_set in sets:
         for source in images_set.sources:
             for index, names in enumerate(source.chunks):
                 path = feature_store.chunk_path(folder, source, extractor, index)
-                _, _, members = found.setdefault((source.path, path), (source, index, collections.defaultdict(list)))
+                _, _, members = found.setdefault(path, (source, index, collections.defaultdict(list)))
                 for name in names:
                     if name in images_set.groups:
                         members[name].append((images_set.identity, images_set.groups[name]))
@@ -56,7 +57,7 @@ def tasks_of(sets: Iterable[ImageSet], extractor: Extractor, folder: str) -> lis
             path=path,
             memberships={name: tuple(members) for name, members in by_name.items()},
         )
-        for (_, path), (source, index, by_name) in found.items()
+        for path, (source, index, by_name) in found.items()
         if by_name
     ]
 

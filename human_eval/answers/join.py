@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from human_eval.answers import ratings, server as server_answers
@@ -21,7 +20,7 @@ OTHER_FORM = "trial of another form"
 NO_RATER = "no rater"
 REUSED = "reused assignment"
 REPEAT = "repeat of rater and image"
-_ACROSS = (REUSED, REPEAT)  # These reasons depend on the other rows.
+STATUS = "assignment is "  # This begins the reason for an assignment that was rejected, returned or timed out.
 _NAMES = 20
 _MANY_FLIPS = 0.1
 
@@ -31,17 +30,28 @@ def summary_path(table: pathlib.Path) -> pathlib.Path:
     return table.with_name("pilot_ingest.json" if table.name == ratings.IN_STUDY_PILOT.name else "ingest.json")
 
 
-def who_and_where(submission: Submission, salt: bytes) -> tuple[str, str]:
-    """Returns the rater's hash (empty if the submission names nobody) and the assignment."""
-    who = rater_ids.hashed(salt, "rater", submission.rater) if submission.rater else ""
+def who_and_where(submission: Submission, salt: bytes, server: str = "") -> tuple[str, str]:
+    """Returns the rater's hash (empty if the submission names nobody) and the assignment.
+
+    Args:
+      submission: the submission.
+      salt: the study's salt.
+      server: the name of the server it comes from, if several servers number from 1.
+    """
+    who = rater_ids.rater(salt, submission.rater, server) if submission.rater else ""
+    if submission.assignment:
+        return who, f"{server}:{submission.assignment}" if server else submission.assignment
     # The static page has no assignments. There, one sitting is one rater with one form and one end time.
     sitting = f"{submission.rater}|{submission.form}|{submission.submitted}"
-    return who, submission.assignment or rater_ids.hashed(salt, "assignment", sitting)
+    return who, rater_ids.hashed(salt, "assignment", sitting)
 
 
-def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rating]:
-    """Makes the ratings of a submission. If a rating by itself cannot count, it has the reason."""
-    who, assignment = who_and_where(submission, salt)
+def rows_of(submission: Submission, key: AnswerKey, salt: bytes, server: str = "") -> Iterator[Rating]:
+    """Makes the ratings of a submission. If a rating by itself cannot count, it has the reason.
+
+    The arguments are those of `who_and_where`, and the answer key.
+    """
+    who, assignment = who_and_where(submission, salt, server)
     nature = f"{ratings.MADE_UP} " if submission.simulated else ""
     nature += f"{ratings.PILOT} " if submission.pilot else ""
     for answer in submission.answers:
@@ -76,6 +86,11 @@ def rows_of(submission: Submission, key: AnswerKey, salt: bytes) -> Iterator[Rat
             submitted=submission.submitted,
             source=nature + submission.source,
             excluded=reason,
+            status=submission.status,
+            vision=submission.vision,
+            place=answer.place,
+            elapsed_ms=answer.elapsed_ms,
+            sitting_ms=submission.sitting_ms,
         )
 
 
@@ -98,37 +113,6 @@ def _reason(answer: Answer, pair: Pair | None, submission: Submission) -> str:
     if len(answer.shown) != 2 or len(set(answer.shown)) != 2 or answer.fake not in answer.shown:
         return UNKNOWN_ANSWER
     return "" if submission.rater else NO_RATER
-
-
-def settle(rows: Iterable[Rating]) -> list[Rating]:
-    """Sorts the table, removes rows that were read twice, and excludes rows that contradict one another.
-
-    The same sitting in two files (or formats) is one sitting. An assignment with two raters, two times of submission,
-    or two answers to a trial does not count at all. If a rater has several test ratings of one source image, only the
-    first counts.
-    """
-    distinct: dict[Rating, Rating] = {}
-    for row in sorted(rows, key=ratings.order):
-        bare = dataclasses.replace(row, excluded="" if row.excluded in _ACROSS else row.excluded)
-        distinct.setdefault(dataclasses.replace(bare, source=""), bare)
-    table = sorted(distinct.values(), key=ratings.order)
-    sittings: dict[str, set[tuple[str, str]]] = collections.defaultdict(set)
-    answered = collections.Counter((row.assignment, row.trial) for row in table if row.trial is not None)
-    for row in table:
-        sittings[row.assignment].add((row.rater, row.submitted))
-    twice = {assignment for (assignment, _), times in answered.items() if times > 1}
-    reused = twice | {assignment for assignment, found in sittings.items() if len(found) > 1}
-    seen: set[tuple[str, str]] = set()
-    for place, row in enumerate(table):
-        if row.excluded:
-            continue
-        if row.assignment in reused:
-            table[place] = dataclasses.replace(row, excluded=REUSED)
-        elif row.kind == "test":
-            if (row.rater, row.key) in seen:
-                table[place] = dataclasses.replace(row, excluded=REPEAT)
-            seen.add((row.rater, row.key))
-    return table
 
 
 def summarize(table: Sequence[Rating], submissions: Sequence[Submission], key: AnswerKey) -> dict[str, Any]:

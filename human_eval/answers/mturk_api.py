@@ -11,7 +11,8 @@ import pathlib
 from collections.abc import Iterator, Mapping
 
 from coltran.errors import UserError
-from human_eval.answers.submissions import Submission, from_fields, from_rater, utc_time
+from human_eval.answers.rounded_numbers import IDS, refuse_rounded_numbers
+from human_eval.answers.submissions import Submission, from_fields, from_rater, unreadable, utc_time
 from human_eval.folder.strict_json import parse_json
 
 SOURCE = "mturk-api"
@@ -37,19 +38,38 @@ def submissions(data: bytes, where: str) -> Iterator[Submission]:
         name = fields.get("assignmentId") or pathlib.PurePath(where).stem
         yield from_fields(fields, source=SOURCE, where=where, assignment=name, rater=fields.get("workerId", ""))
         return
-    for assignment in _assignments(text, where):
-        if not isinstance(assignment, dict) or not isinstance(assignment.get("Answer"), str):
-            raise UserError(f"{where}: an assignment has no text `Answer`; give what ListAssignmentsForHIT returned")
-        name = str(assignment.get("AssignmentId", ""))
-        place = f"{where}, assignment {name[:40]}"
-        yield from_rater(
-            parse_answers(assignment["Answer"], place),
-            source=SOURCE,
-            where=place,
-            assignment=name,
-            rater=str(assignment.get("WorkerId", "")),
-            submitted=utc_time(str(assignment.get("SubmitTime", ""))),
-        )
+    found = list(_assignments(text, where))
+    if not any(isinstance(one, dict) and "AssignmentId" in one for one in found):
+        raise UserError(f"{where}: has no assignment; give what ListAssignmentsForHIT returned")
+    refuse_rounded_numbers(
+        {name: [str(one.get(name, "")) for one in found if isinstance(one, dict)] for name in IDS}, where
+    )
+    for assignment in found:
+        yield _submission(assignment if isinstance(assignment, dict) else {}, where)
+
+
+def _submission(assignment: Mapping[str, object], where: str) -> Submission:
+    """Returns the submission of one assignment. If its answer cannot be read, the submission says why."""
+    name = str(assignment.get("AssignmentId", ""))
+    place = f"{where}, assignment {name[:40]}"
+    about = {
+        "source": SOURCE,
+        "where": place,
+        "assignment": name,
+        "rater": str(assignment.get("WorkerId", "")),
+        "submitted": utc_time(str(assignment.get("SubmitTime", ""))),
+        "status": str(assignment.get("AssignmentStatus", "")),
+        "accepted": str(assignment.get("AcceptTime", "")),
+        "handed_in": str(assignment.get("SubmitTime", "")),
+    }
+    answer = assignment.get("Answer")
+    if not isinstance(answer, str):
+        return unreadable(f"{place}: has no text `Answer`; give what ListAssignmentsForHIT returned", about)
+    try:
+        fields = parse_answers(answer, place)
+    except UserError as error:
+        return unreadable(str(error), about)
+    return from_rater(fields, **about)
 
 
 def _assignments(text: str, where: str) -> Iterator[object]:

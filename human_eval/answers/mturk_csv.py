@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coltran.errors import UserError
-from human_eval.answers.ratings import read_rows
-from human_eval.answers.submissions import Submission, from_rater, utc_time
+from human_eval.answers.rounded_numbers import IDS, refuse_rounded_numbers
+from human_eval.answers.submissions import Submission, from_rater, unreadable, utc_time
+from human_eval.folder.spreadsheet import read_table
 
 SOURCE = "mturk-csv"
 _OPTIONAL = ("Approve", "Reject")  # These are the last columns, and rows may lack them.
 
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
-    """Yields one submission for each row. It raises a UserError for a row that was cut off or for other columns."""
+    """Yields one submission for each row. A row that was cut off says so.
+
+    Raises:
+      UserError: the file has other columns, or rounded numbers.
+    """
     yield from rows_of_assignments(data, where, SOURCE)
 
 
@@ -28,31 +33,35 @@ def rows_of_assignments(data: bytes, where: str, source: str) -> Iterator[Submis
       data, where: bytes and name of the file.
       source: name of the format.
     """
-    rows = iter(read_rows(data, where))
-    _, header = next(rows, (0, []))
+    rows = read_table(data, where)
+    header = [name.strip() for name in rows[0][1]] if rows else []
     missing = {"AssignmentId", "WorkerId", "SubmitTime"} - set(header)
     if missing or not any(name.startswith("Answer.") for name in header):
         raise UserError(
             f"{where}: no column {', '.join(sorted(missing)) or 'Answer.*'}; give the results file, not the batch"
         )
     least = len(header) - sum(name in _OPTIONAL for name in header[-len(_OPTIONAL) :])
-    for line, row in rows:
-        if not row:
+    table = [(f"{where}, line {line}", row, dict(zip(header, row, strict=False))) for line, row in rows[1:]]
+    refuse_rounded_numbers({name: [cells.get(name, "") for *_, cells in table] for name in IDS}, where)
+    for place, row, cells in table:
+        # Some programs add empty cells at the end.
+        whole = least <= len(row) <= len(header) or (len(row) > len(header) and not any(row[len(header) :]))
+        about = {
+            "source": source,
+            "where": place,
+            "assignment": cells.get("AssignmentId", ""),
+            "rater": cells.get("WorkerId", ""),
+            "submitted": utc_time(cells.get("SubmitTime", "")),
+            "status": cells.get("AssignmentStatus", ""),
+            "accepted": cells.get("AcceptTime", ""),
+            "handed_in": cells.get("SubmitTime", ""),
+        }
+        if not whole:
+            problem = f"{place}: {len(row)} cells, expected {len(header)}; the file was cut or edited"
+            yield unreadable(problem, about)
             continue
-        if not least <= len(row) <= len(header):
-            raise UserError(
-                f"{where}, line {line}: {len(row)} cells, expected {len(header)}; the file was cut or edited"
-            )
-        cells = dict(zip(header, row, strict=False))
         # An empty cell belongs to a longer form. A trial that the rater left open holds `unset`.
         answers = {name.removeprefix("Answer."): cell for name, cell in cells.items() if cell and name[:7] == "Answer."}
         if "Input.form" in cells:
             answers.setdefault("form", cells["Input.form"])
-        yield from_rater(
-            answers,
-            source=source,
-            where=f"{where}, line {line}",
-            assignment=cells["AssignmentId"],
-            rater=cells["WorkerId"],
-            submitted=utc_time(cells["SubmitTime"]),
-        )
+        yield from_rater(answers, **about)

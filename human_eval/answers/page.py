@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coltran.errors import UserError
-from human_eval.answers.submissions import Submission, from_result
+from human_eval.answers.submissions import Submission, from_result, unreadable
 from human_eval.folder.strict_json import parse_json
 
 SOURCE = "static"
@@ -18,5 +18,12 @@ def submissions(data: bytes, where: str) -> Iterator[Submission]:
     except UnicodeDecodeError:
         raise UserError(f"{where}: is no text in UTF-8") from None
     found = parse_json(text, where)
-    for result in found if isinstance(found, list) else [found]:
-        yield from_result(result, source=SOURCE, where=where)
+    if not isinstance(found, list):
+        yield from_result(found, source=SOURCE, where=where)
+        return
+    for number, result in enumerate(found):
+        about = {"source": SOURCE, "where": f"{where}, number {number + 1}"}
+        try:
+            yield from_result(result, **about)
+        except UserError as error:
+            yield unreadable(str(error), about)

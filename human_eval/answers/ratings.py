@@ -22,6 +22,7 @@ PLACES = ("first", "second")
 IN_STUDY = pathlib.PurePath("private", "ratings.csv")  # A study folder has its table here.
 IN_STUDY_PILOT = pathlib.PurePath("private", "pilot_ratings.csv")  # The table of its trial runs is here.
 MADE_UP = "simulated"  # The source of simulated ratings begins with this.
+ADDED = ("status", "vision", "place", "elapsed_ms", "sitting_ms")  # Tables of version 0.1.0 lack these columns.
 PILOT = "pilot"  # The source of a trial run's ratings begins with this, after MADE_UP if they are simulated too.
 
 
@@ -46,6 +47,11 @@ class Rating:
       submitted: UTC, ISO 8601.
       source: the format that it was read from.
       excluded: why it does not count; empty if it counts.
+      status: what the service says of the assignment, such as Approved or Rejected.
+      vision: what the rater said of their color vision.
+      place: place of the answer in the sitting, from 0.
+      elapsed_ms: time from the answer before to this one by the server's clock.
+      sitting_ms: time of the whole sitting, from acceptance or consent to the end.
     """
 
     study: str
@@ -68,6 +74,11 @@ class Rating:
     submitted: str
     source: str
     excluded: str
+    status: str = ""
+    vision: str = ""
+    place: int | None = None
+    elapsed_ms: float | None = None
+    sitting_ms: float | None = None
 
     @property
     def counts(self) -> bool:
@@ -115,9 +126,9 @@ def from_csv(data: bytes, where: str) -> list[Rating]:
     """
     rows = read_rows(data, where)
     header = next(rows, (0, []))[1]
-    if header != list(_READERS):
+    if header not in (list(_READERS), list(_READERS)[: -len(ADDED)]):
         raise UserError(f"{where}: is no table of ratings (expected the columns {', '.join(list(_READERS)[:5])}, ...)")
-    return [_rating(row, where, line) for line, row in rows]
+    return [_rating(header, row, where, line) for line, row in rows]
 
 
 def read_rows(data: bytes, where: str) -> Iterator[tuple[int, list[str]]]:
@@ -161,13 +172,13 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _rating(row: Sequence[str], where: str, line: int) -> Rating:
-    if len(row) != len(_READERS):
-        raise UserError(f"{where}, line {line}: {len(row)} cells, expected {len(_READERS)}; the file was cut or edited")
+def _rating(header: Sequence[str], row: Sequence[str], where: str, line: int) -> Rating:
+    if len(row) != len(header):
+        raise UserError(f"{where}, line {line}: {len(row)} cells, expected {len(header)}; the file was cut or edited")
     values: dict[str, Any] = {}
-    for (name, reader), cell in zip(_READERS.items(), row, strict=True):
+    for name, cell in zip(header, row, strict=True):
         try:
-            values[name] = reader(cell)
+            values[name] = _READERS[name](cell)
         except (ValueError, KeyError):
             raise UserError(
                 f"{where}, line {line}: column {name} holds '{cell[:40]}', which is no value of it"

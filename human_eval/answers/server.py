@@ -10,14 +10,16 @@ import collections
 import contextlib
 import datetime
 import json
+import math
 import pathlib
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from coltran.errors import UserError
-from human_eval.answers.submissions import Submission, from_result
+from human_eval.answers.submissions import Submission, from_result, unreadable
+from human_eval.folder import rater_ids
 from human_eval.server.database import FINISHED
 
 SOURCE = "server"
@@ -49,19 +51,41 @@ def _submissions(connection: sqlite3.Connection, where: str) -> Iterator[Submiss
         raise ValueError(fault)
     known = dict(connection.execute("SELECT name, value FROM about").fetchall())
     marks = {"pilot": known["pilot"] == "1", "simulated": known.get("simulated") == "1"}
-    answers: dict[str, list] = collections.defaultdict(list)
-    for sitting, answer in connection.execute("SELECT sitting, answer FROM answers ORDER BY sitting, trial"):
-        answers[sitting].append(json.loads(answer))
-    query = "SELECT sitting, rater, form, state, finished, page FROM sittings ORDER BY started, sitting"
-    for sitting, rater, form, state, finished, page in connection.execute(query).fetchall():
-        about = {"source": SOURCE, "where": f"{where}, sitting {sitting}", "assignment": sitting, "rater": rater}
+    hashed = known["version"] != "1"  # Version 1 held clear names.
+    answers: dict[str, list[tuple[float, str]]] = collections.defaultdict(list)
+    for sitting, saved, answer in connection.execute(
+        "SELECT sitting, saved, answer FROM answers ORDER BY saved, trial"
+    ):
+        answers[sitting].append((saved, answer))
+    query = "SELECT sitting, rater, form, state, started, finished, page FROM sittings ORDER BY started, sitting"
+    for sitting, rater, form, state, started, finished, page in connection.execute(query).fetchall():
+        about = {"source": SOURCE, "where": f"{where}, sitting {sitting}", "assignment": sitting}
+        about["rater"] = rater_ids.code(rater) if hashed else rater
         done = state == FINISHED
         if done:
             about["submitted"] = datetime.datetime.fromtimestamp(int(finished), datetime.UTC).strftime("%FT%TZ")
         problem = "" if done else f"{about['where']}: {state}, {len(answers[sitting])} answers that do not count"
-        result = {**marks, "form": form, "trials": answers[sitting] if done else []}
-        result["comment"] = json.loads(page).get("comment") if page else ""
-        yield from_result(result, unfinished=problem, **about)
+        try:
+            # Made-up answers take no time.
+            begun = math.inf if marks["simulated"] else started
+            trials = list(_with_times(answers[sitting], begun)) if done else []
+            about_end = json.loads(page) if page else {}
+            result = {**marks, "form": form, "trials": trials, "comment": about_end.get("comment")}
+            result["color_vision"] = about_end.get("color_vision")
+            yield from_result(result, unfinished=problem, **about)
+        except (ValueError, AttributeError, TypeError) as error:
+            yield unreadable(f"{about['where']}: is damaged ({error})", about)
+
+
+def _with_times(answers: Sequence[tuple[float, str]], started: float) -> Iterator[dict[str, object]]:
+    """Yields the answers with the time that each took by the server's clock."""
+    before = started
+    for saved, text in answers:
+        answer = json.loads(text)
+        if saved >= before:
+            answer["elapsed_ms"] = round(1000 * (saved - before), 1)
+            before = saved
+        yield answer
 
 
 @contextlib.contextmanager

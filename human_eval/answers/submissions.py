@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import email.utils
 import json
 import re
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from coltran.errors import UserError
 from human_eval.folder.strict_json import parse_json
 
 UNSET = ("", "unset", "undefined", "null")
+_FIELDS = ("form", "rater", "finished", "assignment", "consent", "color_vision", "comment")
+_JUST_SUBMITTED = ("submitted", "completed", "")
 _MAX_NUMBER = 2**53
 _MAX_NAME = 64
 _MAX_COMMENT = 4000
@@ -35,6 +38,8 @@ class Answer:
       response_ms, exposures: measured milliseconds, with one exposure each for the first and second image.
       restarts: how often the trial was shown again.
       interrupted: whether the last showing was interrupted too.
+      elapsed_ms: time by the server's clock from the answer before, or from the sitting's start, to this answer; None
+        if no server measured it.
     """
 
     place: int
@@ -45,6 +50,7 @@ class Answer:
     exposures: tuple[float | None, ...] = ()
     restarts: int = 0
     interrupted: bool = False
+    elapsed_ms: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,6 +70,9 @@ class Submission:
       pilot: whether it belongs to a trial run, whose answers never count.
       simulated: whether `simulate` made it up.
       comment: what the rater wrote at the end.
+      status: what the service says of the assignment, such as Approved or Rejected; empty if it is just submitted.
+      vision: what the rater said of their color vision; empty if they were not asked.
+      sitting_ms: time from acceptance or consent to the end; None if it is unknown.
     """
 
     source: str
@@ -78,6 +87,9 @@ class Submission:
     pilot: bool = False
     simulated: bool = False
     comment: str = ""
+    status: str = ""
+    vision: str = ""
+    sitting_ms: float | None = None
 
 
 def from_result(result: object, **about: str) -> Submission:
@@ -85,14 +97,16 @@ def from_result(result: object, **about: str) -> Submission:
 
     Args:
       result: an object with `trials`, `form`, `rater`, `finished`, `pilot`, `simulated`, `comment`.
-      about: `source` and `where`, perhaps `unfinished`, and `assignment`, `rater`, `submitted` if the service gives
-        them. The service takes precedence over the page.
+      about: `source` and `where`, perhaps `unfinished`, and `assignment`, `rater`, `submitted`, `status`, `accepted`
+        and `handed_in` (both times) if the service gives them. The service takes precedence over the page.
 
     Raises:
       UserError: the result is not such an object.
     """
     if not isinstance(result, dict) or not isinstance(result.get("trials"), list):
         raise UserError(f"{about['where']}: expected the rater page's answers (an object with a list `trials`)")
+    simulated = result.get("simulated") is True
+    begun = about.get("accepted") or _text(result.get("consent"))
     return Submission(
         source=about["source"],
         where=about["where"],
@@ -103,8 +117,12 @@ def from_result(result: object, **about: str) -> Submission:
         answers=tuple(_answer(place, trial) for place, trial in enumerate(result["trials"])),
         unfinished=about.get("unfinished", ""),
         pilot=result.get("pilot") is True,
-        simulated=result.get("simulated") is True,
+        simulated=simulated,
         comment=_text(result.get("comment")).strip()[:_MAX_COMMENT],
+        status=_status(about.get("status", "")),
+        vision=_text(result.get("color_vision")).strip().lower()[:_MAX_NAME],
+        # Made-up raters take no time.
+        sitting_ms=None if simulated else _duration(begun, about.get("handed_in") or _text(result.get("finished"))),
     )
 
 
@@ -130,7 +148,7 @@ def from_fields(fields: Mapping[str, str], **about: str) -> Submission:
     # We sort by number, because services sort the columns as text, trial10 before trial2. A gap is an open trial.
     texts = [places.get(at, "").strip() for at in range(1, max(places) + 1)]
     trials = [None if text in UNSET else parse_json(text, about["where"]) for text in texts]
-    named = {name: fields.get(name, "") for name in ("form", "rater", "finished", "assignment")}
+    named = {name: fields.get(name, "") for name in _FIELDS}
     made_up = fields.get("simulated") == "true"
     return from_result({**named, "simulated": made_up, "trials": trials}, **about)
 
@@ -143,31 +161,64 @@ def from_rater(fields: Mapping[str, str], **about: str) -> Submission:
     try:
         return from_fields(fields, **about)
     except UserError as error:
-        return dataclasses.replace(from_result({"trials": []}, **about), problem=str(error))
+        return unreadable(str(error), about)
+
+
+def unreadable(problem: str, about: Mapping[str, str]) -> Submission:
+    """Makes a submission without answers that says why they cannot be read."""
+    return dataclasses.replace(from_result({"trials": []}, **about), problem=problem)
 
 
 def utc_time(text: str) -> str:
-    """Converts a time with a zone to ISO 8601 in UTC, to the second. Returns an empty text if it cannot be read."""
-    text = text.strip()
-    try:
-        found = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        # The time may look like "Mon Oct 30 19:42:32 PDT 2017".
-        words = text.split()
-        if len(words) != 6 or words[4] not in _ZONES:
-            return ""
-        zone = datetime.timezone(datetime.timedelta(hours=_ZONES[words[4]]))
-        try:
-            found = datetime.datetime.strptime(" ".join([*words[1:4], words[5]]), "%b %d %H:%M:%S %Y")
-        except ValueError:
-            return ""
-        found = found.replace(tzinfo=zone)
-    if found.tzinfo is None:
+    """Converts a time to ISO 8601 in UTC, to the second. Returns an empty text if it cannot be read or has no zone.
+
+    It reads ISO 8601, seconds or milliseconds since 1970 (AWS's command line writes these), e-mail's times, and
+    Mechanical Turk's `Mon Oct 30 19:42:32 PDT 2017`.
+    """
+    found = _time(text.strip())
+    if found is None or found.tzinfo is None:
         return ""
     try:
         return found.astimezone(datetime.UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
     except OverflowError:
         return ""
+
+
+def _time(text: str) -> datetime.datetime | None:
+    for read in (datetime.datetime.fromisoformat, _epoch, _service_time, email.utils.parsedate_to_datetime):
+        try:
+            return read(re.sub(r" ?(UTC|GMT)$", "+00:00", text) if read == datetime.datetime.fromisoformat else text)
+        except (ValueError, TypeError, OverflowError):
+            continue
+    return None
+
+
+def _epoch(text: str) -> datetime.datetime:
+    value = float(text)
+    if not 10**8 < value < 10**14:
+        raise ValueError(text)
+    return datetime.datetime.fromtimestamp(value if value < 10**11 else value / 1000, datetime.UTC)
+
+
+def _service_time(text: str) -> datetime.datetime:
+    words = text.split()
+    if len(words) != 6 or words[4] not in _ZONES:
+        raise ValueError(text)
+    found = datetime.datetime.strptime(" ".join([*words[1:4], words[5]]), "%b %d %H:%M:%S %Y")
+    return found.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=_ZONES[words[4]])))
+
+
+def _duration(begin: str, end: str) -> float | None:
+    """Returns the milliseconds between two times of one clock, None if one of them is not known."""
+    first, last = _time(begin.strip()), _time(end.strip())
+    if first is None or last is None or (first.tzinfo is None) != (last.tzinfo is None):
+        return None
+    return (last - first).total_seconds() * 1000
+
+
+def _status(text: str) -> str:
+    word = " ".join(text.split())[:_MAX_NAME]
+    return "" if word.lower() in _JUST_SUBMITTED else word.capitalize()
 
 
 def _answer(place: int, trial: object) -> Answer:
@@ -184,6 +235,7 @@ def _answer(place: int, trial: object) -> Answer:
         exposures=tuple(_milliseconds(e.get("actual_ms")) if isinstance(e, dict) else None for e in exposures),
         restarts=_whole(trial.get("restarts")) or 0,
         interrupted=trial.get("interrupted") is True,
+        elapsed_ms=_milliseconds(trial.get("elapsed_ms")),
     )
 
 

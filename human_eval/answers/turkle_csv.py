@@ -14,5 +14,5 @@ SOURCE = "turkle-csv"
 
 
 def submissions(data: bytes, where: str) -> Iterator[Submission]:
-    """Yields one submission for each row. It raises a UserError for a row that was cut off or for other columns."""
+    """Yields one submission for each row. Errors are those of `mturk_csv`."""
     yield from rows_of_assignments(data, where, SOURCE)

@@ -16,8 +16,10 @@ from collections.abc import Sequence
 
 from coltran.errors import UserError
 from coltran.options import option
-from human_eval.answers import comments, join, key as answer_key, ratings
+from human_eval.answers import comments, join, key as answer_key, ratings, settling
+from human_eval.commands.ingest import kept_path
 from human_eval.folder import rater_ids
+from human_eval.scoring import exclusions
 from human_eval.server import database
 
 
@@ -57,19 +59,20 @@ def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]
     """
     key, salt = answer_key.load(study), rater_ids.salt(study)
     rater = rater.strip()
-    hashes = {rater_ids.hashed(salt, "rater", rater), rater}
+    # Before version 0.2 the hash was one of the name as it was spelled.
+    spellings = (rater, rater_ids.page_code(key.study, rater))
+    hashes = {rater, rater_ids.hashed(salt, "rater", rater), *(rater_ids.rater(salt, name) for name in spellings)}
     found = {path: ratings.read(path) for path in tables if path.exists()}
     for path, table in found.items():
         if any(rating.study != key.study for rating in table):
             raise UserError(f"{path}: holds ratings of another study than {study}")
     databases = [pathlib.Path(study) / name for name in (database.STUDY_DATABASE, database.PILOT_DATABASE)]
-    # The databases hold names, and the tables hold hashes. Whichever the user gave, both must go.
-    names = {
-        (path, name, rater_ids.hashed(salt, "rater", name)) for path in databases for name in database.raters(path)
-    }
-    names = {(path, name, known) for path, name, known in names if name == rater or known in hashes}
+    # Databases of version 0.1.0 hold names, and all others hold hashes.
+    names = {(path, name) for path in databases for name in database.raters(path)}
+    known = {(path, name, name if rater_ids.is_hash(name) else rater_ids.rater(salt, name)) for path, name in names}
+    known = {(path, name, one) for path, name, one in known if hashes & {name, one}}
     gone = {row.rater for table in found.values() for row in table if row.rater in hashes} - {""}
-    gone |= {known for _, _, known in names}
+    gone |= {one for _, _, one in known}
     if not gone:
         places = ", ".join(map(str, (*found, *(path for path in databases if path.exists())))) or study
         raise UserError(
@@ -77,12 +80,14 @@ def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]
         )
     for one in gone:  # This comes first, so that a running server does not let the rater in again.
         rater_ids.forget(study, one)
-    sittings = sum(database.delete_rater(path, name) for path, name, _ in sorted(names))
+    sittings = sum(database.delete_rater(path, name) for path, name, _ in sorted(known))
     deleted = kept = 0
+    counted = exclusions.counted_statuses(exclusions.read_or_defaults(pathlib.Path(study) / exclusions.RULES))
     for path, table in found.items():
-        left = join.settle(rating for rating in table if rating.rater not in gone)
+        left = settling.settle((rating for rating in table if rating.rater not in gone), counted=counted)
         ratings.write(path, left)
         comments.add(comments.path_beside(path), (), without=gone)
+        kept_path(path).unlink(missing_ok=True)
         join.summary_path(path).unlink(missing_ok=True)  # It names sittings. The next ingest writes it again.
         deleted, kept = deleted + len(table) - len(left), kept + len(left)
     return deleted, kept, sittings

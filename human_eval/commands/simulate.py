@@ -18,6 +18,7 @@ from coltran import cli
 from coltran.errors import UserError
 from coltran.options import option
 from human_eval.answers import key as answer_key
+from human_eval.folder import rater_ids
 from human_eval.simulation.effects import Effects
 from human_eval.simulation.sittings import SEED_OF_SALT, MadeUpFlags, made_up_key, simulate
 
@@ -45,7 +46,7 @@ def run(options: Options) -> None:
     truth = {"effects": options.as_dict(), "raters": options.raters, "seed": options.seed, "study": key.study}
     (out / "effects.json").write_text(json.dumps(truth, indent=1) + "\n")
     if options.study:
-        simulated_files.write_all(out, results, key.study)
+        simulated_files.write_all(out, results, key.study, rater_ids.salt(options.study))
         written = "static/*.json, mturk.csv, turkle.csv, mturk_api.json, server.sqlite: the same answers five times"
     else:
         simulated_files.write_table(out / "ratings.csv", results, key, SEED_OF_SALT)

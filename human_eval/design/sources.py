@@ -14,7 +14,6 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.metrics import Metrics
 
 from coltran import storage
 from coltran.errors import UserError
@@ -22,6 +21,7 @@ from coltran.records import folder as record_folder, schema as records
 from coltran.records.folder import RecordFolder, Shard
 from coltran.walking import walk
 from human_eval.folder.forms import Variant
+from pipelines.beam import counters
 
 TRUTH = "truth"
 _MODES = ("RGB", "L", "P")
@@ -232,9 +232,8 @@ class _ReadShard(beam.DoFn):
     def __init__(self, folder: RecordFolder, names: list[str] | None) -> None:
         self._folder = folder
         self._names = names
-        self._read = Metrics.counter("records", "read")
 
     def process(self, shard: Shard) -> Iterator[dict[str, object]]:
         for values in self._folder.read_shard(shard, self._names):
-            self._read.inc()
+            counters.count({"read": 1}, of=counters.RECORDS)
             yield values

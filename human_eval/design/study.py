@@ -58,7 +58,8 @@ def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, Source, 
     """
     from human_eval.design import check as design_check
 
-    truth, models = open_sources(options.truth, named_folders(options.colorized), options.image)
+    named = {name: _absolute(path) for name, path in named_folders(options.colorized).items()}
+    truth, models = open_sources(_absolute(options.truth), named, options.image)  # workers stand in another folder
     variants = [Variant(model=model.model, sample=sample) for model in models for sample in range(options.samples)]
     pool = choose_images(truth, models, variants, options)
     made_from = deciding(options) | {
@@ -205,7 +206,8 @@ def write_parts(
     key = layout.load_names_key(out, design)
     place = finishing.prepare(out, design, expected=2 * sum(len(form.trials) for form in new))
     # For added forms we do not write a new mean, because it would only cover their images.
-    luma = str(out / LUMA) if beam_options.is_local(options) and len(new) == len(design.forms) else ""
+    workers_see = beam_options.is_local(options) or not design.sources["images"]  # else images go where `out` is not
+    luma = os.path.abspath(out / LUMA) if workers_see and len(new) == len(design.forms) else ""
     if not finishing.has_images(place, new, key) and not pair_images.write_images(
         truth, models, new, key, place, luma, options
     ):

@@ -19,11 +19,13 @@ import threading
 from collections.abc import Iterator, Mapping
 
 from coltran.errors import UserError
+from human_eval.folder import rater_ids
 
 STUDY_DATABASE = pathlib.PurePath("private", "server.sqlite")
 PILOT_DATABASE = pathlib.PurePath("private", "pilot.sqlite")
 RUNNING, FINISHED, ABANDONED = "running", "finished", "abandoned"
-_VERSION = "1"
+_VERSION = "2"
+_WITH_NAMES = "1"  # This version held raters' names. Since then `rater` is a hash.
 _BUSY_MS = 20_000
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -47,12 +49,13 @@ _SCHEMA = (
 class Database:
     """The open database. Its transactions run one after the other, even from several threads."""
 
-    def __init__(self, path: pathlib.Path, about: Mapping[str, str]) -> None:
+    def __init__(self, path: pathlib.Path, about: Mapping[str, str], *, salt: bytes = b"") -> None:
         """Opens or makes the file, and keeps other servers out until `close` or the end of the process.
 
         Args:
           path: path of the file.
           about: what the file belongs to. A new file stores this, and later calls compare it.
+          salt: the study's salt. With it, the names in a file of version 1 become hashes.
 
         Raises:
           UserError: another server has the file open, it belongs to another study, or it is not such a database.
@@ -64,14 +67,14 @@ class Database:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row
         try:
-            self._set_up({"version": _VERSION, **about})
+            self._set_up({"version": _VERSION, **about}, salt)
         except (sqlite3.DatabaseError, UserError) as error:
             self.close()
             if isinstance(error, UserError):
                 raise
             raise UserError(f"{path}: is no database of the study server ({error}); restore it from a copy") from None
 
-    def _set_up(self, about: Mapping[str, str]) -> None:
+    def _set_up(self, about: Mapping[str, str], salt: bytes) -> None:
         pragmas = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
         for pragma in (f"busy_timeout = {_BUSY_MS}", *pragmas):
             self._connection.execute(f"PRAGMA {pragma}")
@@ -81,6 +84,9 @@ class Database:
             if not connection.execute("SELECT count(*) FROM about").fetchone()[0]:
                 connection.executemany("INSERT INTO about VALUES (?, ?)", about.items())
             found = dict(connection.execute("SELECT name, value FROM about").fetchall())
+            if salt and found == {**about, "version": _WITH_NAMES}:
+                _hash_names(connection, salt)
+                found = dict(about)
         if found != dict(about):
             differ = sorted(name for name in {*found, *about} if found.get(name) != about.get(name))
             raise UserError(f"{self._path}: was made for another {' and '.join(differ)}; move it away to begin anew")
@@ -101,6 +107,12 @@ class Database:
                 if self._connection.in_transaction:  # The disk may be full, for example. Nothing was saved.
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def newest_time(self) -> float:
+        """Returns the latest `seen` or `saved` time, or 0 if there is none."""
+        with self.transaction() as connection:
+            query = "SELECT max(seen) FROM sittings UNION ALL SELECT max(saved) FROM answers"
+            return max((time or 0.0 for (time,) in connection.execute(query).fetchall()), default=0.0)
 
     def close(self) -> None:
         """Closes the file and lets other servers in."""
@@ -124,7 +136,10 @@ def opened(path: pathlib.Path) -> Iterator[sqlite3.Connection]:
 
 
 def raters(path: pathlib.Path) -> set[str]:
-    """Returns all raters who ever got a form of this database. A missing file has no raters."""
+    """Returns all raters who ever got a form of this database: hashes, or names in a file of version 1.
+
+    A missing file has no raters.
+    """
     if not path.is_file():
         return set()
     with opened(path) as connection:
@@ -133,15 +148,15 @@ def raters(path: pathlib.Path) -> set[str]:
         return {name for (name,) in connection.execute("SELECT DISTINCT rater FROM sittings")}
 
 
-def has_rater(path: pathlib.Path, rater: str) -> bool:
-    """Returns whether this rater ever got a form of this database."""
+def has_rater(path: pathlib.Path, *raters: str) -> bool:
+    """Returns whether one of these raters ever got a form of this database."""
     if not path.is_file():
         return False
     with opened(path) as connection:
         if not _has_tables(connection):
             return False
-        found = connection.execute("SELECT 1 FROM sittings WHERE rater = ? LIMIT 1", [rater])
-        return found.fetchone() is not None
+        query = "SELECT 1 FROM sittings WHERE rater = ? LIMIT 1"
+        return any(connection.execute(query, [rater]).fetchone() for rater in raters)
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
@@ -156,6 +171,15 @@ def delete_rater(path: pathlib.Path, rater: str) -> int:
         # Otherwise the deleted data would stay in the log beside the file until it is overwritten.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return deleted
+
+
+def _hash_names(connection: sqlite3.Connection, salt: bytes) -> None:
+    for [name] in connection.execute("SELECT DISTINCT rater FROM sittings ORDER BY rater").fetchall():
+        change = "UPDATE OR IGNORE sittings SET rater = ? WHERE rater = ?"
+        connection.execute(change, [rater_ids.rater(salt, name), name])
+        # Another spelling of this name has had the same form.
+        connection.execute(change, [rater_ids.hashed(salt, "rater", name), name])
+    connection.execute("UPDATE about SET value = ? WHERE name = 'version'", [_VERSION])
 
 
 def _make_private(path: pathlib.Path) -> None:

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 from xml.sax.saxutils import escape
 
-from human_eval.answers import join, ratings
+from human_eval.answers import join, ratings, settling
 from human_eval.answers.key import AnswerKey
 from human_eval.answers.ratings import Rating
 from human_eval.answers.submissions import from_result
+from human_eval.folder import rater_ids
 from human_eval.server import database as server_database
 
 _NAMESPACE = "http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2005-10-01/QuestionFormAnswers.xsd"
@@ -23,16 +24,18 @@ _BEFORE = (
     *("HITId", "HITTypeId", "Title", "MaxAssignments", "Reward", "CreationTime"),
     *("AssignmentId", "WorkerId", "AssignmentStatus", "AcceptTime"),
 )
+_ANSWER_SECONDS = 5
 _PACIFIC = datetime.timezone(datetime.timedelta(hours=-7))
 
 
-def write_all(out: pathlib.Path, results: Sequence[Mapping[str, Any]], study: str) -> None:
+def write_all(out: pathlib.Path, results: Sequence[Mapping[str, Any]], study: str, salt: bytes) -> None:
     """Writes static/*.json, mturk.csv, turkle.csv, mturk_api.json and server.sqlite.
 
     Args:
       out: an existing folder.
       results: results from `sittings.simulate`.
       study: the study's name.
+      salt: the study's salt, for the raters in the database.
     """
     (out / "static").mkdir(exist_ok=True)
     for result in results:
@@ -41,7 +44,7 @@ def write_all(out: pathlib.Path, results: Sequence[Mapping[str, Any]], study: st
     (out / "mturk.csv").write_bytes(mturk_csv(results))
     (out / "turkle.csv").write_bytes(turkle_csv(results))
     (out / "mturk_api.json").write_text(mturk_api(results))
-    write_database(out / "server.sqlite", results, study)
+    write_database(out / "server.sqlite", results, study, salt)
 
 
 def write_table(path: pathlib.Path, results: Iterable[Mapping[str, Any]], key: AnswerKey, salt: bytes) -> None:
@@ -50,7 +53,7 @@ def write_table(path: pathlib.Path, results: Iterable[Mapping[str, Any]], key: A
     for result in results:
         submission = from_result(result, source="table", where=str(path))
         rows += join.rows_of(submission, key, salt)
-    ratings.write(path, join.settle(rows))
+    ratings.write(path, settling.settle(rows))
 
 
 def static_file(result: Mapping[str, Any]) -> str:
@@ -112,20 +115,23 @@ def mturk_api(results: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps({"NumResults": len(assignments), "Assignments": assignments}, indent=1)
 
 
-def write_database(path: pathlib.Path, results: Sequence[Mapping[str, Any]], study: str) -> None:
+def write_database(path: pathlib.Path, results: Sequence[Mapping[str, Any]], study: str, salt: bytes) -> None:
     """Writes a database of the study server in which every sitting is finished."""
     database = server_database.Database(path, {"study": study, "pilot": "0", "simulated": "1"})
     places: collections.Counter = collections.Counter()
     with database.transaction() as connection:
         for result in results:
             sitting, form, now = result["assignment"], result["form"], _finished(result).timestamp()
-            known = {"sitting": sitting, "rater": result["rater"], "form": form, "slot": places[form], "turn": 1}
-            known |= {"practice": True, "started": now - 300, "seen": now, "finished": now, "code": "made-up"}
+            rater = rater_ids.rater(salt, result["rater"])
+            known = {"sitting": sitting, "rater": rater, "form": form, "slot": places[form], "turn": 1}
+            known |= {"practice": True, "started": now - 3600, "seen": now, "finished": now, "code": "made-up"}
             known |= {"state": server_database.FINISHED, "page": json.dumps({"comment": ""})}
             columns = ", ".join(known)
             values = ", ".join("?" * len(known))
             connection.execute(f"INSERT INTO sittings ({columns}) VALUES ({values})", list(known.values()))
-            rows = [(sitting, trial["trial"], now, json.dumps(trial)) for trial in result["trials"]]
+            trials = result["trials"]
+            times = [now - _ANSWER_SECONDS * (len(trials) - place) for place in range(len(trials))]
+            rows = [(sitting, t["trial"], at, json.dumps(t)) for t, at in zip(trials, times, strict=True)]
             connection.executemany("INSERT INTO answers VALUES (?, ?, ?, ?)", rows)
             places[form] += 1
     database.close()

@@ -9,14 +9,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from coltran.errors import UserError
-from coltran.storage import CREDENTIALS
+from coltran.storage import CREDENTIALS, check_access
 from pipelines.beam import flags, options as beam_options, submitted
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 _CONNECT_SECONDS = 5.0
-_GIVE_UP_SECONDS = 1800.0  # longer than a batch of the largest network takes on a few processors
+_GIVE_UP_SECONDS = 3600.0  # longer than a shard takes on the few processors of a machine with such a server
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 _BEAM_JARS = {"FlinkRunner": "flink_job_server_jar", "SparkRunner": "spark_job_server_jar"}
 
@@ -29,14 +29,12 @@ def check(options: PipelineOptions) -> None:
     Raises:
       UserError: no credentials, no job server at its address, no Java or jar to start one, or no pool of workers.
     """
-    from apache_beam.options.pipeline_options import GoogleCloudOptions, PortableOptions
+    from apache_beam.options.pipeline_options import PortableOptions
 
     if beam_options.is_local(options):
         return
     if beam_options.runner(options) == beam_options.DATAFLOW:
-        if not options.view_as(GoogleCloudOptions).no_auth and beam_options.written_to(options) is None:
-            _check_credentials()
-        return
+        return _check_dataflow(options)
     endpoint = options.view_as(PortableOptions).job_endpoint
     if endpoint == "embed" or beam_options.written_to(options):
         return
@@ -64,14 +62,21 @@ def give_up_seconds(options: PipelineOptions) -> float | None:
     return asked
 
 
-def _check_credentials() -> None:
+def _check_dataflow(options: PipelineOptions) -> None:
+    """Checks credentials and the buckets of temporary files, for which Beam would wait for two minutes each."""
     import google.auth
+    from apache_beam.options.pipeline_options import GoogleCloudOptions, TestOptions
     from google.auth.exceptions import DefaultCredentialsError
 
+    if options.view_as(TestOptions).dry_run:
+        return
+    cloud = options.view_as(GoogleCloudOptions)
     try:
-        google.auth.default(submitted.SCOPES)
+        _ = cloud.no_auth or google.auth.default(submitted.SCOPES)
     except DefaultCredentialsError as error:
         raise UserError(f"--runner=DataflowRunner: found no credentials for Google Cloud; {CREDENTIALS}") from error
+    for place in sorted({getattr(cloud, name) for name in flags.LOCATIONS} - {None}):
+        check_access(place)
 
 
 def _check_own_server(options: PipelineOptions) -> None:

@@ -1,9 +1,12 @@
 """Names the counters of all jobs, and counts in them.
 
-    images/read, images/written, images/rejected    of coltran-preprocess, coltran-fid and coltran-study design
+    images/read, images/written, images/rejected    of coltran-preprocess; coltran-fid counts images/read alone
     samples/read, samples/written                   of coltran-sample
+    records/read                                    of coltran-study design
     rejected/REASON                                 images that gave no record, by the reason in rejects.jsonl
     shards/written, shards/milliseconds             shards, and the distribution of the time that one took
+
+A job adds counts of its own to these, such as images/grayscale.
 
 An engine sums them over its workers and shows them on the job's page. A bundle that is made again counts again, so
 they tell how a job gets on. What a folder holds stands in its manifest.
@@ -15,7 +18,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-IMAGES, SAMPLES = "images", "samples"
+IMAGES, SAMPLES, RECORDS = "images", "samples", "records"
 REJECTED = "rejected"
 SHARDS, WRITTEN, MILLISECONDS = "shards", "written", "milliseconds"
 
@@ -25,7 +28,7 @@ def count(counts: Mapping[str, int], of: str = IMAGES) -> None:
 
     Args:
       counts: such as {"read": 3, "written": 2, "rejected": 1}, the counts of a shard's report.
-      of: what is counted, IMAGES or SAMPLES.
+      of: what is counted: IMAGES, SAMPLES or RECORDS.
     """
     for name, number in counts.items():
         _add(of, name, number)

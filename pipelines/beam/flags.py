@@ -1,13 +1,19 @@
-"""Finds flags and runners that Beam does not know, and the known one that was meant."""
+"""Finds flags and runners that Beam does not know, the known one that was meant, and what a runner still needs."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Collection, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from coltran.cli import Parser, nearest
 from coltran.errors import UserError
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+LOCATIONS = ("temp_location", "staging_location", "template_location")  # of Dataflow's files
 
 
 def unknown(arguments: Sequence[str]) -> list[str]:
@@ -39,6 +45,8 @@ def runner_name(given: str) -> str:
     """
     from apache_beam.options.pipeline_options import StandardOptions
 
+    if given.lower().endswith(("daskrunner", "dask")):
+        raise UserError(f"--runner={given}: gives wrong results without an error in Beam 2.77; use another runner")
     if "." in given:
         return given.rpartition(".")[2] if given.startswith("apache_beam.") else given
     known = {name.lower(): name for name in StandardOptions.KNOWN_RUNNER_NAMES}
@@ -50,6 +58,37 @@ def runner_name(given: str) -> str:
             + ", ".join(usual)
         )
     return found
+
+
+def complete_dataflow(options: PipelineOptions) -> None:
+    """Checks that the flags for Dataflow are all there, and sets the region that Google's tools are set to.
+
+    Raises:
+      UserError: project, region or a place for temporary files is missing, or one of them cannot be right.
+    """
+    from apache_beam.options.pipeline_options import GoogleCloudOptions
+    from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+
+    cloud = options.view_as(GoogleCloudOptions)
+    cloud.region = cloud.region or _usual_region()
+    missing = [f"--{name}" for name in ("project", "region") if not getattr(cloud, name)]
+    missing += [] if cloud.temp_location or cloud.staging_location else ["--temp_location=gs://BUCKET/tmp"]
+    if missing:
+        raise UserError(f"--runner=DataflowRunner also needs {', '.join(missing)}")
+    validator = PipelineOptionsValidator(options, None)
+    stand_in = "//localhost" in cloud.dataflow_endpoint  # Beam does not check the options then
+    wrong = [] if stand_in else validator.validate_cloud_options(cloud)
+    for name in LOCATIONS:
+        wrong += validator.validate_gcs_path(cloud, name) if getattr(cloud, name) else []
+    if wrong:
+        raise UserError(f"--runner=DataflowRunner: {' '.join(' '.join(wrong).split())}")
+
+
+def _usual_region() -> str | None:
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+    asks_gcloud = "CLOUDSDK_COMPUTE_REGION" not in os.environ
+    return None if asks_gcloud and shutil.which("gcloud") is None else DataflowRunner().get_default_gcp_region()
 
 
 def processors() -> int:

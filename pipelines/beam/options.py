@@ -37,7 +37,12 @@ def beam_options(arguments: Sequence[str], job_flags: Collection[str] = ()) -> P
       UserError: neither the job nor Beam knows a flag or a runner, or flags do not go together, or a mode is known to
         lose records.
     """
-    from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+    from apache_beam.options.pipeline_options import (
+        DirectOptions,
+        GoogleCloudOptions,
+        PipelineOptions,
+        StandardOptions,
+    )
 
     from pipelines.beam import waiting  # noqa: F401  # Beam knows the flags of every subclass that exists
 
@@ -58,6 +63,10 @@ def beam_options(arguments: Sequence[str], job_flags: Collection[str] = ()) -> P
         )
     if not any(argument.startswith("--direct_num_workers") for argument in arguments):
         direct.direct_num_workers = 2
+    if standard.runner == DATAFLOW:
+        flags.complete_dataflow(options)
+    elif options.view_as(GoogleCloudOptions).template_location:
+        raise UserError("--template_location is Dataflow's; give --runner=DataflowRunner too")
     _check_waiting(options)
     return options
 

@@ -22,6 +22,8 @@ def keep(folder: str, job_id: str, options: PipelineOptions) -> None:
     """Writes down that an engine has accepted a job that makes the folder."""
     fields = {"id": job_id, "place": beam_options.job_place(options), "submitted": now()}
     storage.write_bytes(_path(folder), json.dumps(fields, indent=1).encode() + b"\n")
+    if beam_options.no_wait(options):
+        print(f"job {job_id} was submitted and finishes {folder} alone; the same command with --wait waits for it")
 
 
 def check_earlier(folder: str, options: PipelineOptions) -> None:

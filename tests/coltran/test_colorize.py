@@ -233,9 +233,12 @@ def test_cloud_storage_in_and_out(bucket, networks, tmp_path, capsys):
     more = ["--batch_size=2"]
     given = arguments(networks, tmp_path / "out", *more, local / "scans", stages=LOW_ONLY)
     assert run(capsys, given)[0] == 0
-    for source in (f"{bucket}/scans", f"{bucket}/scans/**/*.jpg"):
+    for name, _ in storage.list_files(str(networks)):
+        storage.write_bytes(f"{bucket}/networks/{name}", (networks / name).read_bytes())
+    there = [f"--{stage}={bucket}/networks/{stage}" for stage in LOW_ONLY]
+    for source in (f"{bucket}/scans", f"{bucket}/scans/**/*.jpg", f"GS{bucket[2:]}/scans"):
         storage.remove_folder(f"{bucket}/out")
-        given = arguments(networks, f"{bucket}/out", *more, source, stages=LOW_ONLY)
+        given = [f"--out={bucket}/out", *there, *more, source]
         status, _, err = run(capsys, given)
         assert status == 0, err
         made = {name: storage.read_bytes(f"{bucket}/out/{name}") for name, _ in storage.list_files(f"{bucket}/out")}

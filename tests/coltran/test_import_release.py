@@ -252,9 +252,14 @@ def test_all_ways_to_say_where(tiny, where, tmp_path, capsys, request):
         source = f"{bucket}/coltran/color"
     elif where != "folder":
         source = source / ("model-1" if where == "prefix" else "model-1.index")
-    assert run(capsys, "--from", source, "--to", tmp_path / "ours")[0] == 0
-    loaded = checkpoint.load(tmp_path / "ours", stage="color_upsampler", config=config)
+    target = f"{bucket}/coltran/ours" if where == "cloud" else tmp_path / "ours"
+    assert run(capsys, "--from", source, "--to", target)[0] == 0
+    loaded = checkpoint.load(target, stage="color_upsampler", config=config)
     assert (loaded.step, loaded.ema_sha256) == (7, parameters.checksum(flat))
+    if where == "cloud":
+        assert run(capsys, "--export", "--from", target, "--to", f"{bucket}/coltran/back")[0] == 0
+        assert run(capsys, "--from", f"{bucket}/coltran/back", "--to", tmp_path / "again")[0] == 0
+        assert checkpoint.load(tmp_path / "again").ema_sha256 == loaded.ema_sha256
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from coltran import storage
 from coltran.errors import UserError
 from coltran.networks import presets
 from coltran.networks.config import replace_fields
-from coltran.weights import checkpoint, parameters
+from coltran.weights import checkpoint, parameters, steps
 from coltran.weights.arrays import ARRAYS
 from coltran.weights.steps import METADATA
 
@@ -51,6 +52,49 @@ def test_the_newest_finished_step_is_taken_and_old_ones_are_removed(tmp_path):
     assert checkpoint.load(tmp_path).step == 2
     save(tmp_path, 10)
     assert checkpoint.load(tmp_path).step == 10
+
+
+def test_on_the_cloud_a_checkpoint_is_its_description_written_last(bucket, tmp_path, monkeypatch):
+    folder, local = f"{bucket}/{tmp_path.name}/checkpoints", tmp_path / "local"
+    for step in (1, 2, 10):
+        for place in (folder, local):
+            save(place, step, keep=2)
+    assert checkpoint.finished_steps(folder) == [2, 10]
+    mine, other = (checkpoint.load(place) for place in (folder, local))
+    assert (mine.ema_sha256, mine.raw_sha256, mine.path) == (
+        other.ema_sha256,
+        other.raw_sha256,
+        f"{folder}/step_00000010",
+    )
+    for name, array in other.optimizer.items():
+        np.testing.assert_array_equal(mine.optimizer[name], array)
+
+    def cut(*_: object) -> None:
+        raise ConnectionError("the network is gone")
+
+    with monkeypatch.context() as gone:
+        gone.setattr(storage, "write_bytes", cut)
+        with pytest.raises(UserError, match="step_00000010: the checkpoint cannot be written: the network is gone"):
+            save(folder, 10)
+    assert checkpoint.load(folder).step == 2
+    storage.remove(f"{folder}/step_00000002/{METADATA}")
+    with pytest.raises(UserError, match="holds no finished checkpoint"):
+        checkpoint.load(folder)
+    with pytest.raises(UserError, match="there is no folder gs://"):
+        checkpoint.load(f"{bucket}/nowhere")
+
+
+def test_a_step_on_the_cloud_is_set_aside_and_the_best_one_named(bucket, tmp_path):
+    folder = f"{bucket}/{tmp_path.name}"
+    for step in (1, 2, 3):
+        save(folder, step)
+    steps.mark_best(folder, 1)
+    steps.remove_old(folder, 1)
+    assert checkpoint.finished_steps(folder) == [1, 3]
+    assert checkpoint.load(f"{folder}/best").step == 1
+    steps.set_aside(f"{folder}/step_00000003")
+    assert checkpoint.load(folder).step == 1
+    assert checkpoint.load(f"{folder}/damaged_step_00000003").step == 3
 
 
 SAVE_FOREVER = """

@@ -26,7 +26,8 @@ def sitting(n: int = 20, catch: int = 10, **changes) -> list[Rating]:
             "key": f"k{place}",
             "sample": 0,
             "truth_first": True,
-            "chosen": ("first", "second")[place % 2],
+            "chosen": ("first", "second", "second", "first")[place % 4],
+            "place": place,
             "fooled": place < n and place % 2 == 0,
             "response_ms": 300.0,
             "first_ms": 1050.0,
@@ -61,7 +62,23 @@ def test_a_careful_rater_at_every_limit_counts():
         ({"fooled": lambda place: place >= 27}, "catch trials: 7 of 10 found"),
         ({"response_ms": lambda place: 299.0}, "too fast: median response 299 ms"),
         ({"chosen": lambda place: "second" if place < 2 else "first"}, "same side: 28 of 30 answers"),
-        ({"second_ms": lambda place: 1051.0 if place < 4 else None}, "bad timing: 4 of 30 showings"),
+        ({"second_ms": lambda place: 1051.0 if place < 4 else 1000.0}, "bad timing: 4 of 30 showings"),
+        ({"response_ms": lambda place: None if place < 4 else 300.0}, "no measured times: 4 of 30 answers"),
+        ({"second_ms": lambda place: None if place < 4 else 950.0}, "no measured times: 4 of 30 answers"),
+        (
+            {"elapsed_ms": lambda place: 1899.0 if place < 4 else 4000.0},
+            "faster than shown: 4 of 30 answers by the server's clock",
+        ),
+        ({"sitting_ms": lambda place: 200.0}, "faster than shown: 0 s for 30 pairs"),
+        (
+            {"response_ms": lambda place: 9000.0 if place < 4 else 300.0, "elapsed_ms": lambda place: 4000.0},
+            "clocks: 4 of 30 answers took less time than the page says",
+        ),
+        (
+            {"chosen": lambda place: ("first", "second")[place % 2]},
+            "alternating: 29 of 29 answers on the other side than the one before",
+        ),
+        ({"vision": lambda place: "deficient"}, "color vision: the rater said that it is deficient"),
     ],
 )
 def test_one_step_beyond_a_limit(changes, reason):
@@ -83,6 +100,13 @@ def test_a_voided_rating_goes_alone_and_practice_stays_out_of_it():
     assert reasons(rows, Rules(drop_voided=False)) == {""}
     practice = [dataclasses.replace(row, kind="practice", response_ms=1.0, trial=99) for row in sitting(n=1, catch=0)]
     assert reasons(sitting() + practice) == {""}
+
+
+def test_a_program_that_measured_nothing_is_no_rater():
+    """A script that answers a form in 0.2 seconds, without times, and says that it sees no colors."""
+    script = sitting(**dict.fromkeys(("response_ms", "first_ms", "second_ms"), lambda place: None))
+    assert reasons(script) == {"no measured times: 30 of 30 answers"}
+    assert reasons(script, Rules(max_missing_times=1)) == {""}
 
 
 def test_few_answers_have_no_side():

@@ -13,7 +13,7 @@ import pytest
 from coltran.options import add_flags, from_arguments
 from human_eval.commands import serve
 from human_eval.design import forms
-from human_eval.folder import layout, opaque_files
+from human_eval.folder import layout, opaque_files, rater_ids
 from human_eval.folder.forms import Variant
 from human_eval.server import log
 
@@ -41,6 +41,7 @@ def make_design(*, images=8, block=4, samples=3, raters=2, seed=5) -> layout.Stu
         sources={},
         planned=0,
         forms=tuple(forms.plan(pool, variants, block=block, catch=0.1, raters=raters, seed=seed)),
+        consent=dict.fromkeys(("researcher", "contact", "ethics", "withdrawal"), "of the tests"),
     )
 
 
@@ -83,6 +84,10 @@ class Rig:
     def restart(self) -> None:
         self.database.close()
         self.open()
+
+    def hashes(self, *names: str) -> list[tuple[str]]:
+        """What the database holds in place of these names, as sorted rows."""
+        return sorted((rater_ids.rater(rater_ids.salt(self.folder), name),) for name in names)
 
     def rows(self, query: str, *values) -> list[tuple]:
         with self.database.transaction() as connection:

@@ -56,6 +56,6 @@ def python_service(pool):
 
 
 @pytest.fixture(params=["prism", "python_service"])
-def engine(request):
+def portable(request):
     """Each portable engine."""
     return request.getfixturevalue(request.param)
