@@ -24,6 +24,8 @@ _OTHER_KINDS = {
     b"qoif": "QOI",
     b"DDS ": "DDS",
     b"SIMPLE  =": "FITS",
+    b"PF\n": "float RGB (PFM)",
+    b"P7\n": "PAM",
     b"FUJIFILMCCD-RAW": "raw camera data",
     b"gimp xcf": "GIMP",
 }
