@@ -108,8 +108,12 @@ def test_no_key_leads_out_of_a_folder(tmp_path, capsys):
     packed = tmp_path / "slip.zip"
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("../../etc/photo.png", encoded(smooth_photo(1, 40, 40), "PNG"))
-    assert run(capsys, "--source", packed, "--out", tmp_path / "out", *SMALL)[0] == 0
-    assert list(digest(tmp_path / "out")) == ["train/etc/photo"]
+        archive.writestr("good.png", encoded(smooth_photo(1, 40, 40), "PNG"))
+    arguments = ["--source", packed, "--out", tmp_path / "out", *SMALL]
+    status, _, err = run(capsys, *arguments)
+    assert (status, "photo.png': unsafe_name, its name leads out of the archive" in err) == (2, True)
+    assert run(capsys, *arguments, "--max_reject_fraction=0.5")[0] == 0
+    assert list(digest(tmp_path / "out")) == ["train/good"]
 
 
 def test_bytes_do_not_depend_on_workers_or_modes(photo_folder, truth_folder, tmp_path, capsys):
