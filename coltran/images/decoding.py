@@ -65,7 +65,14 @@ class Photo:
     note: str = ""
 
 
-def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE, profiles: bool = True) -> Photo:
+def decode(
+    data: bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    min_side: int = MIN_SIDE,
+    profiles: bool = True,
+    over_white: bool = True,
+) -> Photo:
     """Decodes an image of one of `formats.FORMATS`, which its content shows.
 
     It decodes the largest page of a TIFF, and the first frame of an animation.
@@ -75,6 +82,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SID
       max_pixels: larger images are rejected before they are decoded.
       min_side: images with a shorter side below this are rejected.
       profiles: whether to convert to sRGB by the embedded color profile; False gives the release's pixels.
+      over_white: whether to lay pixels that are not opaque over white; False takes their colors as they are.
     Raises:
       ImageRejected: the reason is `empty_file`, `not_an_image`, `unsupported`, `truncated`, `too_small` or `too_large`.
     """
@@ -88,7 +96,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SID
     try:
         upright = _upright(image)
         converted = color_profiles.to_srgb(upright) if profiles else None
-        rgb = _to_rgb(upright if converted is None else converted, image)
+        rgb = _to_rgb(upright if converted is None else converted, image, over_white)
     except tiff.UnknownRange as error:
         raise ImageRejected("unsupported", f"{error}; save it with 8 or 16 unsigned bits") from error
     except Exception as error:  # Pillow's decoders raise many types on damaged data
@@ -174,7 +182,7 @@ def _has_no_color(rgb: np.ndarray) -> bool:
     return bool((rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all())
 
 
-def _to_rgb(image: Image.Image, source: Image.Image) -> np.ndarray:
+def _to_rgb(image: Image.Image, source: Image.Image, over_white: bool) -> np.ndarray:
     """Returns uint8 [h, w, 3] of an upright image; `source` is the same image as its file has it."""
     from PIL import Image
 
@@ -183,7 +191,7 @@ def _to_rgb(image: Image.Image, source: Image.Image) -> np.ndarray:
     tiff.check_sample_format(source)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layered = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
+        image = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered) if over_white else layered
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 

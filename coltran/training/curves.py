@@ -37,9 +37,11 @@ def validation(workdir: str | os.PathLike[str], weights: str = "ema") -> Curve:
 
 def draw(workdirs: Sequence[str | os.PathLike[str]]) -> bytes:
     """Draws a PNG: training loss on the left, validation bits on the right (raw weights dotted), one color per run."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")  # pyplot would keep the figure and need a display
+    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     for number, (workdir, name) in enumerate(zip(workdirs, _names(workdirs), strict=True)):
         color = f"C{number}"

@@ -6,7 +6,8 @@ pytorch-fid and clean-fid can read these files too, because they only look for `
     sigma      float64 [2048, 2048], covariance, divided by count - 1
     count      how many images
     features   float32 [count, 2048], in the order of `keys` (left out above `MAX_FEATURES` images)
-    keys       record keys, if the images have keys
+    keys       record keys, if the images have keys; else
+    names      names of the files within their folders, by which the images are dealt into the same groups again
     about      JSON: extractor, sha256 of its weights, resize, image (hi, lo or coarse), image size
 
 Files of those tools only have `mu` and `sigma`. You can use such a file, and the result then says what nobody could
@@ -16,20 +17,18 @@ check: the number of images, the extractor, and overlap.
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from coltran import storage
 from coltran.errors import UserError
+from eval.distances import array_checks, array_file
+from eval.distances.array_file import load_arrays, save_arrays
 from eval.distances.statistics import Statistics
 from eval.features.inception_graph import FEATURE_DIMS
 
-SUFFIX = ".npz"
 MAX_FEATURES = 50_000  # 410 MB
 
 
@@ -43,6 +42,7 @@ class SavedStatistics:
       count: number of images; None if the file does not tell it.
       features: float32 [count, 2048], or None.
       keys: one key per image in the order of `features`, or None.
+      names: the same for images without keys: one name of a file per image, or None.
       about: what made the statistics; None if the file does not tell it.
     """
 
@@ -52,6 +52,7 @@ class SavedStatistics:
     count: int | None = None
     features: np.ndarray | None = None
     keys: tuple[str, ...] | None = None
+    names: tuple[str, ...] | None = None
     about: Mapping[str, Any] | None = None
 
     def statistics(self) -> Statistics:
@@ -72,6 +73,7 @@ def write(
     about: Mapping[str, object],
     features: np.ndarray | None = None,
     keys: tuple[str, ...] | None = None,
+    names: tuple[str, ...] | None = None,
 ) -> None:
     """Writes a statistics file that other tools can read too.
 
@@ -80,7 +82,7 @@ def write(
       statistics: statistics of at least 2 images.
       about: what made them, in values that JSON knows.
       features: float32 [count, 2048].
-      keys: one key per row of `features`.
+      keys, names: one key, or for images without keys one name, per row of `features`.
     """
     arrays: dict[str, np.ndarray] = {
         "mu": statistics.mean,
@@ -90,8 +92,9 @@ def write(
     }
     if features is not None:
         arrays["features"] = features
-        if keys is not None:
-            arrays["keys"] = np.array(keys)
+        for name, texts in (("keys", keys), ("names", names)):
+            if texts is not None:
+                arrays[name] = np.array(texts)
     save_arrays(path, **arrays)
 
 
@@ -99,59 +102,39 @@ def read(path: str) -> SavedStatistics:
     """Reads a file of this project, of pytorch-fid or of clean-fid. A file with only `feats` or `features` is enough.
 
     Raises:
-      UserError: the file is missing, is not an .npz, lacks `mu` and `sigma`, has other dimensions, or holds NaN.
+      UserError: the file is missing or damaged, or an array is not as `array_checks` expects it.
     """
-    arrays = load_arrays(path)
-    features = arrays.get("features", arrays.get("feats"))
-    if features is not None:
-        if features.ndim != 2 or features.shape[1] != FEATURE_DIMS or len(features) < 2:
-            raise UserError(f"{path}: expected features [count, {FEATURE_DIMS}], got {list(features.shape)}")
-        summed = Statistics.from_features(features)
-        arrays = {"mu": summed.mean, "sigma": summed.covariance, **arrays, "count": np.array(len(features), np.int64)}
-    if not {"mu", "sigma"} <= set(arrays):
-        raise UserError(
-            f"{path}: expected arrays 'mu' and 'sigma' (as pytorch-fid and clean-fid write them) or 'features', "
-            f"got {', '.join(sorted(arrays)) or 'none'}"
-        )
-    mean, covariance = (np.asarray(arrays[name], np.float64) for name in ("mu", "sigma"))
-    if mean.shape != (FEATURE_DIMS,) or covariance.shape != (FEATURE_DIMS, FEATURE_DIMS):
-        raise UserError(
-            f"{path}: expected mu [{FEATURE_DIMS}] and sigma [{FEATURE_DIMS}, {FEATURE_DIMS}], "
-            f"got {list(mean.shape)} and {list(covariance.shape)}"
-        )
-    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise UserError(f"{path}: holds NaN or infinity; the features that it comes from were damaged")
-    keys = arrays.get("keys")
+    arrays = load_arrays(path, array_checks.wanted(path, array_file.headers(path)))
+    count = array_checks.count_of(path, arrays["count"]) if "count" in arrays else None
+    name = next((name for name in array_checks.FEATURES if name in arrays), None)
+    features = None if name is None else arrays[name]
+    moments: dict[str, np.ndarray] = {
+        moment: np.asarray(arrays[moment], np.float64) for moment in ("mu", "sigma") if moment in arrays
+    }
+    if name is not None and features is not None:
+        array_checks.check_features(path, name, features)
+        if count not in (None, len(features)):
+            raise UserError(f"{path}: array 'count': is {count}, and '{name}' has {len(features)} rows")
+        count = len(features)
+        moments = _checked_with_features(path, moments, features)
+    else:
+        array_checks.check_moments(path, moments["mu"], moments["sigma"])
     return SavedStatistics(
         path=path,
-        mean=mean,
-        covariance=covariance,
-        count=int(arrays["count"]) if "count" in arrays else None,
+        mean=moments["mu"],
+        covariance=moments["sigma"],
+        count=count,
         features=features,
-        keys=None if keys is None else tuple(keys.tolist()),
-        about=json.loads(str(arrays["about"])) if "about" in arrays else None,
+        keys=array_checks.texts_of(path, "keys", arrays["keys"], count) if "keys" in arrays else None,
+        names=array_checks.texts_of(path, "names", arrays["names"], count) if "names" in arrays else None,
+        about=array_checks.about_of(path, arrays["about"]) if "about" in arrays else None,
     )
 
 
-def save_arrays(path: str, **arrays: np.ndarray) -> None:
-    """Writes an .npz file, local or gs://. The file gets its name only when it is complete."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    storage.write_bytes(path, buffer.getvalue())
-
-
-def load_arrays(path: str) -> dict[str, np.ndarray]:
-    """Reads an .npz file, local or gs://.
-
-    Returns:
-      {name: array}, each with the shape and dtype (float32, float64, int64, text) that was written.
-
-    Raises:
-      UserError: the file is missing or cut off, or it holds pickled objects.
-    """
-    data = storage.read_bytes(path)
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise UserError(f"{path}: not a readable .npz file of plain arrays ({error})") from error
+def _checked_with_features(path: str, moments: Mapping[str, np.ndarray], features: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns `mu` and `sigma` of the file, which must be those of its features, or else those of its features."""
+    summed = Statistics.from_features(features)
+    own = {"mu": summed.mean, "sigma": summed.covariance}
+    for moment, given in moments.items():
+        array_checks.check_same_moments(path, moment, given, own[moment])
+    return {**own, **moments}

@@ -1,4 +1,4 @@
-"""Reads the pixels of one chunk of a folder. A chunk is a shard of records, or some PNG files."""
+"""Reads the pixels of one chunk of a folder. A chunk is a shard of records, or some other images."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from coltran.errors import UserError
 from coltran.images import decoding
 from coltran.records import schema
 from eval.images import color_figures
-from eval.images.sources import Source, png_path, to_rgb
+from eval.images.lossless_files import image_path
+from eval.images.sample_dumps import DUMP_KIND, read_dump
+from eval.images.sources import Source, to_rgb
 
 
 def read_chunk(source: Source, index: int, names: Collection[str]) -> Iterator[tuple[str, np.ndarray, float]]:
     """Reads the wanted images of one chunk.
 
     Args:
-      source: the folder. Its list of chunks may be empty.
+      source: the source. Its list of chunks may be empty.
       index: index of the chunk.
       names: names of the wanted images.
 
@@ -27,7 +29,12 @@ def read_chunk(source: Source, index: int, names: Collection[str]) -> Iterator[t
       (name, uint8 [h, w, 3], diversity of its samples or NaN) of each image.
     """
     if names:
-        yield from read_pngs(source, names) if source.folder is None else read_records(source, index, names)
+        if source.kind == DUMP_KIND:
+            yield from read_dump(source, names)
+        elif source.folder is None:
+            yield from read_files(source, names)
+        else:
+            yield from read_records(source, index, names)
 
 
 def read_records(source: Source, index: int, names: Collection[str]) -> Iterator[tuple[str, np.ndarray, float]]:
@@ -47,29 +54,18 @@ def read_records(source: Source, index: int, names: Collection[str]) -> Iterator
         yield key, found[source.index], np.nan if differing is None else differing
 
 
-def read_pngs(source: Source, names: Collection[str]) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Yields (name, uint8 [h, w, 3], NaN) for each PNG file.
+def read_files(source: Source, names: Collection[str]) -> Iterator[tuple[str, np.ndarray, float]]:
+    """Yields (name, uint8 [h, w, 3], NaN) for each image file.
 
     Raises:
       UserError: a file is damaged or has another size.
     """
     for name in sorted(names):
-        yield name, read_png(png_path(source, name), source.size), np.nan
-
-
-def read_png(path: str, size: tuple[int, int]) -> np.ndarray:
-    """Reads a PNG as uint8 [height, width, 3].
-
-    Raises:
-      UserError: the file is damaged, or its size is not `size` (height, width).
-    """
-    try:
-        pixels = decoding.decode(storage.read_bytes(path), min_side=1).rgb
-    except decoding.ImageRejected as error:
-        raise UserError(f"{path}: {error}") from error
-    if pixels.shape[:2] != size:
-        raise UserError(
-            f"{path} has {pixels.shape[1]}x{pixels.shape[0]} pixels, others of the set {size[1]}x{size[0]}; "
-            "give images of one size"
-        )
-    return pixels
+        path = image_path(source, name)
+        try:
+            image = decoding.decode(storage.read_bytes(path), min_side=1, over_white=source.alpha != "drop")
+        except decoding.ImageRejected as error:
+            raise UserError(f"{path}: {error}") from error
+        if image.rgb.shape[:2] != source.size:
+            raise UserError(f"{path}: the file changed; run again with folders that nobody writes to")
+        yield name, image.rgb, np.nan

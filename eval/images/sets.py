@@ -9,12 +9,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeGuard
 
+from coltran import storage
 from coltran.errors import UserError
 from coltran.records import partition, schema
-from eval.distances import saved_statistics
+from eval.distances import array_file, saved_statistics
 from eval.distances.saved_statistics import SavedStatistics
-from eval.images import sources as image_sources
-from eval.images.sources import PNG_KIND, Source
+from eval.images import lossless_files, sample_dumps, sources as image_sources
+from eval.images.sources import Source
 
 STATISTICS_KIND = "statistics file"
 GROUPS = 10  # A set is split into disjoint tenths. The standard error of a result comes from them.
@@ -66,10 +67,10 @@ class ImageSet:
 
     @property
     def keys(self) -> frozenset[str] | None:
-        """The record keys, or None for PNG files and for statistics files of other tools, which have no keys."""
+        """The record keys, or None for images and statistics that have no keys."""
         if self.saved:
             return None if self.saved.keys is None else frozenset(self.saved.keys)
-        return None if self.kind == PNG_KIND else self.chosen
+        return self.chosen if self.sources[0].has_keys else None
 
     @property
     def sample(self) -> int | None:
@@ -77,6 +78,11 @@ class ImageSet:
         if self.saved or self.sources[0].index_feature != schema.SAMPLE:
             return None
         return self.sources[0].index
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know about the sources, in words."""
+        return tuple(line for source in self.sources for line in source.told)
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
@@ -107,7 +113,7 @@ Opened = tuple[Source, ...] | SavedStatistics
 
 def can_choose(opened: Opened) -> TypeGuard[tuple[Source, ...]]:
     """Says whether a half, or a number of images, can be chosen. Only records allow that."""
-    return not isinstance(opened, SavedStatistics) and opened[0].kind != PNG_KIND
+    return not isinstance(opened, SavedStatistics) and opened[0].has_keys
 
 
 def has_halves(opened: Opened) -> TypeGuard[tuple[Source]]:
@@ -120,26 +126,47 @@ def grouped(names: Iterable[str]) -> dict[str, int]:
     return {name: rank % GROUPS for rank, name in enumerate(partition.shuffled(names, seed=0))}
 
 
-def open_sources(paths: Sequence[str], image: str, sample: int) -> Opened:
-    """Opens the record folders, the folders of PNGs, or the one statistics file that an option names.
+def open_sources(paths: Sequence[str], image: str, sample: int, alpha: str | None = None) -> Opened:
+    """Opens what an option names: record folders, folders or files of images, or one statistics file.
+
+    Args:
+      paths: the folders or files.
+      image, sample: as in `sources.open_records`.
+      alpha: as in `lossless_files.open_images`.
 
     Raises:
       UserError: kinds or sizes differ, two folders hold the same key, or a folder or file cannot be opened.
     """
-    if any(path.endswith(saved_statistics.SUFFIX) for path in paths):
-        if len(paths) > 1:
+    sources: list[Source] = []
+    for path in paths:
+        if storage.is_folder(path):
+            is_images = lossless_files.is_image_folder(path)
+            opened = lossless_files.open_images(path, alpha) if is_images else None
+            sources.append(opened or image_sources.open_records(path, image, sample))
+            continue
+        if not array_file.is_array_file(path):
+            _refuse_file(path)
+            sources.append(image_sources.open_records(path, image, sample))  # which says that nothing is there
+            continue
+        headers = array_file.headers(path)
+        if sample_dumps.is_dump(headers):
+            sources.append(sample_dumps.open_dump(path, headers))
+        elif len(paths) > 1:
             raise UserError(f"{' '.join(paths)}: a statistics file is a set by itself; give nothing beside it")
-        return saved_statistics.read(paths[0])
-    pngs = [image_sources.is_png_folder(path) for path in paths]
-    if any(pngs) and not all(pngs):
-        other = paths[pngs.index(False)]
-        raise UserError(f"{other} is no folder of PNGs, and others of its set are; give folders of one kind")
-    if all(pngs):
-        sources = image_sources.told_apart([image_sources.open_pngs(path) for path in paths])
-    else:
-        sources = tuple(image_sources.open_records(path, image, sample) for path in paths)
+        else:
+            return saved_statistics.read(path)
     image_sources.check_together(sources)
-    return sources
+    opened_together = tuple(sources) if sources[0].has_keys else image_sources.told_apart(sources)
+    image_sources.check_names(opened_together)
+    return opened_together
+
+
+def _refuse_file(path: str) -> None:
+    if storage.exists(path):
+        raise UserError(
+            f"{path}: is a file of no known kind; expected a folder of records or images, or an .npz file with "
+            "'mu' and 'sigma' (statistics) or 'arr_0' (images), as numpy.savez writes it"
+        )
 
 
 def choose(sources: Opened, *, part: str | None, num: int | None, seed: int) -> ImageSet:
@@ -147,7 +174,7 @@ def choose(sources: Opened, *, part: str | None, num: int | None, seed: int) -> 
 
     Args:
       sources: what `open_sources` returned.
-      part, num, seed: as in `partition.choose`. PNG files and statistics files are always taken as a whole.
+      part, num, seed: as in `partition.choose`. Images without keys and statistics files are always taken as a whole.
 
     Raises:
       UserError: there are fewer images than `num`, or a part was asked for but the images have no keys.
@@ -156,8 +183,8 @@ def choose(sources: Opened, *, part: str | None, num: int | None, seed: int) -> 
         _refuse_choice(sources.path, "a statistics file has no images to choose from", part, num, sources.count)
         return ImageSet(saved=sources)
     names = [name for source in sources for name in source.names]
-    if sources[0].kind == PNG_KIND:
-        _refuse_choice(sources[0].path, "PNG files have no record keys", part, num, len(names))
+    if not sources[0].has_keys:
+        _refuse_choice(sources[0].path, f"{sources[0].kind} have no record keys", part, num, len(names))
         return ImageSet(sources=sources, chosen=frozenset(names))
     chosen = partition.choose(names, seed=seed, part=part, num=num)
     return ImageSet(sources=sources, chosen=frozenset(chosen), part=part, seed=seed)

@@ -15,6 +15,7 @@ from coltran.options import add_flags, from_arguments, option, parse_path
 from coltran.records import partition
 from eval.features.extractors import EXTRACTORS, FRAMEWORKS
 from eval.features.resize import RESIZES
+from eval.images.lossless_files import ALPHAS
 from eval.images.sources import IMAGES
 from pipelines.beam.options import HELP
 
@@ -91,8 +92,8 @@ class Options:
 
     real: tuple[str, ...] = _choice(
         metavar="FOLDER",
-        help="the true images: record folders (truth or colorized), folders of PNGs, or one statistics file (.npz); "
-        "local or gs://",
+        help="the true images: record folders (truth or colorized), folders of lossless images, .npz files of "
+        "images (arr_0), or one statistics file (.npz); local or gs://",
     )
     fake: tuple[str, ...] = _choice(
         (), metavar="FOLDER", help="one row: the images to judge; several folders are one set"
@@ -117,6 +118,12 @@ class Options:
         None, choices=FRAMEWORKS, shown="tensorflow on a CPU, where it is faster, else jax", help="of the network"
     )
     image: str = option("hi", choices=IMAGES, help="high or low resolution of the records, or coarse colors")
+    alpha: str | None = _choice(
+        None,
+        choices=ALPHAS,
+        shown="they are refused",
+        help="of image files that are not opaque: their bare colors, or over white",
+    )
     real_part: str | None = _choice(
         None,
         choices=partition.PARTS,

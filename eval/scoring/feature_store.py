@@ -18,7 +18,7 @@ import numpy as np
 
 from coltran import storage
 from coltran.errors import UserError
-from eval.distances.saved_statistics import load_arrays, save_arrays
+from eval.distances.array_file import load_arrays, save_arrays
 from eval.features.extractors import Extractor
 from eval.features.inception_graph import FEATURE_DIMS
 from eval.images.sources import Source

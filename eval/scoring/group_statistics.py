@@ -8,7 +8,7 @@ import numpy as np
 
 from coltran import storage
 from coltran.errors import UserError
-from eval.distances.saved_statistics import load_arrays, save_arrays
+from eval.distances.array_file import load_arrays, save_arrays
 from eval.distances.statistics import Statistics
 from eval.features.inception_graph import FEATURE_DIMS
 from eval.images.sets import ImageSet

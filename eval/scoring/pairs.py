@@ -12,7 +12,6 @@ from coltran.errors import UserError
 from coltran.records import partition
 from eval.images import sets as image_sets
 from eval.images.sets import ImageSet, Opened, can_choose, has_halves
-from eval.images.sources import PNG_KIND
 from eval.scoring.arguments import PAPER_COUNT, Options
 
 OVERLAP_NONE = "none"
@@ -151,5 +150,5 @@ def _check(real: ImageSet, fake: ImageSet, options: Options) -> tuple[str, int |
 def _advice(real: ImageSet, fake: ImageSet) -> str:
     """Returns `give --num N, or ` if the larger set can be cut to the size of the smaller one, else `give `."""
     small, large = sorted((real, fake), key=lambda images: images.count or 0)
-    can_cut = large.saved is None and large.kind != PNG_KIND
+    can_cut = large.keys is not None and large.saved is None
     return f"give --num {small.count}, or " if can_cut else "give "

@@ -44,7 +44,7 @@ def plan(options: Options) -> list[Row]:
       UserError: a folder cannot be opened, or the distance of two sets would be misleading. That is so for sets with
         fewer than 2 images, other sizes, unequal counts, or one image on both sides.
     """
-    real = image_sets.open_sources(options.real, options.image, options.sample)
+    real = image_sets.open_sources(options.real, options.image, options.sample, options.alpha)
     steps = _steps_specs(options)
     specs = [*options.rows, *steps]
     if options.fake:
@@ -89,7 +89,7 @@ def _plan_row(spec: RowSpec, real: Opened, options: Options) -> Row:
             "give one, or one for each"
         )
     for index, paths in enumerate(spec.repeats):
-        fake = image_sets.open_sources(paths, options.image, options.sample)
+        fake = image_sets.open_sources(paths, options.image, options.sample, options.alpha)
         own = _own_choice(real, fake)
         if options.seed:
             seed = options.seed[min(index, len(options.seed) - 1)]

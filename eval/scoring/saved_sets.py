@@ -40,12 +40,14 @@ def write(rows: Sequence[Row], load: Load, extractor: Extractor, image: str, lay
                 written[name] = images.identity
                 summed = load(images)
                 kept = summed.features
+                names = None if kept is None else kept.names
                 saved_statistics.write(
                     layout.saved_set(name),
                     summed.merged,
                     about=_about(extractor, images, image),
                     features=None if kept is None else kept.features,
-                    keys=kept.names if kept is not None and images.keys is not None else None,
+                    keys=names if images.keys is not None else None,
+                    names=names if images.keys is None else None,
                 )
 
 

@@ -159,7 +159,8 @@ def notes(pair: Pair, extractor: Extractor, image: str) -> tuple[tuple[str, ...]
     found = [extractor.note] if extractor.note else []
     if pair.overlap != OVERLAP_NONE:
         found.append(pair.overlap)
-    for images in (pair.real, pair.fake):
+    for side, images in (("real", pair.real), ("fake", pair.fake)):
+        found += [f"{side}: {line}" for line in images.told]
         if images.saved and images.count is None:
             found.append(f"{images.paths[0]} does not say of how many images it is")
         if images.saved and images.saved.about is None:

@@ -85,7 +85,7 @@ def load_set(images_set: ImageSet, extractor: Extractor, layout: Layout) -> SetF
 def _from_file(saved: SavedStatistics) -> SetFeatures:
     if saved.features is None:
         return SetFeatures(groups=(saved.statistics(),), features=None)
-    names = saved.keys or tuple(str(row) for row in range(len(saved.features)))
+    names = saved.keys or saved.names or tuple(str(row) for row in range(len(saved.features)))
     unknown = np.full(len(names), np.nan, np.float32)
     features = Features(names=names, features=saved.features, colorfulness=unknown, diversity=unknown)
     return SetFeatures(groups=tuple(map(Statistics.from_features, blocks(features))), features=features)

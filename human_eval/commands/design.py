@@ -24,10 +24,12 @@ from human_eval.design.cost import CostFlags
 from human_eval.design.study import choose_secret, is_finished, named_folders, plan_study, write_parts
 from human_eval.folder import layout
 from human_eval.folder.layout import StudyDesign
+from human_eval.page import consent
+from human_eval.page.consent import ConsentFlags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(CostFlags, PlanFlags):
+class Options(ConsentFlags, CostFlags, PlanFlags):
     """The command's options."""
 
     out: str = option(metavar="FOLDER", decides=False, help="new study folder, on the local disk")
@@ -60,6 +62,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     secret = choose_secret(out, options.secret)
     design, truth, models = plan_study(options, secret)
     if not is_finished(out, design):
+        design = dataclasses.replace(design, consent=consent.ask(consent.given(options, {})))
         layout.private_file(out / layout.SECRET, secret)
         shutil.rmtree(out / "public", ignore_errors=True)  # An interrupted design may have left this folder.
         if not write_parts(out, design, design.forms, truth, models, beam):

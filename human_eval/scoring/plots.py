@@ -95,9 +95,11 @@ def sittings_plot(judged: Sequence[Rating]) -> bytes:
 
 
 def _figure(size: tuple[float, float], columns: int = 1) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")  # pyplot would keep the figure and expect a display.
+    FigureCanvasAgg(figure)
     return figure, figure.subplots(1, columns)
 
 

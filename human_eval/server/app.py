@@ -46,9 +46,10 @@ class Server:
       code: the same completion code for everybody, or empty to give each sitting its own code.
       completion_url: where raters go at the end, with {code} in it, or empty.
       pilot: whether this is a pilot, whose answers never count.
-      by_address, by_session: limits for each address and for each session.
+      by_address, by_session: limits of requests for each address and for each session.
+      new_by_address: limit of new raters for each address.
       problems: the newest warnings and errors, for the progress page.
-      now: the clock.
+      steady: the clock that never goes back.
     """
 
     study: pathlib.Path
@@ -65,8 +66,9 @@ class Server:
     pilot: bool
     by_address: Limit
     by_session: Limit
+    new_by_address: Limit
     problems: collections.deque[str]
-    now: Callable[[], float]
+    steady: Callable[[], float]
 
 
 def make_app(server: Server) -> flask.Flask:
@@ -103,6 +105,11 @@ def _add_pages(app: flask.Flask, server: Server) -> None:
     folder = str(server.design.sources.get("images") or server.study / IMAGES)
     images = frozenset(name for _, pair in image_pairs(server.secret, server.design.forms) for name in pair)
 
+    def limit_new_raters() -> None:
+        wait = server.new_by_address.take(flask.request.remote_addr or "")
+        if wait:
+            flask.abort(_too_often(wait, "Many people have just come from your network; please reload this page in"))
+
     @app.get("/")
     def rater_page() -> flask.Response:
         purpose = flask.request.headers.get("Sec-Purpose", "")
@@ -110,7 +117,7 @@ def _add_pages(app: flask.Flask, server: Server) -> None:
             return flask.Response(status=204)  # A preview of the link is not a visit, so it must not take a place.
         query = flask.request.args.to_dict()
         rater = server.access.rater(query)
-        visit = server.sittings.enter(rater, another=query.get("another", ""))
+        visit = server.sittings.enter(rater, another=query.get("another", ""), begin=limit_new_raters)
         if visit.sitting is None:
             return _html(pages.visit(visit, query))
         _LOG.info("sitting %s: form %d handed out", visit.sitting.id, visit.sitting.form + 1)
@@ -132,7 +139,7 @@ def _add_pages(app: flask.Flask, server: Server) -> None:
         if not hmac.compare_digest(given, server.organizer_token.encode()):
             _LOG.warning("progress page: wrong token")
             return _html(pages.message("Not for you", "The token is wrong; the server printed it."), status=403)
-        found = progress.measure(server.database, server.design.forms, lease=server.lease, now=server.now())
+        found = progress.measure(server.database, server.design.forms, lease=server.lease, now=server.steady())
         return _html(progress.render(server.design.title, found, list(server.problems)[::-1], pilot=server.pilot))
 
 
@@ -177,9 +184,9 @@ def _add_errors(app: flask.Flask) -> None:
         return _html(pages.message("Sorry", str(error)), status=403)
 
     @app.errorhandler(RefusedError)
-    def refused(error: RefusedError) -> tuple[dict[str, str], int]:
+    def refused(error: RefusedError) -> tuple[dict[str, object], int]:
         _LOG.warning("%s: refused with %d: %s", flask.request.url_rule, error.status, error)
-        return {"error": str(error)}, error.status
+        return {"error": str(error), "reload": error.reload}, error.status
 
     @app.errorhandler(HTTPException)
     def wrong(error: HTTPException) -> flask.Response:
@@ -231,8 +238,8 @@ def _html(data: bytes, *, status: int = 200, ours: bool = False) -> flask.Respon
     return response
 
 
-def _too_often(seconds: int) -> flask.Response:
-    response = _failed(429, f"Too many requests; please wait {seconds} seconds.")
+def _too_often(seconds: int, text: str = "Too many requests; please wait") -> flask.Response:
+    response = _failed(429, f"{text} {seconds} seconds.")
     response.headers["Retry-After"] = str(seconds)
     return response
 

@@ -59,7 +59,7 @@ def visit(found: Visit, query: Mapping[str, str]) -> bytes:
     """
     if not found.finished:
         return message(*_TEXTS[found.why])
-    link = "/?" + urlencode({**query, "another": str(len(found.finished))}) if found.more else ""
+    link = "?" + urlencode({**query, "another": str(len(found.finished))}) if found.more else ""
     return fill("thanks.html", title="Thank you!", finished=found.finished, another=link)
 
 

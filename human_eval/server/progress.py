@@ -60,7 +60,7 @@ def measure(database: Database, forms: Sequence[Form], *, lease: float, now: flo
       database: the server's database.
       forms: the design's forms.
       lease: seconds without a sign of life after which a running sitting has expired.
-      now: seconds since 1970.
+      now: the time by the clock that leases follow.
     """
     with database.transaction() as connection:
         sittings = connection.execute("SELECT form, state, seen, started, finished, page FROM sittings").fetchall()

@@ -42,7 +42,7 @@ def test_png_folders_say_that_overlap_is_unchecked(tmp_path, holdout, quick_feat
     result = only_score(fid.run(quick_options(tmp_path, real=holdout, fake=folder)))
     assert result.overlap == OVERLAP_UNCHECKED
     assert result.overlapping_keys is None
-    assert result.fake.kind == "PNG files"
+    assert result.fake.kind == "image files"
     chosen = partition.choose([f"val/holdout_{index}" for index in range(21)], seed=0, num=5)
     assert result.fid == pytest.approx(in_memory(quick_features, pixels(holdout, keys=chosen), images), rel=1e-10)
 
@@ -60,7 +60,7 @@ def test_bad_png_folders(capsys, tmp_path, holdout):
     assert "b.png: PNG data is cut or damaged" in refused(capsys, tmp_path, *arguments)
     assert "no record keys" in refused(capsys, tmp_path, *arguments, "--fake_part=truth")
     Image.fromarray(smooth_photo(0, 32, 32)).save(folder / "c.jpg")
-    assert "1 lossy images (c.jpg)" in refused(capsys, tmp_path, *arguments)
+    assert "1 lossy images (c.jpg, by its content JPEG)" in refused(capsys, tmp_path, *arguments)
 
 
 def test_bad_record_folders(capsys, tmp_path, holdout, more):

@@ -86,6 +86,16 @@ def test_images_of_the_same_name_are_in_the_same_tenth(pngs, monkeypatch):
     assert truth.identity != ours.identity
 
 
+def test_saved_statistics_of_pngs_deal_their_images_into_the_same_groups(pngs, tmp_path, monkeypatch, quick_features):
+    monkeypatch.chdir(pngs)
+    whole = scored(tmp_path / "a", "--real", "truth", "--fake", "ours").rows[0].scores[0]
+    saved = next(iter((tmp_path / "a" / "statistics").glob("real*.npz")))
+    again = scored(tmp_path / "b", "--real", str(saved), "--fake", "ours").rows[0].scores[0]
+    for name in ("fid", "standard_error", "kid", "kid_standard_error"):
+        assert getattr(again, name) == pytest.approx(getattr(whole, name), rel=1e-9), name
+    assert again.overlap == whole.overlap == "overlap unchecked"
+
+
 def test_folders_of_one_set_may_hold_files_of_the_same_name(pngs, tmp_path, monkeypatch, quick_features):
     monkeypatch.chdir(pngs)
     both = ["ours", "others"], [f"{pngs}/others/", "link"]

@@ -1,7 +1,5 @@
 """Statistics as .npz: what a run writes can be given to a later one, and so can files of pytorch-fid and clean-fid."""
 
-import io
-
 import numpy as np
 import pytest
 
@@ -50,30 +48,11 @@ def test_files_of_other_tools(extra, tmp_path):
     assert statistics.trace / (statistics.count - 1) == pytest.approx(np.trace(covariance), rel=1e-5)
 
 
-def test_what_is_no_such_file(tmp_path):
-    def refused(**arrays):
-        np.savez(tmp_path / "bad.npz", **arrays)
-        with pytest.raises(UserError) as caught:
-            saved_statistics.read(str(tmp_path / "bad.npz"))
-        return str(caught.value)
-
-    square = np.zeros((2048, 2048))
-    assert "expected arrays 'mu' and 'sigma'" in refused(mu=np.zeros(2048))
-    assert "got [3] and [3, 3]" in refused(mu=np.zeros(3), sigma=np.zeros((3, 3)))
-    assert "NaN or infinity" in refused(mu=np.full(2048, np.nan), sigma=square)
-    assert "expected features [count, 2048], got [5, 3]" in refused(features=np.zeros((5, 3)))
-    whole = io.BytesIO()
-    np.savez(whole, mu=np.zeros(2048), sigma=square)
-    (tmp_path / "cut.npz").write_bytes(whole.getvalue()[:5000])
-    with pytest.raises(UserError, match=r"cut\.npz: not a readable \.npz file"):
-        saved_statistics.read(str(tmp_path / "cut.npz"))
-
-
 def test_pickled_objects_are_never_loaded(tmp_path):
     class Trap:
         def __reduce__(self):
             return print, ("code of the file ran",)
 
     np.savez(tmp_path / "trap.npz", mu=np.array([Trap()], dtype=object), sigma=np.zeros((2048, 2048)))
-    with pytest.raises(UserError, match=r"not a readable \.npz file of plain arrays"):
+    with pytest.raises(UserError, match=r"array 'mu': expected real floats \[2048\], got object \[1\]"):
         saved_statistics.read(str(tmp_path / "trap.npz"))

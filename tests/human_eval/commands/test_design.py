@@ -24,11 +24,12 @@ from human_eval.folder import layout, opaque_files
 from human_eval.folder.forms import CATCH, PRACTICE, TEST
 
 SIZE = ("--images=6", "--block=3", "--practice=2", "--catch=0.3")
+CONSENT = [f"--{name}=of the tests" for name in ("researcher", "contact", "ethics", "withdrawal")]
 
 
 @pytest.fixture(scope="module")
 def arguments(truth_folder, colorized_folder):
-    return ["design", f"--truth={truth_folder}", f"--colorized={colorized_folder}", "--seed=1", *SIZE]
+    return ["design", f"--truth={truth_folder}", f"--colorized={colorized_folder}", "--seed=1", *SIZE, *CONSENT]
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +255,10 @@ def test_short_keys_words_and_formulas_are_no_leaks(name, new_folders, tmp_path)
             path.rename(path.with_name(name.format(int(path.stem)) + path.suffix))
     out = tmp_path / "study"
     sizes = ["--images=12", "--block=6", "--practice=2", "--catch=0.2"]
-    assert study.main(["design", f"--truth={truth}", f"--colorized={fakes}", "--seed=1", *sizes, f"--out={out}"]) == 0
+    assert (
+        study.main(["design", f"--truth={truth}", f"--colorized={fakes}", "--seed=1", *sizes, *CONSENT, f"--out={out}"])
+        == 0
+    )
     for kind in ("static", "mturk", "turkle"):
         assert study.main(["export", f"--study={out}", f"--format={kind}", "--image_url=https://x.example.org/"]) == 0
     cells = {row["key"] for row in read_key(out)}

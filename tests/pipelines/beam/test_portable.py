@@ -12,6 +12,7 @@ from pipelines.beam import engine as beam_engine, options as beam_options, submi
 from tests.pipelines.beam import servers
 from tests.pipelines.test_preprocess import contents
 
+pytestmark = pytest.mark.slow
 SMALL = ["--hi=32", "--lo=16", "--num_shards=3"]
 
 
