@@ -21,7 +21,15 @@ EVAL = [
     "setuptools<81",  # tensorflow-hub imports pkg_resources
     "jinja2>=3.1",
 ]
-STUDY = [*BEAM, "defusedxml>=0.7", "flask>=3.1,<4", "jinja2>=3.1", "requests>=2.32", "waitress>=3.0.1,<4"]
+STUDY = [
+    *BEAM,
+    "defusedxml>=0.7",
+    "flask>=3.1,<4",
+    "jinja2>=3.1",
+    "pyyaml>=6",
+    "requests>=2.32",
+    "waitress>=3.0.1,<4",
+]
 HEIC = ["pillow-heif>=1.1"]
 ALL = [*RELEASE, *EVAL, *STUDY, *HEIC]
 DEMO = ["scikit-image>=0.25", "pooch>=1.8"]

@@ -36,6 +36,9 @@ from human_eval.scoring.results import (
     top_up,
 )
 
+_RESULT = "score.json"
+_TABLES = ("scores.csv", "ratings_used.csv", "top_up.csv", "report.html")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(ScoreFlags):
@@ -58,6 +61,7 @@ def run(options: Options) -> None:
     """Scores a table of ratings, writes all results, and prints the fooling rates."""
     if not (options.study or options.ratings):
         raise UserError("give --study FOLDER or --ratings FILE")
+    _refuse_other_files(pathlib.Path(options.out))
     key = answer_key.load(options.study) if options.study else None
     table = ratings.read(options.ratings or pathlib.Path(options.study or "") / ratings.IN_STUDY)
     check(table, key)
@@ -65,6 +69,13 @@ def run(options: Options) -> None:
     judged = exclusions.apply(table, rules, key.form_sizes if key else seen_form_sizes(table))
     results = write_all(options, judged, rules, key)
     print(describe(results, pathlib.Path(options.out)))
+
+
+def _refuse_other_files(out: pathlib.Path) -> None:
+    """Raises UserError if the folder holds a file of a name that we write, and no earlier result beside it."""
+    present = [name for name in _TABLES if (out / name).exists()]
+    if present and not (out / _RESULT).exists():
+        raise UserError(f"{out / present[0]}: this command did not write that file; give --out a new folder")
 
 
 def _rules(options: Options) -> exclusions.Rules:
@@ -109,7 +120,7 @@ def write_all(
     out = pathlib.Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     files = {
-        "score.json": json.dumps(finite(results), indent=1, sort_keys=True, allow_nan=False).encode() + b"\n",
+        _RESULT: json.dumps(finite(results), indent=1, sort_keys=True, allow_nan=False).encode() + b"\n",
         "scores.csv": csv_bytes(*score_rows(results)),
         "ratings_used.csv": ratings.to_csv(judged),
         "top_up.csv": csv_bytes(TOP_UP_COLUMNS, short),

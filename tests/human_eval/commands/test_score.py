@@ -265,3 +265,11 @@ def test_form_sizes_as_seen():
 def _row(trial):
     values = {field.name: None for field in dataclasses.fields(ratings.Rating)}
     return ratings.Rating(**values | {"form": 4, "trial": trial, "kind": "test"})
+
+
+def test_nobodys_table_is_replaced(study_path, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "scores.csv").write_text("somebody's")
+    assert study.main(["score", f"--study={study_path}", f"--out={tmp_path / 'mine'}", *FAST]) == 2
+    assert "scores.csv: this command did not write that file" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "scores.csv").read_text() == "somebody's"
