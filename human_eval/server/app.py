@@ -26,7 +26,8 @@ from human_eval.server import bodies, log as server_log, pages, progress, tokens
 from human_eval.server.access import Access, StrangerError
 from human_eval.server.database import Database
 from human_eval.server.limits import Limit
-from human_eval.server.sittings import RefusedError, Sitting, Sittings, trials_of
+from human_eval.server.sitting import RefusedError, Sitting
+from human_eval.server.sittings import Sittings, trials_of
 
 MAX_BODY = 64 << 10
 _LOG = logging.getLogger(server_log.NAME)
