@@ -5,7 +5,7 @@
 reads study/private/ratings.csv, excludes by study/private/rules.json, and writes score.json, scores.csv,
 ratings_used.csv (every rating with its reason), top_up.csv (pairs that are short of ratings), and report.html with its
 figures (figures/*.svg) and tables (tables/*.csv). They name
-images and their answers: keep the folder as private as the key. docs/studies.md says what each number means.
+images and their answers: keep the folder as private as the key. docs/studies-methods.md says what each number means.
 """
 
 from __future__ import annotations
