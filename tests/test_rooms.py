@@ -58,7 +58,7 @@ human_eval.scoring         -> coltran(cli)  human_eval(answers folder)
 human_eval.simulation      -> coltran(cli)  human_eval(answers design folder server)
 human_eval.commands        -> coltran(cli)  pipelines(beam)
                               human_eval(answers design folder page scoring server simulation turkle)
-human_eval.study           -> coltran(cli)  human_eval(commands)
+human_eval.study           -> coltran(cli)  human_eval(commands folder)
 """
 OPEN_TO_ALL = {"coltran.errors", "coltran.options", "coltran.paths"}
 JUNK = {"utils", "util", "helpers", "helper", "common", "misc"}

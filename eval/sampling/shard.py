@@ -75,12 +75,12 @@ class SampleShards(beam.DoFn):
 
     def _refuse_newer_networks(self) -> None:
         """Raises a UserError if a folder's newest checkpoint is not that of the plan: its training may have gone on."""
+        planned: Mapping[str, Any] = self._job.options
         for stage, checksum in self._model.checksums.items():
-            planned: Any = self._job.options[stage]
-            if checksum != planned["weights_sha256"]:
+            if checksum != planned[stage]["weights_sha256"]:
                 raise UserError(
                     f"{getattr(self._options, stage)}: its newest checkpoint is another one than when this run was "
-                    f"planned; name the folder of the step itself, step_{planned['step']:08d}"
+                    f"planned; name the folder of the step itself, step_{planned[stage]['step']:08d}"
                 )
 
     def process(self, indices: Sequence[int]) -> Iterator[int]:

@@ -55,10 +55,9 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     from pipelines.beam import options as beam_options
 
     beam = beam_options.beam_options(beam_arguments, flag_names(Options))
-    folders = named_folders(options.colorized)
-    for flag, path in [("truth", options.truth), *(("colorized", path) for path in folders.values())]:
-        beam_options.check_paths(beam, {f"--{flag}": path})
-    beam_options.check_paths(beam, {"--images_to": options.images_to or options.out})
+    for path in named_folders(options.colorized).values():
+        beam_options.check_paths(beam, {"--colorized": path})
+    beam_options.check_paths(beam, {"--truth": options.truth, "--images_to": options.images_to or options.out})
     out = pathlib.Path(options.out)
     secret = choose_secret(out, options.secret)
     design, truth, models = plan_study(options, secret)

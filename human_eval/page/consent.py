@@ -57,10 +57,15 @@ def given(options: ConsentFlags, before: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def ask(known: Mapping[str, str]) -> dict[str, str]:
-    """Asks on the terminal for what is missing. Without a terminal, or for an empty answer, it stays missing."""
+def ask(known: Mapping[str, str], *, terminal: bool | None = None) -> dict[str, str]:
+    """Asks on the terminal for what is missing. Without a terminal, or for an empty answer, it stays missing.
+
+    Args:
+      known: what is known, by field.
+      terminal: whether somebody answers; None asks the system.
+    """
     found = dict(known)
-    if not sys.stdin.isatty():
+    if not (sys.stdin.isatty() if terminal is None else terminal):
         return found
     for name, question in _QUESTIONS.items():
         if name not in found and (answer := input(f"{question} (empty: later) ").strip()):

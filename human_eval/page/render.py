@@ -91,7 +91,7 @@ def _filled(texts: Texts, about: Mapping[str, object], service: str) -> bytes:
     room = importlib.resources.files("human_eval.page")
     parts = {
         "/*STYLE*/": (room / "rater.css").read_text(),
-        "/*PROGRAM*/": (room / "rater.js").read_text(),
+        "/*PROGRAM*/": (room / "codes.js").read_text() + (room / "rater.js").read_text(),
         # No text of ours may end the script element, or the CDATA section of a question.
         "/*STUDY*/": json.dumps(about, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e"),
         "<!--TITLE-->": html.escape(texts.title),
@@ -106,7 +106,7 @@ def _filled(texts: Texts, about: Mapping[str, object], service: str) -> bytes:
 def own_text() -> bytes:
     """Returns what the page of every study holds: program, style, default texts, and the names of its settings."""
     room = importlib.resources.files("human_eval.page")
-    names = ("rater.html", "rater.css", "rater.js", "consent.txt", "instructions.txt")
+    names = ("rater.html", "rater.css", "codes.js", "rater.js", "consent.txt", "instructions.txt")
     known = "mode study title width height images pilot forms form trials session answered server static mturk turkle"
     return b"\n".join([*((room / name).read_bytes() for name in names), known.encode()])
 

@@ -26,7 +26,8 @@ from human_eval.server import bodies, log as server_log, pages, progress, tokens
 from human_eval.server.access import Access, StrangerError
 from human_eval.server.database import Database
 from human_eval.server.limits import Limit
-from human_eval.server.sittings import RefusedError, Sitting, Sittings, trials_of
+from human_eval.server.sitting import RefusedError, Sitting
+from human_eval.server.sittings import Sittings, trials_of
 
 MAX_BODY = 64 << 10
 _LOG = logging.getLogger(server_log.NAME)
@@ -77,6 +78,7 @@ def make_app(server: Server) -> flask.Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     _add_guards(app, server)
     _add_pages(app, server)
+    _add_organizer(app, server)
     _add_answers(app, server)
     _add_errors(app)
     return app
@@ -101,7 +103,7 @@ def _add_guards(app: flask.Flask, server: Server) -> None:
 
 
 def _add_pages(app: flask.Flask, server: Server) -> None:
-    """Adds the addresses that a browser opens: the rater page with its images, and the progress page."""
+    """Adds the addresses that a rater's browser opens: the page with its images."""
     folder = str(server.design.sources.get("images") or server.study / IMAGES)
     images = frozenset(name for _, pair in image_pairs(server.secret, server.design.forms) for name in pair)
 
@@ -133,14 +135,41 @@ def _add_pages(app: flask.Flask, server: Server) -> None:
     def icon() -> flask.Response:
         return flask.Response(status=204)  # Browsers ask for it by themselves.
 
+
+def _add_organizer(app: flask.Flask, server: Server) -> None:
+    """Adds the pages for the organizer. Only the token that the server printed opens them."""
+
+    def refused() -> flask.Response | None:
+        given = flask.request.args.get("token", "").encode("utf-8", "replace")
+        if hmac.compare_digest(given, server.organizer_token.encode()):
+            return None
+        _LOG.warning("progress page: wrong token")
+        return _html(pages.message("Not for you", "The token is wrong; the server printed it."), status=403)
+
+    def measured() -> progress.Progress:
+        return progress.measure(server.database, server.design.forms, lease=server.lease, now=server.steady())
+
     @app.get("/organizer")
     def organizer() -> flask.Response:
-        given = flask.request.args.get("token", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(given, server.organizer_token.encode()):
-            _LOG.warning("progress page: wrong token")
-            return _html(pages.message("Not for you", "The token is wrong; the server printed it."), status=403)
-        found = progress.measure(server.database, server.design.forms, lease=server.lease, now=server.steady())
-        return _html(progress.render(server.design.title, found, list(server.problems)[::-1], pilot=server.pilot))
+        problems = list(server.problems)[::-1]
+        token = quote(flask.request.args.get("token", ""), safe="")
+        return refused() or _html(
+            progress.render(server.design.title, measured(), problems, pilot=server.pilot, token=token)
+        )
+
+    @app.get("/organizer/<name>.csv")
+    def download(name: str) -> flask.Response:
+        if (refusal := refused()) is not None:
+            return refusal
+        made = {
+            "progress": lambda: progress.forms_csv(measured()),
+            "codes": lambda: progress.codes_csv(server.database),
+        }
+        if name not in made:
+            flask.abort(404)
+        response = flask.Response(made[name](), mimetype="text/csv")
+        response.headers["Content-Disposition"] = f"attachment; filename={name}.csv"
+        return response
 
 
 def _add_answers(app: flask.Flask, server: Server) -> None:

@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 
 import jinja2
 
-from human_eval.server.sittings import ALL_TAKEN, COMPLETE, NOTHING_LEFT, Visit
+from human_eval.server.sitting import Visit
+from human_eval.server.sittings import ALL_TAKEN, COMPLETE, NOTHING_LEFT
 
 _INLINE = re.compile(rb"<(script|style)>(.*?)</\1>", re.DOTALL)
 _TEXTS = {

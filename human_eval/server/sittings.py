@@ -18,64 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from human_eval.folder.forms import PRACTICE, Form, Trial
 from human_eval.server.database import ABANDONED, FINISHED, RUNNING, Database
+from human_eval.server.sitting import RefusedError, Sitting, Visit, as_sitting, known_sitting, places, rows_of_rater
 
 NOTHING_LEFT, ALL_TAKEN, COMPLETE = "nothing left", "all taken", "complete"
-
-
-class RefusedError(Exception):
-    """Says that the server cannot do what a page asked for. `status` is the HTTP status."""
-
-    def __init__(self, status: int, message: str, *, reload: bool = False) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reload = reload  # Whether the page gets another form if it is loaded again.
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sitting:
-    """One rater with one form, as in the database.
-
-    Attributes:
-      id: random name of the sitting.
-      form, slot: which place it holds. Odd slots see every pair the other way around.
-      practice: whether the form's practice belongs to the sitting.
-      turn: how often its page was handed out. Only the newest page may save answers.
-      state: running, finished or abandoned.
-      code, redirect: what the rater got at the end. The code is empty before the end.
-      answered: trials with a saved answer.
-    """
-
-    id: str
-    form: int
-    slot: int
-    practice: bool
-    turn: int
-    state: str
-    code: str
-    redirect: str | None
-    answered: tuple[int, ...]
-
-    @property
-    def flipped(self) -> bool:
-        """Whether every pair is shown the other way around."""
-        return self.slot % 2 == 1
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Visit:
-    """What a rater gets on entering.
-
-    Attributes:
-      sitting: the sitting to start or to continue, or None.
-      finished: the sittings that this rater has finished before.
-      more: whether there is another form for this rater.
-      why: why there is no sitting: NOTHING_LEFT for this rater, ALL_TAKEN for now, or the study is COMPLETE.
-    """
-
-    sitting: Sitting | None
-    finished: Sequence[Sitting] = ()
-    more: bool = False
-    why: str = ""
 
 
 class Sittings:
@@ -120,7 +65,7 @@ class Sittings:
           The running sitting with its next turn if there is one, else the finished sittings, or a new sitting.
         """
         with self._database.transaction() as connection:
-            mine = [_sitting(connection, row) for row in _of_rater(connection, rater)]
+            mine = [as_sitting(connection, row) for row in rows_of_rater(connection, rater)]
             for sitting in mine:
                 if sitting.state == RUNNING:
                     change = "UPDATE sittings SET turn = turn + 1, seen = ? WHERE sitting = ?"
@@ -173,7 +118,7 @@ class Sittings:
           RefusedError: `save` would refuse too, or answers are missing.
         """
         with self._database.transaction() as connection:
-            found = _known(connection, sitting)
+            found = known_sitting(connection, sitting)
             if found.state == FINISHED:
                 return found
             found = self._writable(connection, sitting, turn)
@@ -188,7 +133,7 @@ class Sittings:
             return dataclasses.replace(found, state=FINISHED, code=code, redirect=redirect)
 
     def _writable(self, connection: sqlite3.Connection, sitting: str, turn: int) -> Sitting:
-        found = _known(connection, sitting)
+        found = known_sitting(connection, sitting)
         if turn != found.turn:
             raise RefusedError(410, "this page was opened again; go on in the newest window, or reload")
         if found.state == ABANDONED and not found.answered and self._may_come_back(connection, found):
@@ -207,7 +152,7 @@ class Sittings:
         It cannot if somebody with an answer holds the place, or if the rater has another form with the same images.
         """
         place = (sitting.form, sitting.slot)
-        if any((row["form"], row["slot"]) == place and not self._is_open(row) for row in _places(connection)):
+        if any((row["form"], row["slot"]) == place and not self._is_open(row) for row in places(connection)):
             return False
         query = "SELECT form FROM sittings WHERE rater = (SELECT rater FROM sittings WHERE sitting = ?) AND state != ?"
         others = [form for (form,) in connection.execute(query, [sitting.id, ABANDONED]) if form in self._forms]
@@ -221,7 +166,7 @@ class Sittings:
     def _place(self, connection: sqlite3.Connection, mine: Sequence[Sitting]) -> tuple[tuple[int, int] | None, str]:
         """Finds (form, slot) for a rater who had the sittings `mine`, or None and the reason."""
         taken: dict[int, dict[int, sqlite3.Row]] = collections.defaultdict(dict)
-        for row in _places(connection):
+        for row in places(connection):
             taken[row["form"]][row["slot"]] = row
         done = {form: sum(row["state"] == FINISHED for row in slots.values()) for form, slots in taken.items()}
         unfinished = [form for form in self._forms.values() if done.get(form.number, 0) < form.raters]
@@ -263,7 +208,7 @@ class Sittings:
             if old.form == form:  # This rater lost the form before the first answer.
                 change = "UPDATE sittings SET state = ?, slot = ?, turn = turn + 1, seen = ? WHERE sitting = ?"
                 connection.execute(change, [RUNNING, slot, self._steady(), old.id])
-                return _known(connection, old.id)
+                return known_sitting(connection, old.id)
         practiced = any(_practiced(self._forms[old.form], old) for old in mine if old.form in self._forms)
         name = secrets.token_hex(8)
         connection.execute(
@@ -271,16 +216,7 @@ class Sittings:
             "VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
             [name, rater, form, slot, not practiced, self._now(), self._steady(), RUNNING],
         )
-        return _known(connection, name)
-
-
-def _places(connection: sqlite3.Connection) -> list[sqlite3.Row]:
-    """Returns every place that somebody has, with the number of saved answers."""
-    query = (
-        "SELECT form, slot, state, seen, (SELECT count(*) FROM answers WHERE answers.sitting = sittings.sitting) "
-        "AS answers FROM sittings WHERE state != ?"
-    )
-    return connection.execute(query, [ABANDONED]).fetchall()
+        return known_sitting(connection, name)
 
 
 def trials_of(form: Form, sitting: Sitting) -> list[Trial]:
@@ -291,29 +227,3 @@ def trials_of(form: Form, sitting: Sitting) -> list[Trial]:
 def _practiced(form: Form, sitting: Sitting) -> bool:
     practice = {trial.id for trial in form.trials if trial.kind == PRACTICE}
     return not sitting.practice or practice <= set(sitting.answered)
-
-
-def _known(connection: sqlite3.Connection, sitting: str) -> Sitting:
-    row = connection.execute("SELECT * FROM sittings WHERE sitting = ?", [sitting]).fetchone()
-    if row is None:
-        raise RefusedError(403, "this session is not known here; open your link again")
-    return _sitting(connection, row)
-
-
-def _of_rater(connection: sqlite3.Connection, rater: str) -> list[sqlite3.Row]:
-    return connection.execute("SELECT * FROM sittings WHERE rater = ? ORDER BY started, form", [rater]).fetchall()
-
-
-def _sitting(connection: sqlite3.Connection, row: sqlite3.Row) -> Sitting:
-    trials = connection.execute("SELECT trial FROM answers WHERE sitting = ? ORDER BY trial", [row["sitting"]])
-    return Sitting(
-        id=row["sitting"],
-        form=row["form"],
-        slot=row["slot"],
-        practice=bool(row["practice"]),
-        turn=row["turn"],
-        state=row["state"],
-        code=row["code"] or "",
-        redirect=row["redirect"],
-        answered=tuple(trial for (trial,) in trials),
-    )

@@ -7,6 +7,7 @@ import os
 import re
 
 from coltran.errors import UserError
+from pipelines.beam import options as beam_options
 
 GO_ON = "the same command goes on with what is missing"
 _STEP = r"(?: \[while running '[^\n]*)?$"
@@ -80,6 +81,8 @@ def _from_engine(error: Exception) -> bool:
 
 def _refused_by_engine(error: Exception, runner: str) -> UserError | None:
     kind = type(error)
+    if runner not in (beam_options.DATAFLOW, *beam_options.PORTABLE_RUNNERS):
+        return None
     if kind.__module__.startswith(("google.api_core", "google.auth", "grpc", "apache_beam")):
         details = getattr(error, "details", None)
         text = details() if callable(details) and kind.__module__.startswith("grpc") else str(error)

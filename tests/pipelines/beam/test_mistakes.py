@@ -1,6 +1,7 @@
 """What engines report of a failed job, in their own words, becomes one line."""
 
 import pytest
+from apache_beam.typehints.decorators import TypeCheckError
 
 from coltran.errors import UserError
 from pipelines.beam import mistakes
@@ -40,6 +41,7 @@ def test_a_users_mistake_keeps_its_words_from_any_engine():
 
 def test_a_mistake_of_ours_keeps_its_traceback():
     assert mistakes.to_user_error(KeyError("rgb"), runner="FnApiRunner") is None
+    assert mistakes.to_user_error(TypeCheckError("a step of ours"), runner="FnApiRunner") is None
     assert mistakes.to_user_error(KeyError("rgb"), runner="SomeRunner", job_id="job-1") is None
 
 
