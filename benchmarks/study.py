@@ -4,7 +4,7 @@
     python benchmarks/study.py --images 50
 
 encode   PNG encoding alone, of all different images, one after the other in one process
-design   `coltran-study design`: read records, encode, name, write in order, check, audit; `of encode` is encode / design
+design   `coltran-study design`: read records, encode, write in order, check, audit; `of encode` is encode / design
 export   `coltran-study export`, all three formats
 
 Images are smooth noise with grain, whose PNGs are about as long as a photo's. Everything happens in a temporary folder.
