@@ -28,7 +28,7 @@ _TRIAL = re.compile(
 )
 _WNID = re.compile(rb"n\d{8}")
 _CHUNKS = ("IHDR", "IDAT", "IEND")
-_MOST_PAIRS = 400  # The attacker looks at so many pairs, chosen by hash. More would only take longer.
+_MOST_PAIRS = 200  # The attacker looks at so many pairs, chosen by hash. More would only take longer.
 RESULT = pathlib.PurePath("private", "audit.json")
 
 

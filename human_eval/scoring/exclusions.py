@@ -174,7 +174,7 @@ def _implausible_times(judged: Sequence[Rating], rules: Rules) -> str:
     if fast > rules.max_faster_than_shown * len(judged):
         return f"faster than shown: {fast} of {len(judged)} answers by the server's clock"
     whole = min((row.sitting_ms for row in judged if row.sitting_ms is not None), default=math.inf)
-    if whole < shown * len(judged):
+    if rules.max_faster_than_shown < 1 and whole < shown * len(judged):
         return f"faster than shown: {whole / 1000:.0f} s for {len(judged)} pairs"
     differing = sum(_claims_too_much(row) for row in judged)
     if differing > rules.max_clock_differences * len(judged):

@@ -178,7 +178,7 @@ def _hash_names(connection: sqlite3.Connection, salt: bytes) -> None:
         change = "UPDATE OR IGNORE sittings SET rater = ? WHERE rater = ?"
         connection.execute(change, [rater_ids.rater(salt, name), name])
         # Another spelling of this name has had the same form.
-        connection.execute(change, [rater_ids.hashed(salt, "rater", name), name])
+        connection.execute(change, [rater_ids.hashed(salt, "other spelling", name), name])
     connection.execute("UPDATE about SET value = ? WHERE name = 'version'", [_VERSION])
 
 

@@ -448,6 +448,39 @@ def test_images_go_to_cloud_storage(bucket, arguments, designed, tmp_path, capsy
     assert "no file" in capsys.readouterr().err
 
 
+def test_the_last_step_finishes_the_study_without_its_driver(arguments, designed, tmp_path, monkeypatch, capsys):
+    """An engine may run the job after the driver is gone; the last step may run twice."""
+    from human_eval.design import finishing
+    from pipelines.beam import engine
+
+    out = tmp_path / "study"
+    command = [*arguments, f"--secret={designed / 'private' / 'secret'}", f"--out={out}"]
+    jobs = []
+    really_run = engine.run_pipeline
+    monkeypatch.setattr(engine, "run_pipeline", lambda build, options: jobs.append((build, options)) or False)
+    assert study.main(command) == 0
+    assert f"the job was handed over; it finishes {out} by itself" in capsys.readouterr().out
+    assert not (out / "COMPLETED").exists()
+    assert (out / layout.NEXT / "design.json").exists()
+    [(build, options)] = jobs
+    really_run(build, options)
+    assert (out / "COMPLETED").exists()
+    assert public_files(out) == public_files(designed)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    place = finishing.Place(
+        study=str(out), staging=str(out / "private" / "images"), images=str(out / "public" / "images"), expected=72
+    )
+    finishing.finish(
+        72, place, layout.load_names_key(out, layout.load_design(out))
+    )  # once more, by an engine that repeats it
+    assert {
+        path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file() and path.name != "COMPLETED"
+    } == {path: time for path, time in before.items() if path.name != "COMPLETED"}
+    monkeypatch.setattr(engine, "run_pipeline", None)  # a rerun only says what is there
+    assert study.main(command) == 0
+    assert "18 pairs of 6 images in 6 forms" in capsys.readouterr().out
+
+
 def test_a_model_named_like_a_formula(truth_folder, colorized_folder, tmp_path):
     out = tmp_path / "study"
     sources = [f"--truth={truth_folder}", f"--colorized=+x={colorized_folder}", "--seed=1"]

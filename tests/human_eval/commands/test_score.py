@@ -195,6 +195,19 @@ def test_the_report_of_one_sample_has_no_oracle_and_no_column_twice():
     assert "between 35.0% and 45.0%" in words
 
 
+def test_a_study_of_one_sample_has_a_report_without_empty_parts(new_study, tmp_path):
+    folder, out = new_study(tmp_path / "one", samples=1), tmp_path / "rehearsal"
+    assert study.main(["simulate", f"--study={folder}", f"--out={out}", "--seed=1"]) == 0
+    table = out / "ratings.csv"
+    assert study.main(["ingest", f"--study={folder}", f"--out={table}", str(out / "turkle.csv")]) == 0
+    arguments = [f"--study={folder}", f"--ratings={table}", f"--out={out / 'score'}", "--replicates=20"]
+    assert study.main(["score", *arguments]) == 0
+    page = (out / "score" / "report.html").read_text()
+    assert "<h2>Differences</h2>" not in page
+    assert "oracle and images" not in page
+    assert not (out / "score" / "tables" / "differences.csv").exists()
+
+
 def test_html_in_names_stays_text(study_path, tmp_path):
     path = study_path / "private" / "key.csv"
     evil = "<script>alert(1)</script>&<img src=x onerror=y>"

@@ -90,6 +90,7 @@ def test_one_step_beyond_a_limit(changes, reason):
 def test_rules_can_be_relaxed():
     rows = sitting(response_ms=lambda place: 10.0)
     assert reasons(rows, Rules(min_median_response_ms=0)) == {""}
+    assert reasons(sitting(sitting_ms=lambda place: 200.0), Rules(max_faster_than_shown=1)) == {""}
     assert reasons(sitting(n=19)) == {"incomplete: 19 of 20 trials answered"}
     assert reasons(sitting(n=19), Rules(min_answered=0.9)) == {""}
 

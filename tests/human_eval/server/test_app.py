@@ -263,6 +263,10 @@ def test_forwarded_addresses_count_only_behind_a_proxy(new_rig):
         rig = new_rig("--access=open", "--address_limit=1", *options)
         found = [rig.client.get("/x", headers={"X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(2)]
         assert found == [404, status]
+    # Somebody else than the proxy cannot choose an address.
+    rig = new_rig("--access=open", "--address_limit=1", "--trust_proxy", "--proxy=192.0.2.1")
+    found = [rig.client.get("/x", headers={"X-Forwarded-For": f"10.0.0.{n}"}).status_code for n in range(2)]
+    assert found == [404, 429]
 
 
 def test_a_full_disk_is_said_and_nothing_is_half_saved(rig):

@@ -255,6 +255,21 @@ def test_whatever_raters_do_every_form_ends_with_its_number_of_sittings(new_rig,
     assert finished == [(form.number, 3) for form in rig.design.forms]
 
 
+def test_a_database_with_names_becomes_one_with_hashes(rig):
+    """Databases of version 0.1.0 held clear names. Two spellings of one name may have had the same form."""
+    first, second = rig.enter("Ann"), rig.enter("bob")
+    rig.rows("UPDATE sittings SET rater = 'Ann' WHERE rater = ?", rig.hashes("Ann")[0][0])
+    rig.rows("UPDATE sittings SET rater = 'ann', slot = 1 - slot, form = ? WHERE rater != 'Ann'", first.form)
+    rig.rows("UPDATE about SET value = '1' WHERE name = 'version'")
+    rig.restart()
+    found = {rater for (rater,) in rig.rows("SELECT rater FROM sittings")}
+    assert rig.hashes("Ann")[0][0] in found
+    assert len(found) == 2
+    assert all(len(rater) == 16 for rater in found)
+    assert rig.enter("ANN").form == first.form
+    assert second.form != first.form
+
+
 def test_a_second_server_on_one_database_is_refused(rig):
     with pytest.raises(UserError, match="another server has this database open"):
         serve.open_database(rig.folder, rig.design, pilot=False)

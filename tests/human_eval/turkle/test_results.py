@@ -71,6 +71,10 @@ def test_two_raters_answer_three_forms_which_are_fetched_ingested_and_scored(tur
         assert {row["Turkle.Username"] for row in csv.DictReader(lines)} == {"ann", "ben"}
 
     assert study.main(["ingest", f"--study={folder}", str(file)]) == 0
+    rules = folder / "private" / "rules.json"
+    rules.write_text(
+        json.dumps(json.loads(rules.read_text()) | {"max_faster_than_shown": 1})
+    )  # These raters are quick.
     assert study.main(["score", f"--study={folder}", f"--out={folder / 'score'}", "--replicates=50"]) == 0
     table = ratings.read(folder / ratings.IN_STUDY)
     assert len(table) == 18
