@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := beam eval study heic demo dev
+EXTRAS := all demo dev
 # What an image installs: versions of requirements.lock, for the images' Python and system.
 IMAGE_REQUIREMENTS = $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--constraints requirements.lock --no-annotate --custom-compile-command "make lock"
@@ -32,7 +32,7 @@ lock: install  ## Choose the versions anew, within the ranges of setup.py.
 		--output-file requirements.lock
 	$(IMAGE_REQUIREMENTS) --output-file docker/preprocess/requirements.txt docker/preprocess/requirements.in
 	$(IMAGE_REQUIREMENTS) --output-file docker/accelerator/requirements.txt setup.py \
-		--extra eval --extra study --extra gpu
+		--extra eval --extra study --extra heic --extra release --extra gpu
 
 # Beam's Prism, an engine for tests of portable jobs. It is built once (ten minutes, with Go) and kept outside the clone.
 PRISM := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/coltran-pipelines/bin/prism

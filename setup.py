@@ -8,8 +8,13 @@ from setuptools import find_packages, setup
 
 PACKAGES = ("coltran", "pipelines", "eval", "human_eval")  # and every room in them
 BEAM = ["apache-beam[gcp]>=2.77,<2.78"]
+MODEL = ["flax>=0.12,<0.13", "jax>=0.10,<0.12", "optax>=0.2.8,<0.3", "orbax-checkpoint>=0.12,<0.13"]
+TENSORFLOW = ["tensorflow>=2.21,<2.22"]
+RELEASE = [*MODEL, *TENSORFLOW, "pyyaml>=6"]
 EVAL = [
     *BEAM,
+    *MODEL,
+    *TENSORFLOW,
     "tensorflow-gan>=2.1,<2.2",
     "tensorflow-hub>=0.16,<0.17",
     "tf-keras>=2.21,<2.22",
@@ -17,8 +22,17 @@ EVAL = [
     "requests>=2.32",
     "jinja2>=3.1",
 ]
-STUDY = [*BEAM, "defusedxml>=0.7", "flask>=3.1,<4", "jinja2>=3.1", "requests>=2.32", "waitress>=3.0.1,<4"]
+STUDY = [
+    *BEAM,
+    "defusedxml>=0.7",
+    "flask>=3.1,<4",
+    "jinja2>=3.1",
+    "pyyaml>=6",
+    "requests>=2.32",
+    "waitress>=3.0.1,<4",
+]
 HEIC = ["pillow-heif>=1.1"]
+ALL = [*RELEASE, *EVAL, *STUDY, *HEIC]
 DEMO = ["scikit-image>=0.25", "pooch>=1.8"]
 DEV = [
     "Turkle>=3.1,<3.2",
@@ -46,31 +60,28 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={"": ["*.txt", "*.html", "*.css", "*.js"], "coltran": ["model/*", "model/*/*"]},  # "": of any room
     install_requires=[
-        "flax>=0.12,<0.13",
         "google-cloud-storage>=3",
         "google-crc32c>=1.6",
-        "jax>=0.10,<0.11",
         "matplotlib>=3.9",
         "numpy>=2.0",
-        "optax>=0.2.8,<0.3",
-        "orbax-checkpoint>=0.12,<0.13",
         "pillow>=11",
         "protobuf>=5",
-        "pyyaml>=6",
         "scipy>=1.15",
-        "tensorflow>=2.21,<2.22",
         "tqdm>=4.66",
     ],
     extras_require={
+        "model": MODEL,
         "beam": BEAM,
         "gcp": BEAM,
         "eval": EVAL,
+        "release": RELEASE,
         "study": STUDY,
         "heic": HEIC,
+        "all": ALL,
         "demo": DEMO,
         "dev": DEV,
-        "gpu": ["jax[cuda12]>=0.10,<0.11"],
-        "tpu": ["jax[tpu]>=0.10,<0.11"],
+        "gpu": [*MODEL, "jax[cuda12]>=0.10,<0.12"],
+        "tpu": [*MODEL, "jax[tpu]>=0.10,<0.12"],
     },
     entry_points={
         "console_scripts": [

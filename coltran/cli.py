@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import errno
+import io
 import math
 import os
 import shlex
@@ -16,6 +17,17 @@ from typing import Any, NoReturn, TextIO
 from coltran.errors import UserError
 from coltran.storage import CREDENTIALS
 
+# What to install for each command, as extras of setup.py; a plain installation holds what all of them share.
+EXTRAS = {
+    "coltran-preprocess": "beam",
+    "coltran-train": "model",
+    "coltran-import": "release",
+    "coltran-colorize": "model",
+    "coltran-sample": "beam,model",
+    "coltran-fid": "eval",
+    "coltran-study": "study",
+}
+_OUR_PACKAGES = ("coltran", "pipelines", "eval", "human_eval")
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
 _USER_CAUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOSPC)
@@ -48,6 +60,7 @@ def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "t
     `rerun` says what happens if the same command runs again after Ctrl-C.
     """
     quiet_libraries()
+    _print_any_name()
     try:
         return command() or 0
     except UserError as error:
@@ -60,6 +73,18 @@ def run_command(prog: str, command: Callable[[], int | None], *, rerun: str = "t
         # The reader of our output, for example `head`, has ended. We point stdout elsewhere, so that we exit silently.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if not missing or missing in _OUR_PACKAGES:
+            raise
+        print(f"{prog}: {missing_library(prog, missing)}", file=sys.stderr)
+        return USER_ERROR_STATUS
+    except (RuntimeError, AssertionError) as error:
+        if not _lacks_device(error):
+            raise
+        platforms = os.environ.get("JAX_PLATFORMS")
+        print(f"{prog}: JAX_PLATFORMS={platforms}: JAX finds no such device here; unset the variable", file=sys.stderr)
+        return USER_ERROR_STATUS
     except OSError as error:
         if error.errno not in _USER_CAUSED:
             raise
@@ -77,6 +102,28 @@ def command_line() -> str:
     return shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
 
 
+def _lacks_device(error: BaseException) -> bool:
+    """Tells whether JAX found no device of the kind that the user's JAX_PLATFORMS names."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
+    return bool(os.environ.get("JAX_PLATFORMS")) and where == "jax._src.xla_bridge"
+
+
+def _print_any_name() -> None:
+    """Lets names be printed that the terminal cannot show, or that are no text at all, with signs in their place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def missing_library(prog: str, module: str) -> str:
+    """Makes the line that names the extra to install for a command that misses a library's module."""
+    extra = EXTRAS.get(prog.partition(" ")[0], "all")
+    return f"needs '{module}', which this installation leaves out: pip install 'coltran-pipelines[{extra}]'"
+
+
 def quiet_libraries() -> None:
     """Keeps messages of libraries off the terminal.
 
@@ -86,6 +133,8 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # A notebook leaves its own backend to the commands that it starts, and matplotlib refuses one that is not there.
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def positive(text: str) -> int:

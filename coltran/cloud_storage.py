@@ -24,6 +24,7 @@ CREDENTIALS = (
     "with a service account's key file"
 )
 REQUESTS_AT_ONCE = 32
+_CANNOT = "cannot be written: "
 _BATCH = 100  # deletions in one request, the service's limit
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _QUICK = 5.0  # seconds for the first request to a bucket
@@ -56,12 +57,9 @@ def check_access(path: str) -> None:
     bucket, prefix = split(path)
     try:
         retry = DEFAULT_RETRY.with_timeout(_QUICK)
-        for _ in client().list_blobs(bucket, prefix=prefix, max_results=1, timeout=_QUICK, retry=retry):
-            break
-    except exceptions.NotFound as error:
-        raise UserError(f"{path}: there is no bucket '{bucket}'") from error
-    except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-        raise UserError(f"{path}: no access to bucket '{bucket}'; {CREDENTIALS}") from error
+        with _in_bucket(path):
+            for _ in client().list_blobs(bucket, prefix=prefix, max_results=1, timeout=_QUICK, retry=retry):
+                break
     except (exceptions.GoogleAPIError, GoogleAuthError, OSError) as error:
         raise UserError(
             f"{path}: Cloud Storage does not answer ({type(error).__name__}); is there a network, or a proxy to set?"
@@ -76,7 +74,8 @@ def exists(path: str) -> bool:
 def is_folder(path: str) -> bool:
     """Tells whether any object lies below this path."""
     bucket, prefix = split(path.rstrip("/") + "/")
-    return any(True for _ in client().list_blobs(bucket, prefix=prefix, max_results=1))
+    with _in_bucket(path):
+        return any(True for _ in client().list_blobs(bucket, prefix=prefix, max_results=1))
 
 
 def size(path: str) -> int:
@@ -89,18 +88,20 @@ def size(path: str) -> int:
 
 def list_below(folder: str) -> Iterator[tuple[str, int]]:
     """Lists all objects below a folder as (path relative to it, size in bytes)."""
-    bucket, prefix = split(folder.rstrip("/") + "/")
-    for blob in client().list_blobs(bucket, prefix=prefix):
-        if not blob.name.endswith("/"):
-            yield blob.name[len(prefix) :], blob.size or 0
+    return ((name, blob.size or 0) for name, blob in _blobs_below(folder))
 
 
 def list_versions(folder: str) -> Iterator[tuple[str, str]]:
     """Lists all objects below a folder as (path relative to it, a text that changes whenever the object is written)."""
+    return ((name, _version(blob)) for name, blob in _blobs_below(folder))
+
+
+def _blobs_below(folder: str) -> Iterator[tuple[str, Any]]:
     bucket, prefix = split(folder.rstrip("/") + "/")
-    for blob in client().list_blobs(bucket, prefix=prefix):
-        if not blob.name.endswith("/"):
-            yield blob.name[len(prefix) :], _version(blob)
+    with _in_bucket(folder):
+        for blob in client().list_blobs(bucket, prefix=prefix):
+            if not blob.name.endswith("/"):
+                yield blob.name[len(prefix) :], blob
 
 
 def version(path: str) -> str:
@@ -119,7 +120,8 @@ def list_names(folder: str) -> Iterator[str]:
     """Lists the names of the objects directly in a folder, and of the folders directly in it."""
     bucket, prefix = split(folder.rstrip("/") + "/")
     found = client().list_blobs(bucket, prefix=prefix, delimiter="/")
-    names = [blob.name for blob in found]
+    with _in_bucket(folder):
+        names = [blob.name for blob in found]
     for name in (*names, *(prefix.rstrip("/") for prefix in found.prefixes)):
         if len(name) > len(prefix):
             yield name[len(prefix) :]
@@ -152,7 +154,7 @@ def open_write(path: str) -> Iterator[BinaryIO]:
         yield file
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        with _writable(path):
+        with _in_bucket(path, _CANNOT):
             _blob(path).upload_from_file(file, size=size)  # with its size, a small file takes one request and not two
 
 
@@ -169,7 +171,7 @@ def download(path: str, local: str) -> None:
 
 def upload(local: str, path: str) -> None:
     """Copies a local file to an object."""
-    with _writable(path):
+    with _in_bucket(path, _CANNOT):
         _blob(path).upload_from_filename(local)
 
 
@@ -188,7 +190,7 @@ def create(path: str, data: bytes) -> bool:
     from google.api_core import exceptions
 
     try:
-        with _writable(path):
+        with _in_bucket(path, _CANNOT):
             _blob(path).upload_from_string(data, if_generation_match=0)
     except exceptions.PreconditionFailed:
         return False
@@ -241,15 +243,17 @@ def _named(path: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _writable(path: str) -> Iterator[None]:
+def _in_bucket(path: str, what: str = "") -> Iterator[None]:
+    """Turns errors about the bucket of a path, rather than about one object, into one line."""
     from google.api_core import exceptions
 
+    bucket, _ = split(path)
     try:
         yield
     except exceptions.NotFound as error:
-        raise UserError(f"{path}: cannot be written: there is no bucket '{split(path)[0]}'") from error
+        raise UserError(f"{path}: {what}there is no bucket '{bucket}'") from error
     except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-        raise UserError(f"{path}: cannot be written: no access to bucket '{split(path)[0]}'; {CREDENTIALS}") from error
+        raise UserError(f"{path}: {what}no access to bucket '{bucket}'; {CREDENTIALS}") from error
 
 
 def _blob(path: str) -> Any:

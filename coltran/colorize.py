@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from coltran import cli, storage
+from coltran import cli, folder_lock, storage
 from coltran.errors import UserError
 from coltran.images import colors, decoding, encoding
 from coltran.images.contact_sheet import contact_sheet, thumbnail
@@ -24,7 +24,7 @@ from coltran.images.decoding import ImageRejected
 from coltran.images.formats import heic_hint
 from coltran.photos import inputs, outputs, recolor
 from coltran.photos.arguments import BATCH_SIZE, IMAGENET, PROG, Options, parse
-from coltran.photos.inputs import PhotoFile
+from coltran.photos.inputs import FoundPhotos, PhotoFile
 from coltran.photos.recolor import GrayInputs
 from coltran.sampling import certainty as certainties
 from coltran.walking import describe_passed_over
@@ -75,11 +75,16 @@ def run(options: Options) -> Summary:
     """Colorizes all photos. Raises UserError for what the user can correct. Bad files are no error."""
     storage.check_access(options.out)
     found = inputs.find_photos(options.inputs, options.out, skip_unreadable=options.skip_unreadable)
-    files = found.photos
     model = _load_model(options)
-    # It is better to know before the work whether we can write there.
-    outputs.claim(options.out, outputs.names_of_all([file.name for file in files], options))
-    _write(options, outputs.REJECTS, b"")
+    with folder_lock.held(storage.join(options.out, folder_lock.LOCK)):
+        # It is better to know before the work whether we can write there.
+        outputs.claim(options.out, outputs.names_of_all([file.name for file in found.photos], options))
+        _write(options, outputs.REJECTS, b"")
+        return _colorize_all(options, found, model)
+
+
+def _colorize_all(options: Options, found: FoundPhotos, model: ColorizationPipeline) -> Summary:
+    files = found.photos
     rejects: list[dict[str, str]] = []
     rows: list[list[np.ndarray]] = []
     captions: list[str] = []

@@ -27,6 +27,8 @@ _LEFT_BEHIND = 24 * 3600.0  # seconds after which the part of a copy must belong
 def cache_folder() -> str:
     """Returns this project's folder for what can be made or fetched again."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    if cache.startswith("~"):  # a user without a home, as in many containers
+        cache = os.path.join(tempfile.gettempdir(), f"cache-of-{os.getuid()}")
     return os.path.join(cache, "coltran")
 
 

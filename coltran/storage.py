@@ -7,6 +7,7 @@ ensure that. On Cloud Storage (coltran/cloud_storage.py), an object does not exi
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import posixpath
@@ -22,6 +23,7 @@ from coltran.errors import UserError
 from coltran.paths import GCS_PREFIX as GCS_PREFIX, is_gcs as is_gcs
 
 _TEMPORARY_MARK = ".writing-"
+_CANNOT_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR)
 
 
 def join(folder: str, *names: str) -> str:
@@ -166,8 +168,9 @@ def open_write(path: str, *, durable: bool = True) -> Iterator[BinaryIO]:
             yield opened
             opened.flush()
             if durable:
-                os.fsync(opened.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+                _sync(opened.fileno())
+        with contextlib.suppress(OSError):  # some network disks have no modes; then the disk's own apply
+            os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
         if durable:
             _sync_folder(folder)
@@ -185,7 +188,8 @@ def start_writing_out(file: BinaryIO) -> None:
     """Starts to write buffered data to disk, without waiting for it, so that the fsync at the end has little to do."""
     if hasattr(os, "posix_fadvise"):
         file.flush()
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def remove_folder(folder: str) -> None:
@@ -216,7 +220,13 @@ def remove_temporaries(folder: str) -> None:
 
 
 def _list_local(folder: str) -> Iterator[tuple[str, int]]:
-    for root, _, names in os.walk(folder, followlinks=True):
+    entered: set[tuple[int, int]] = set()  # device and inode, as links may lead round in circles
+    for root, folders, names in os.walk(folder, followlinks=True):
+        status = os.stat(root)
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
         for name in names:
             path = os.path.join(root, name)
             # We list a link to nothing too, so that reading it fails and somebody notices it.
@@ -233,9 +243,21 @@ def _umask() -> int:
 
 
 def _sync_folder(folder: str) -> None:
-    # A rename is durable only after its folder is on disk too.
-    handle = os.open(folder, os.O_RDONLY)
+    """Waits until a folder is on disk, because a rename is durable only then. Not every disk can open folders."""
     try:
-        os.fsync(handle)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        _sync(handle)
     finally:
         os.close(handle)
+
+
+def _sync(handle: int) -> None:
+    """Waits until a file or folder is on disk, as far as its file system can do that."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise

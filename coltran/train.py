@@ -122,7 +122,10 @@ def _plot(options: Options) -> int:
     from coltran import storage
     from coltran.training import curves
 
-    storage.write_bytes(options.needed("out"), curves.draw(options.plot))
+    path = options.needed("out")
+    if storage.exists(path) and not curves.is_drawn_here(storage.read_bytes(path)):
+        raise UserError(f"{path}: --plot did not draw that file and would replace it; give --out another name")
+    storage.write_bytes(path, curves.draw(options.plot))
     print(f"curves: {options.out}")
     return 0
 

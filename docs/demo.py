@@ -62,7 +62,8 @@ def commands(out: str, steps: int) -> list[str]:
         f"coltran-fid --real {out}/records --rows model={out}/colorized truth grayscale --extractor random "
         f"--out {out}/fid",
         f"coltran-study design --truth {out}/records --colorized {out}/colorized --out {out}/study --seed 1 "
-        "--images 40 --block 20",
+        "--images 40 --block 20 --researcher 'the demo' --contact nobody --ethics 'none needed: nobody is asked' "
+        "--withdrawal 'No answer leaves your browser by itself.'",
         f"coltran-study export --study {out}/study",
         f"coltran-study simulate --study {out}/study --out {out}/rehearsal --seed 1",
         f"coltran-study ingest --study {out}/study --out {out}/rehearsal/ratings.csv {out}/rehearsal/turkle.csv",

@@ -64,6 +64,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult | Non
     found = earlier.finished_result(layout, fingerprint)
     if found is not None:
         return found
+    layout.refuse_other_files()
     with run_lock.held(layout.path(run_lock.LOCK)):
         saved_sets.check(plan.distinct_sets(rows).values(), extractor, options.image)
         scoring = Scoring(

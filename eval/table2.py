@@ -9,14 +9,15 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from coltran import storage
 from coltran.errors import UserError
 from coltran.records import folder as record_folder
 from eval.scoring.arguments import GRAY_ROW, NETWORKS, PAPER_COUNT, TRUTH_ROW, Options, RowSpec
+from eval.scoring.layout import SAMPLES
 
 SEEDS = (1, 2, 3)
-_SAMPLES = "samples"
 _SCORING = ("extractor", "weights", "weights_seed", "resize", "framework", "batch_size", "floor", "features")
 
 
@@ -103,7 +104,7 @@ def run(
     flags = ["--real", *options.real, "--rows", *texts, TRUTH_ROW, GRAY_ROW, "--out", options.out]
     say("$ " + shlex.join(["coltran-fid", *flags, *_scoring_flags(options), *beam_arguments]))
     rows = (*specs, RowSpec(name=TRUTH_ROW), RowSpec(name=GRAY_ROW))
-    without = dict.fromkeys(("protocol", *NETWORKS))
+    without: dict[str, Any] = dict.fromkeys(("protocol", *NETWORKS))
     return dataclasses.replace(options, rows=rows, seed=(), **without)
 
 
@@ -112,7 +113,7 @@ def _lacking(row: _Row, options: Options) -> list[str]:
 
 
 def _arguments(row: _Row, seed: int, options: Options) -> list[str]:
-    out = storage.join(options.out, _SAMPLES, f"{row.name.replace(' ', '_')}-seed{seed}")
+    out = storage.join(options.out, SAMPLES, f"{row.name.replace(' ', '_')}-seed{seed}")
     networks = [text for flag, name in row.needs.items() for text in (f"--{flag}", getattr(options, name))]
     chosen = ["--part", "condition", *_num(options), "--seed", str(seed)]
     return ["--records", options.real[0], *networks, *row.flags, *chosen, "--out", out]

@@ -1,5 +1,6 @@
 """coltran-study: two-alternative forced choice studies with human raters, in five steps.
 
+    coltran-study new                                    # asks for what is needed, and writes study.toml
     coltran-study design --truth records/holdout --colorized colorized --out study --seed 1
     coltran-study export --study study          # a page for any web server; or Mechanical Turk's format, for Turkle
     coltran-study serve --study study --access open      # or our own server
@@ -15,19 +16,22 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import pathlib
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from coltran import cli
 from coltran.errors import UserError
-from coltran.options import add_flags, flags_of, from_arguments
+from coltran.options import add_flags, flag_names, flags_of, from_arguments
 from coltran.paths import GCS_PREFIX
+from human_eval.folder import settings
 
 PROG = "coltran-study"
 # Each command is a module of human_eval/commands. It has a docstring for --help, the dataclass `Options`, whose fields
 # are the flags, and `run(options)`. Only the command in use is imported.
 _COMMANDS = {
+    "new": "begin a study: asks for what is needed, and writes study.toml, which the others read",
     "design": "choose images, make forms, and write the study folder",
     "export": "write the rater page for a web server or for Turkle, or in Mechanical Turk's format",
     "serve": "run the study on a server of your own",
@@ -72,6 +76,8 @@ def _command(argv: Sequence[str] | None) -> None:
     command = next(iter(argv), None)
     if command == "design":
         _refuse_top_up(argv)
+    if command in _COMMANDS and command != "new":
+        argv = [command, *_settings(command, argv[1:]), *argv[1:]]
     found, beam_arguments = parser(command).parse_known_args(argv)
     module = _module(found.command)
     options = from_arguments(module.Options, found)
@@ -93,6 +99,16 @@ def _refuse_cloud(options: Any) -> None:
                     f"{text}: a study folder and its files are local; give a local path (copy it with "
                     "`gcloud storage cp -r`), only photos and images may be on gs://"
                 )
+
+
+def _settings(command: str, given: Sequence[str]) -> list[str]:
+    """Returns the settings of study.toml as flags of a command."""
+    path = pathlib.Path(settings.FILE)
+    if not path.is_file():
+        return []
+    known = {flag.removeprefix("--") for name in _COMMANDS for flag in flag_names(_module(name).Options)}
+    mine = {flag.removeprefix("--") for flag in flag_names(_module(command).Options)}
+    return settings.as_flags(settings.read(path, known), command, mine, given)
 
 
 def _refuse_top_up(argv: Sequence[str]) -> None:

@@ -87,7 +87,7 @@ def test_an_image_installs_all_that_is_needed_and_no_more():
     project = "coltran-pipelines"
     found = pins(ROOT / "docker" / "accelerator" / "requirements.txt").keys()
     of_cuda = {name for name in found if re.match(r"nvidia-|jax-cuda12-", name)}
-    assert found - of_cuda == needed([f"{project}[eval,study]"]) - {project}
+    assert found - of_cuda == needed([f"{project}[eval,study,heic]"]) - {project}
 
 
 def test_preprocessing_goes_without_networks():

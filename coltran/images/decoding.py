@@ -120,8 +120,8 @@ def _open(data: bytes) -> Image.Image:
     except UnidentifiedImageError as error:
         if kind := unsupported_kind(data):
             raise ImageRejected("unsupported", f"{kind} cannot be decoded") from error
-        if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n")):
-            raise ImageRejected("truncated", f"only {len(data)} bytes of a JPEG or PNG") from error
+        if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n")) or tiff.is_tiff(data):
+            raise ImageRejected("truncated", f"only {len(data)} bytes of a JPEG, PNG or TIFF") from error
         start = "text" if _looks_like_text(data) else f"bytes {data[:4].hex()}"
         raise ImageRejected("not_an_image", f"no known image format (it starts with {start})") from error
     except Exception as error:

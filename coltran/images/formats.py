@@ -24,6 +24,8 @@ _OTHER_KINDS = {
     b"qoif": "QOI",
     b"DDS ": "DDS",
     b"SIMPLE  =": "FITS",
+    b"PF\n": "float RGB (PFM)",
+    b"P7\n": "PAM",
     b"FUJIFILMCCD-RAW": "raw camera data",
     b"gimp xcf": "GIMP",
 }
@@ -76,5 +78,6 @@ def unsupported_kind(data: bytes) -> str | None:
         frame = _JPEG_FRAME.search(data)
         return f"JPEG of {frame[1][0]} bits" if frame and frame[1][0] in (2, 12, 16) else None
     if tiff.is_tiff(data):
-        return tiff.kind(data)
+        kind = tiff.kind(data)
+        return None if kind in tiff.READABLE else kind  # Pillow reads these, so it is damaged
     return next((kind for start, kind in _OTHER_KINDS.items() if data.startswith(start)), None)

@@ -20,6 +20,11 @@ _COLORS = {0: "gray", 1: "gray", 2: "RGB", 3: "palette color", 4: "mask", 5: "CM
 _CHANNELS = {"gray": 1, "RGB": 3, "palette color": 1, "mask": 1, "CMYK": 4, "YCbCr": 3, "CIELAB": 3}
 _SORTS = {_SIGNED: "signed ", _FLOAT: "float ", 5: "complex ", 6: "complex "}
 _MAX_PAGES = 10_000
+READABLE = frozenset(
+    f"{kind} (TIFF)"
+    for kind in ("1-bit gray", "8-bit gray", "16-bit gray", "float 32-bit gray", "8-bit palette color", "8-bit RGB",
+                 "16-bit RGB", "8-bit CMYK", "8-bit YCbCr")
+)  # fmt: skip
 # The largest value of float gray tells its scale: 1 (a little above it after resampling), 255 or 65535.
 _FLOAT_SCALES = ((0.0, 1.5, 1.0), (15.0, 255.5, 255.0), (4095.0, 65535.5, 65535.0))
 

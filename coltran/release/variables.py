@@ -173,11 +173,10 @@ def locate(source: str, step: int | None = None) -> tuple[str, str, list[str]]:
 
 def _prefixes(folder: str) -> dict[str, list[str]]:
     """Lists {prefix's name: names of its files} in a folder, not below it."""
-    names = os.listdir(folder) if not storage.is_gcs(folder) else [name for name, _ in storage.list_files(folder)]
     files: dict[str, list[str]] = {}
-    for name in sorted(names):
+    for name in storage.list_names(folder):
         match = _FILE.match(name)
-        if match and "/" not in name:
+        if match:
             files.setdefault(match["stem"], []).append(name)
     return files
 

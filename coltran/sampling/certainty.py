@@ -27,6 +27,7 @@ def certainty_map(max_probability_HW: np.ndarray, *, aspect: float | None = None
     Raises:
       ValueError: the array does not have two axes, or has values outside 0..1 or NaN.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     _check(max_probability_HW)
@@ -38,6 +39,7 @@ def certainty_map(max_probability_HW: np.ndarray, *, aspect: float | None = None
         _INCHES * min(1.0, 1 / shown) + (0.8 if wide else 0.2) + (0.3 if title else 0),
     )
     figure = Figure(figsize=inches, layout="constrained")  # pyplot would keep the figure and need a display
+    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     drawn = axes.imshow(
         max_probability_HW, vmin=0, vmax=1, cmap=_COLOR_MAP, extent=(0, shown, 1, 0), interpolation="nearest"

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from coltran import local_copies
 from coltran.networks.upsampler import Upsampler
 
 _WORTH_KEEPING = 1.0  # keep programs whose compilation took this many seconds
@@ -63,8 +64,8 @@ class UpsamplerProgram:
 def keep_on_disk() -> None:
     """Keeps compiled programs in ~/.cache/coltran or in JAX_COMPILATION_CACHE_DIR. An empty variable turns this off."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(base / "coltran" / "compiled" / _machine()))
+        folder = os.path.join(local_copies.cache_folder(), "compiled", _machine())
+        jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
 
 

@@ -11,6 +11,7 @@ from coltran import storage
 from coltran.errors import UserError
 from coltran.training.log import METRICS, read_metrics
 
+_MARK = "coltran-train --plot"  # in the pictures, so that nobody else's is replaced
 _DPI = 110
 _POINTS = 200  # at most so many points in a training curve, which is averaged over windows
 _LOSS = "train/loss"
@@ -37,9 +38,11 @@ def validation(workdir: str | os.PathLike[str], weights: str = "ema") -> Curve:
 
 def draw(workdirs: Sequence[str | os.PathLike[str]]) -> bytes:
     """Draws a PNG: training loss on the left, validation bits on the right (raw weights dotted), one color per run."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")  # pyplot would keep the figure and need a display
+    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     for number, (workdir, name) in enumerate(zip(workdirs, _names(workdirs), strict=True)):
         color = f"C{number}"
@@ -55,8 +58,13 @@ def draw(workdirs: Sequence[str | os.PathLike[str]]) -> bytes:
         else:
             axes.text(0.5, 0.5, "nothing logged", transform=axes.transAxes, ha="center")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": _MARK})
     return buffer.getvalue()
+
+
+def is_drawn_here(data: bytes) -> bool:
+    """Tells whether a file's bytes are a picture that `draw` made."""
+    return _MARK.encode() in data[:1000]
 
 
 def _line(axes: Any, curve: Curve, **style: object) -> None:

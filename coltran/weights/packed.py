@@ -25,8 +25,11 @@ def is_packed(folder: Path) -> bool:
 
 def read(folder: Path) -> dict[str, np.ndarray]:
     """Reads the weights of a packed checkpoint as float32. Raises one of UNREADABLE for a damaged file."""
-    with np.load(folder / WEIGHTS) as file:
-        return {name: file[name].astype(np.float32) for name in file.files}
+    try:
+        with np.load(folder / WEIGHTS) as file:
+            return {name: file[name].astype(np.float32) for name in file.files}
+    except Exception as error:  # zipfile and NumPy raise many types on damaged data
+        raise ValueError(f"{WEIGHTS} is damaged: {error}") from error
 
 
 def write(folder: Path, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,7 +2,8 @@
 
 <folder>/step_00000200/checkpoint.json   written last and removed first: without it, the step was never finished
 <folder>/best                            names the step with the fewest validation bits: a link to it, or where
-                                         there are no links (gs://, some network disks) a file with its name
+                                         there are no links (gs://, some network disks) a file with its name;
+                                         copied with its links followed (`cp -rL`), it is the step itself
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def mark_best(folder: str, step: int) -> None:
     """Makes `best` name the checkpoint of `step`. A reader sees the old or the new one."""
     path, name = storage.join(folder, BEST), os.path.basename(step_folder(folder, step))
     if not storage.is_gcs(folder):
+        if os.path.isdir(path) and not os.path.islink(path):
+            remove(path)  # somebody copied the folder, and the link became what it led to
         temporary = os.path.join(folder, f".{BEST}.{os.getpid()}")
         Path(temporary).unlink(missing_ok=True)
         try:
@@ -87,6 +90,8 @@ def mark_best(folder: str, step: int) -> None:
 def best_step(folder: str) -> str | None:
     """Returns the finished step folder that `best` names, or None."""
     path = storage.join(folder, BEST)
+    if not storage.is_gcs(path) and os.path.isdir(path) and not os.path.islink(path):
+        return path if storage.exists(storage.join(path, METADATA)) else None
     if not storage.is_gcs(path) and os.path.isdir(path):
         named = os.path.basename(os.path.realpath(path))
     elif storage.exists(path):

@@ -11,6 +11,7 @@ import numpy as np
 from apache_beam.utils import shared
 
 from coltran import storage
+from coltran.errors import UserError
 from coltran.images import colors, encoding
 from coltran.records import schema
 from coltran.records.folder import RecordFolder
@@ -71,6 +72,17 @@ class SampleShards(beam.DoFn):
 
     def setup(self) -> None:
         self._model = self._shared.acquire(lambda: load_model(self._options))
+        self._refuse_newer_networks()
+
+    def _refuse_newer_networks(self) -> None:
+        """Raises a UserError if a folder's newest checkpoint is not that of the plan: its training may have gone on."""
+        planned: Mapping[str, Any] = self._job.options
+        for stage, checksum in self._model.checksums.items():
+            if checksum != planned[stage]["weights_sha256"]:
+                raise UserError(
+                    f"{getattr(self._options, stage)}: its newest checkpoint is another one than when this run was "
+                    f"planned; name the folder of the step itself, step_{planned[stage]['step']:08d}"
+                )
 
     def process(self, indices: Sequence[int]) -> Iterator[int]:
         seconds: dict[str, float] = {}

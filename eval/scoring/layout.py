@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from coltran import storage
+from coltran import folder_lock, storage
+from coltran.errors import UserError
 from eval.scoring.arguments import Options
 
 RESULT = "fid.json"
+SAMPLES = "table2_samples"  # what --protocol table2 samples before it scores
+_OURS = {RESULT, SAMPLES, "_work", "features", folder_lock.LOCK}  # a run writes one of them before anything else
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,12 @@ class Layout:
     def work(self) -> str:
         """The folder that a killed run goes on from. It is removed at the end."""
         return self.path("_work")
+
+    def refuse_other_files(self) -> None:
+        """Raises UserError if the folder holds files and none of a run of coltran-fid, so that none is replaced."""
+        present = set(storage.list_names(self.out))
+        if present and not present & _OURS:
+            raise UserError(f"{self.out}: is not empty and was not made by coltran-fid; give --out a new folder")
 
     def saved_set(self, name: str) -> str:
         """Returns the path of a set's statistics file. A later run can take this file as --real."""

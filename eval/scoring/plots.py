@@ -97,9 +97,11 @@ def _marker(number: int) -> str:
 
 
 def _png(draw: Callable[[Any], None]) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=_SIZE, layout="constrained")  # pyplot would keep the figure and expect a display.
+    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     draw(axes)
     if axes.get_legend_handles_labels()[0]:

@@ -21,13 +21,15 @@ from coltran.options import flag_names, option
 from human_eval.design import cost
 from human_eval.design.arguments import PlanFlags
 from human_eval.design.cost import CostFlags
-from human_eval.design.study import choose_secret, is_finished, plan_study, write_parts
+from human_eval.design.study import choose_secret, is_finished, named_folders, plan_study, write_parts
 from human_eval.folder import layout
 from human_eval.folder.layout import StudyDesign
+from human_eval.page import consent
+from human_eval.page.consent import ConsentFlags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(CostFlags, PlanFlags):
+class Options(ConsentFlags, CostFlags, PlanFlags):
     """The command's options."""
 
     out: str = option(metavar="FOLDER", decides=False, help="new study folder, on the local disk")
@@ -53,10 +55,14 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     from pipelines.beam import options as beam_options
 
     beam = beam_options.beam_options(beam_arguments, flag_names(Options))
+    for path in named_folders(options.colorized).values():
+        beam_options.check_paths(beam, {"--colorized": path})
+    beam_options.check_paths(beam, {"--truth": options.truth, "--images_to": options.images_to or options.out})
     out = pathlib.Path(options.out)
     secret = choose_secret(out, options.secret)
     design, truth, models = plan_study(options, secret)
     if not is_finished(out, design):
+        design = dataclasses.replace(design, consent=consent.ask(consent.given(options, {})))
         layout.private_file(out / layout.SECRET, secret)
         shutil.rmtree(out / "public", ignore_errors=True)  # An interrupted design may have left this folder.
         if not write_parts(out, design, design.forms, truth, models, beam):

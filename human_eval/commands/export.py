@@ -22,12 +22,12 @@ from urllib.parse import urlsplit
 from coltran import cli
 from coltran.errors import UserError
 from coltran.options import option
-from human_eval.design import leak_audit
+from human_eval.design import cost, leak_audit
 from human_eval.folder import layout
 from human_eval.folder.forms import Form
 from human_eval.folder.layout import StudyDesign
 from human_eval.folder.spreadsheet import csv_bytes
-from human_eval.page import mturk_questions, render as rater_page
+from human_eval.page import consent, mturk_questions, render as rater_page
 from human_eval.page.arguments import TextFlags
 
 FORMATS = ("static", "mturk", "turkle")
@@ -65,7 +65,7 @@ def run(options: Options) -> None:
     images = _image_url(options, design)
     if options.page_url:
         _check_url("--page_url", options.page_url)
-    texts = rater_page.read_texts(options.title or design.title, options.consent, options.instructions)
+    texts = texts_of(options, design, mode=options.format, pilot=options.pilot)
     secret = layout.load_names_key(folder, design)
     render = functools.partial(
         rater_page.render, texts, study=design.study, side=design.side, images=images, pilot=options.pilot
@@ -81,6 +81,24 @@ def run(options: Options) -> None:
     trials = sum(len(form.trials) for form in design.forms)
     print(f"{trials} pairs in {len(design.forms)} forms\n{leak_audit.describe(attack)}")
     print(cli.table(written))
+
+
+def texts_of(options: TextFlags, design: StudyDesign, *, mode: str, pilot: bool) -> rater_page.Texts:
+    """Returns the texts of the rater page, with a consent text that is filled in for this study.
+
+    Args:
+      options: the team's texts.
+      design: the study's design.
+      mode: where the page runs, as for `render`.
+      pilot: whether the answers belong to a trial run.
+
+    Raises:
+      UserError: a file cannot be read, or the consent text lacks something.
+    """
+    pairs, minutes = cost.longest_form(design)
+    known = consent.given(options, design.consent)
+    fill = functools.partial(consent.fill, mode=mode, pairs=pairs, minutes=minutes, known=known, pilot=pilot)
+    return rater_page.read_texts(options.title or design.title, options.consent, options.instructions, fill)
 
 
 def _image_url(options: Options, design: StudyDesign) -> str:

@@ -60,7 +60,8 @@ def forget(study: str | pathlib.Path, rater: str, tables: Sequence[pathlib.Path]
     key, salt = answer_key.load(study), rater_ids.salt(study)
     rater = rater.strip()
     # Before version 0.2 the hash was one of the name as it was spelled.
-    hashes = {rater_ids.hashed(salt, "rater", rater), rater_ids.rater(salt, rater), rater}
+    spellings = (rater, rater_ids.page_code(key.study, rater))
+    hashes = {rater, rater_ids.hashed(salt, "rater", rater), *(rater_ids.rater(salt, name) for name in spellings)}
     found = {path: ratings.read(path) for path in tables if path.exists()}
     for path, table in found.items():
         if any(rating.study != key.study for rating in table):

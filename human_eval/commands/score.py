@@ -3,8 +3,9 @@
     coltran-study score --study study --out study/score
 
 reads study/private/ratings.csv, excludes by study/private/rules.json, and writes score.json, scores.csv,
-ratings_used.csv (every rating with its reason), top_up.csv (pairs that are short of ratings) and report.html. They name
-images and their answers: keep the folder as private as the key. docs/studies.md says what each number means.
+ratings_used.csv (every rating with its reason), top_up.csv (pairs that are short of ratings), and report.html with its
+figures (figures/*.svg) and tables (tables/*.csv). They name
+images and their answers: keep the folder as private as the key. docs/studies-methods.md says what each number means.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,6 +37,9 @@ from human_eval.scoring.results import (
     seen_form_sizes,
     top_up,
 )
+
+_RESULT = "score.json"
+_TABLES = ("scores.csv", "ratings_used.csv", "top_up.csv", "report.html")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,7 @@ def run(options: Options) -> None:
     """Scores a table of ratings, writes all results, and prints the fooling rates."""
     if not (options.study or options.ratings):
         raise UserError("give --study FOLDER or --ratings FILE")
+    _refuse_other_files(pathlib.Path(options.out))
     key = answer_key.load(options.study) if options.study else None
     table = ratings.read(options.ratings or pathlib.Path(options.study or "") / ratings.IN_STUDY)
     check(table, key)
@@ -65,6 +71,13 @@ def run(options: Options) -> None:
     judged = exclusions.apply(table, rules, key.form_sizes if key else seen_form_sizes(table))
     results = write_all(options, judged, rules, key)
     print(describe(results, pathlib.Path(options.out)))
+
+
+def _refuse_other_files(out: pathlib.Path) -> None:
+    """Raises UserError if the folder holds a file of a name that we write, and no earlier result beside it."""
+    present = [name for name in _TABLES if (out / name).exists()]
+    if present and not (out / _RESULT).exists():
+        raise UserError(f"{out / present[0]}: this command did not write that file; give --out a new folder")
 
 
 def _rules(options: Options) -> exclusions.Rules:
@@ -82,7 +95,7 @@ def write_all(
     options: Options, judged: Sequence[Rating], rules: exclusions.Rules, key: AnswerKey | None
 ) -> dict[str, Any]:
     """Scores the judged table, writes all files of --out, and returns what score.json holds."""
-    from human_eval.scoring import report as score_report, tables as score_tables
+    from human_eval.scoring import plots as score_plots, report as score_report, tables as score_tables
 
     used = [rating for rating in judged if rating.counts]
     if not used:
@@ -109,12 +122,17 @@ def write_all(
     out = pathlib.Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     files = {
-        "score.json": json.dumps(finite(results), indent=1, sort_keys=True, allow_nan=False).encode() + b"\n",
+        _RESULT: json.dumps(finite(results), indent=1, sort_keys=True, allow_nan=False).encode() + b"\n",
         "scores.csv": csv_bytes(*score_rows(results)),
         "ratings_used.csv": ratings.to_csv(judged),
         "top_up.csv": csv_bytes(TOP_UP_COLUMNS, short),
         "report.html": score_report.report(results, judged, key, options.study),
     }
+    svg = score_report.figures(results, judged, score_plots.SVG)
+    files |= {f"figures/{name}.svg": data for name, data in svg.items()}
+    # A model's name may hold a slash or other letters that no file name can have.
+    found = {re.sub(r"[^\w.+-]", "_", name): table for name, table in score_report.tables(results).items()}
+    files |= {f"tables/{name}.csv": csv_bytes(header, rows) for name, (header, rows) in found.items()}
     for name, data in files.items():
         ratings.private_file(out / name, data)
     return results
@@ -122,6 +140,8 @@ def write_all(
 
 def describe(results: Mapping[str, Any], out: pathlib.Path) -> str:
     """Returns the summary to print. Its last lines are the fooling rates."""
+    from human_eval.scoring import report as score_report
+
     excluded = {name: n for name, n in results["exclusions"].items() if name != "counted"}
     lines = ["these answers are made up (coltran-study simulate)"] if results["made_up"] else []
     lines += ["these answers are of a pilot, not of the study"] if results["pilot"] else []
@@ -132,6 +152,7 @@ def describe(results: Mapping[str, Any], out: pathlib.Path) -> str:
         )
     lines.append(cli.table([("report", out / "report.html"), ("numbers", out / "score.json")]))
     for model, numbers in results["models"].items():
+        lines.append(score_report.in_words(model, numbers))
         if numbers["oracle"]:
             naive, noise = numbers["oracle"]["naive"], numbers["oracle"]["naive_expected_under_noise"]
             luck = f"the paper's rule; equal samples would give {100 * noise:.1f}% by luck"

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 from coltran import cli
 from coltran.errors import UserError
 from coltran.options import option
+from human_eval.commands.export import texts_of
 from human_eval.folder import layout, rater_ids
 from human_eval.page.arguments import TextFlags
-from human_eval.page.render import read_texts
-from human_eval.server import access as server_access, log
+from human_eval.server import access as server_access, clock, log
 from human_eval.server.database import PILOT_DATABASE, STUDY_DATABASE, Database
 
 if TYPE_CHECKING:
@@ -39,9 +39,6 @@ ORGANIZER_TOKEN = pathlib.PurePath("private", "organizer_token")
 _PROLIFIC_URL = "https://app.prolific.com/submissions/complete?cc={code}"
 _MANY_FORMS = 10**9
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")  # No other machine can open these addresses.
-_THREADS = 8
-_CONNECTIONS = 2000
-_HEADER_BYTES = 16 << 10
 
 
 def _port(text: str) -> int:
@@ -82,6 +79,8 @@ class Options(TextFlags):
         "", metavar="URL", shown="", help="where raters go at the end; {code} stands for their code"
     )
     trust_proxy: bool = option(False, help="take raters' addresses from X-Forwarded-For, behind one proxy")
+    proxy: str = option("127.0.0.1", metavar="ADDRESS", help="that proxy's address; nobody else's header is believed")
+    new_rater_limit: int = option(60, parse=cli.positive, metavar="N", help="new raters a minute of an address")
     address_limit: int = option(6000, parse=cli.positive, metavar="N", help="requests a minute of an address")
     session_limit: int = option(240, parse=cli.positive, metavar="N", help="answers a minute of a rater")
 
@@ -106,7 +105,7 @@ def run(options: Options) -> None:
         problems = log.start(study / log.SERVER_LOG)
         token = organizer_token(study)
         app = make(options, design, database, token, problems)
-        listener = _listen(app, options.host, options.port)
+        listener = _listen(app, options.host, options.port, options.proxy if options.trust_proxy else None)
         rows = [
             ("rater page", f"{url}/{_query(options.access)}"),
             ("progress", f"{url}/organizer?token={token}"),
@@ -151,32 +150,43 @@ def make(
 
     prolific = options.access == server_access.PROLIFIC
     study, lease = pathlib.Path(options.study), 60 * options.lease
+    steady = clock.steady(now, database.newest_time())
     most = options.forms_per_rater or (1 if prolific else _MANY_FORMS)
     server = server_app.Server(
         study=study,
         design=design,
         secret=layout.load_names_key(study, design),
-        texts=read_texts(options.title or design.title, options.consent, options.instructions),
+        texts=texts_of(options, design, mode="server", pilot=options.pilot),
         database=database,
-        sittings=Sittings(database, design.forms, lease=lease, most=most, now=now),
+        sittings=Sittings(database, design.forms, lease=lease, most=most, now=now, steady=steady),
         access=server_access.Access(study=study, kind=options.access, pilot=options.pilot),
         lease=lease,
         organizer_token=token,
         code=_code(options.completion_code),
         completion_url=_completion_url(options.completion_url, prolific and bool(options.completion_code)),
         pilot=options.pilot,
-        by_address=Limit(options.address_limit, now),
-        by_session=Limit(options.session_limit, now),
+        by_address=Limit(options.address_limit, steady),
+        by_session=Limit(options.session_limit, steady),
+        new_by_address=Limit(options.new_rater_limit, steady),
         problems=problems,
-        now=now,
+        steady=steady,
     )
-    return _behind_proxy(server_app.make_app(server)) if options.trust_proxy else server_app.make_app(server)
+    app = server_app.make_app(server)
+    return _behind_proxy(app, options.proxy) if options.trust_proxy else app
 
 
-def _behind_proxy(app: flask.Flask) -> flask.Flask:
+def _behind_proxy(app: flask.Flask, proxy: str) -> flask.Flask:
+    """Takes raters' addresses from X-Forwarded-For if this proxy sends it. Anybody can send this header."""
     from werkzeug.middleware.proxy_fix import ProxyFix
 
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)  # type: ignore[method-assign]  # as Flask documents it
+    plain = app.wsgi_app
+    fixed = ProxyFix(plain, x_for=1)
+
+    def wsgi_app(environ: Any, start_response: Any) -> Any:
+        believed = environ.get("REMOTE_ADDR") == proxy
+        return (fixed if believed else plain)(environ, start_response)
+
+    app.wsgi_app = wsgi_app  # type: ignore[method-assign]  # as Flask documents it
     return app
 
 
@@ -188,23 +198,12 @@ def organizer_token(study: pathlib.Path) -> str:
     return path.read_text().strip()
 
 
-def _listen(app: flask.Flask, host: str, port: int) -> Any:
-    import waitress
-
+def _listen(app: flask.Flask, host: str, port: int, proxy: str | None) -> Any:
+    from human_eval.server import connections
     from human_eval.server.app import MAX_BODY
 
     try:
-        return waitress.create_server(
-            app,
-            host=host,
-            port=port,
-            threads=_THREADS,
-            connection_limit=_CONNECTIONS,
-            asyncore_use_poll=True,  # select() allows only 1024 connections.
-            max_request_body_size=MAX_BODY,
-            max_request_header_size=_HEADER_BYTES,
-            ident=None,
-        )
+        return connections.listen(app, host, port, proxy=proxy, max_body=MAX_BODY)
     except (OSError, ValueError) as error:
         if getattr(error, "errno", None) == errno.EADDRINUSE:
             raise UserError(f"--port {port}: is in use; stop what listens there, or give another") from None

@@ -43,6 +43,12 @@ def form_minutes(trials: int, answer_seconds: float) -> float:
     return (_READING_SECONDS + trials * (SHOWING_SECONDS + answer_seconds)) / 60
 
 
+def longest_form(design: StudyDesign) -> tuple[int, int]:
+    """Returns the number of pairs of the longest form, with practice, and the minutes that it takes, rounded up."""
+    pairs = max(len(form.trials) for form in design.forms)
+    return pairs, math.ceil(form_minutes(pairs, CostFlags.answer_seconds))
+
+
 def describe(design: StudyDesign, options: CostFlags) -> str:
     """Returns the estimate of time and money in two lines.
 

@@ -16,6 +16,7 @@ import collections
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from human_eval.folder.forms import CATCH, PRACTICE, TEST, WRONG_COLORS, Form, T
 
 _LONGEST_RUN = 4  # At most this many trials in a row have the truth at the same place.
 _SHUFFLES = 200
+_Key = TypeVar("_Key")
 Shown = tuple[str, str, Variant]  # It holds the kind, the key of the image, and the colorization.
 
 
@@ -46,7 +48,7 @@ def catch_count(tests: int, share: float) -> int:
     return max(1, round(tests * share)) if share else 0
 
 
-def blocks(keys: Sequence[str], block: int) -> list[Sequence[str]]:
+def blocks(keys: Sequence[_Key], block: int) -> list[Sequence[_Key]]:
     """Cuts the keys into blocks of at most `block`, with sizes as equal as possible."""
     count = -(-len(keys) // block)
     edges = [len(keys) * number // count for number in range(count + 1)]

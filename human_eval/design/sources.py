@@ -1,14 +1,13 @@
-"""Reads the images of the pairs from record folders, or from folders of PNG files named by key.
+"""Reads the images of the pairs from record folders, or from folders of PNG or JPEG files named by key.
 
-A folder of PNGs holds KEY.png for truths, and KEY.png (one sample) or KEY/SAMPLE.png for colorizations. A KEY may have
-folders of its own, as in train/n01440764/n01440764_10026.png.
+A folder of files holds KEY.png for truths, and KEY.png (one sample) or KEY/SAMPLE.png for colorizations; .jpg and .jpeg
+work too. A KEY may have folders of its own, as in train/n01440764/n01440764_10026.png. `common_size` finds one size for
+files of several.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,11 +19,11 @@ from coltran.errors import UserError
 from coltran.records import folder as record_folder, schema as records
 from coltran.records.folder import RecordFolder, Shard
 from coltran.walking import walk
+from human_eval.design import plain_photos
 from human_eval.folder.forms import Variant
 from pipelines.beam import counters
 
 TRUTH = "truth"
-_MODES = ("RGB", "L", "P")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,11 +33,12 @@ class Source:
     Attributes:
       path: path of the folder, local or gs://.
       model: its name in tables; `truth` for the photos themselves.
-      folder: the record folder; None for a folder of PNGs.
+      folder: the record folder; None for a folder of files.
       pixels: for records, the name of the feature to show.
       side: side of its images, in pixels.
       found: for each (key, sample), the file within the folder (empty for records). A truth's sample is 0.
       fingerprint: a digest that changes with the content of the folder.
+      sizes: for each file, its (width, height); empty for records.
     """
 
     path: str
@@ -48,6 +48,7 @@ class Source:
     side: int
     found: Mapping[tuple[str, int], str]
     fingerprint: str
+    sizes: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
 
     @property
     def keys(self) -> set[str]:
@@ -59,7 +60,7 @@ def open_source(path: str, model: str, image: str, *, truth: Source | None = Non
     """Opens a folder and lists its images.
 
     Args:
-      path: record folder or folder of PNGs, local or gs://.
+      path: record folder or folder of files, local or gs://.
       model: `truth`, or the name of a colorization.
       image: which pixels of records to take, `hi` or `lo`.
       truth: the photos. Their keys distinguish KEY/SAMPLE.png from a key that ends in a number.
@@ -73,7 +74,7 @@ def open_source(path: str, model: str, image: str, *, truth: Source | None = Non
         return _records(path, model, image)
     if storage.is_folder(storage.join(path, kinds[2])):
         return _records(path, model, image)  # This raises an error that says that the folder is unfinished.
-    return _pngs(path, model, truth.keys if truth else set())
+    return _files(path, model, truth.keys if truth else set())
 
 
 def _records(path: str, model: str, image: str) -> Source:
@@ -104,62 +105,36 @@ def _name(values: Mapping[str, Any]) -> tuple[str, int]:
     return values[records.KEY], values.get(records.SAMPLE, 0)
 
 
-def _pngs(path: str, model: str, truths: set[str]) -> Source:
-    files = [(name, size) for name, size in walk(path, takes=_is_png).files if _is_png(name)]
+def _files(path: str, model: str, truths: set[str]) -> Source:
+    files = [(name, size) for name, size in walk(path, takes=_is_photo).files if _is_photo(name)]
     if not files:
-        raise UserError(f"{path}: is no record folder and has no .png files; give what coltran-sample wrote, or PNGs")
+        raise UserError(
+            f"{path}: is no record folder and has no .png or .jpg files; give what coltran-sample wrote, or photos"
+        )
     found: dict[tuple[str, int], str] = {}
     for file, _ in files:
-        stem = file[: -len(".png")]
+        stem = file[: file.rindex(".")]
         key, _, last = stem.rpartition("/")
         is_sample = model != TRUTH and last.isdecimal() and len(last) < 4 and key in truths and stem not in truths
         name = (key, int(last)) if is_sample else (stem, 0)
         if name in found:
             raise UserError(f"{path}: {found[name]} and {file} are both sample {name[1]} of '{name[0]}'; keep one")
         found[name] = file
-    first = _read_png(path, files[0][0])
-    if first.shape[0] != first.shape[1]:
-        raise UserError(
-            f"{storage.join(path, files[0][0])}: is {first.shape[1]}x{first.shape[0]}; a study's images must be "
-            "square: crop them first (records of coltran-preprocess are)"
-        )
+    digest, sizes = plain_photos.measure(path, files)
     return Source(
         path=path,
         model=model,
         folder=None,
         pixels="",
-        side=first.shape[1],
+        side=min(min(size) for size in sizes.values()),
         found=found,
-        fingerprint=_fingerprint(path, files),
+        fingerprint=digest,
+        sizes=sizes,
     )
 
 
-def _is_png(name: str) -> bool:
-    return name.lower().endswith(".png")
-
-
-def _fingerprint(path: str, files: list[tuple[str, int]]) -> str:
-    """Returns a digest of names and contents. On Cloud Storage it covers names and sizes, as reading all is slow."""
-    digest = hashlib.sha256(repr(files).encode())
-    if not storage.is_gcs(path):
-        for file, _ in files:
-            digest.update(hashlib.sha256(storage.read_bytes(storage.join(path, file))).digest())
-    return digest.hexdigest()
-
-
-def _read_png(path: str, file: str) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    name = storage.join(path, file)
-    try:
-        with Image.open(io.BytesIO(storage.read_bytes(name)), formats=["PNG"]) as image:
-            if image.mode not in _MODES or "transparency" in image.info:
-                raise UserError(f"{name}: is a PNG of mode {image.mode}; save it as 8-bit RGB without transparency")
-            return np.asarray(image.convert("RGB"))
-    except UnidentifiedImageError:
-        raise UserError(f"{name}: is no PNG file") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{name}: is no whole PNG file ({error})") from None
+def _is_photo(name: str) -> bool:
+    return name.lower().endswith(plain_photos.ENDS)
 
 
 class ReadPixels(beam.PTransform):
@@ -184,7 +159,7 @@ class ReadPixels(beam.PTransform):
             pipeline
             | "Files" >> beam.Create(files, reshuffle=False)
             | "Spread" >> beam.Reshuffle()
-            | "Decode" >> beam.Map(_decode_file, source.path, source.model, source.side)
+            | "Decode" >> beam.Map(_decode_file, source)
         )
 
 
@@ -196,14 +171,9 @@ def _needed_records(
         yield name[0], Variant(model=model, sample=name[1]), values[pixels]
 
 
-def _decode_file(entry: tuple[str, int, str], path: str, model: str, side: int) -> tuple[str, Variant, np.ndarray]:
+def _decode_file(entry: tuple[str, int, str], source: Source) -> tuple[str, Variant, np.ndarray]:
     key, sample, file = entry
-    image = _read_png(path, file)
-    if image.shape[:2] != (side, side):
-        raise UserError(
-            f"{storage.join(path, file)}: is {image.shape[1]}x{image.shape[0]}; all images of a study are {side}x{side}"
-        )
-    return key, Variant(model=model, sample=sample), image
+    return key, Variant(model=source.model, sample=sample), plain_photos.read(source.path, file, source.side)
 
 
 class ReadRecords(beam.PTransform):

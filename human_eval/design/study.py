@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -15,7 +16,7 @@ from coltran.options import deciding
 from coltran.records import partition
 from coltran.records.folder import COMPLETED
 from human_eval.design import forms
-from human_eval.design.arguments import PlanFlags
+from human_eval.design.arguments import PlanFlags, SizeFlags
 from human_eval.design.forms import Pool
 from human_eval.folder import layout
 from human_eval.folder.forms import WRONG_COLORS, Form, Variant
@@ -24,6 +25,7 @@ from human_eval.folder.layout import StudyDesign
 if TYPE_CHECKING:
     from human_eval.design.sources import Source
 
+CROPS = pathlib.PurePath("private", "crops.csv")
 LUMA = pathlib.PurePath("private", "luma.json")
 
 
@@ -58,7 +60,9 @@ def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, Source, 
     """
     from human_eval.design import check as design_check
 
-    truth, models = open_sources(options.truth, named_folders(options.colorized), options.image)
+    named = {name: _absolute(path) for name, path in named_folders(options.colorized).items()}
+    truth, models = open_sources(_absolute(options.truth), named, options.image)  # workers stand in another folder
+    options = _with_samples(options, models)
     variants = [Variant(model=model.model, sample=sample) for model in models for sample in range(options.samples)]
     pool = choose_images(truth, models, variants, options)
     made_from = deciding(options) | {
@@ -113,16 +117,25 @@ def named_folders(arguments: Sequence[str]) -> dict[str, str]:
 
 def open_sources(truth: str, models: Mapping[str, str], image: str) -> tuple[Source, list[Source]]:
     """Opens the truth and the models. It raises a UserError if they do not fit together, such as for other sizes."""
-    from human_eval.design import sources
+    from human_eval.design import common_size, sources
 
     photos = sources.open_source(truth, sources.TRUTH, image)
     opened = [sources.open_source(path, name, image, truth=photos) for name, path in models.items()]
-    for model in opened:
-        if model.side != photos.side:
-            raise UserError(
-                f"{truth} has {photos.side} pixels a side and {model.path} {model.side}; a pair must be of one size"
-            )
+    side = common_size.common_side([photos, *opened])
+    for line in filter(None, (common_size.describe(source, side) for source in (photos, *opened))):
+        print(line)
+    photos, *opened = (dataclasses.replace(source, side=side) for source in (photos, *opened))
     return photos, opened
+
+
+def _with_samples(options: PlanFlags, models: Sequence[Source]) -> PlanFlags:
+    """Returns the options with fewer samples, if folders of files have fewer than the default."""
+    have = min(max(sample for _, sample in model.found) for model in models) + 1
+    plain = all(model.folder is None for model in models)
+    if plain and have < options.samples == SizeFlags.samples:
+        print(f"the folders have {have} sample{'s' if have > 1 else ''} of each photo: --samples {have}")
+        return dataclasses.replace(options, samples=have)
+    return options
 
 
 def choose_images(truth: Source, models: Sequence[Source], variants: Sequence[Variant], options: PlanFlags) -> Pool:
@@ -199,13 +212,15 @@ def write_parts(
     Returns:
       False if the job was only handed over to an engine. Its last step then finishes the folder.
     """
-    from human_eval.design import finishing, images as pair_images
+    from human_eval.design import common_size, finishing, images as pair_images
     from pipelines.beam import options as beam_options
 
+    common_size.log((truth, *models), out / CROPS)
     key = layout.load_names_key(out, design)
     place = finishing.prepare(out, design, expected=2 * sum(len(form.trials) for form in new))
     # For added forms we do not write a new mean, because it would only cover their images.
-    luma = str(out / LUMA) if beam_options.is_local(options) and len(new) == len(design.forms) else ""
+    workers_see = beam_options.is_local(options) or not design.sources["images"]  # else images go where `out` is not
+    luma = os.path.abspath(out / LUMA) if workers_see and len(new) == len(design.forms) else ""
     if not finishing.has_images(place, new, key) and not pair_images.write_images(
         truth, models, new, key, place, luma, options
     ):

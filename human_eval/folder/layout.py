@@ -55,6 +55,7 @@ class StudyDesign:
       planned: number of forms in the first design. Forms that were added for missing ratings come after them.
       forms: the forms, numbered from 0.
       version: version of the file.
+      consent: what the consent text says of this study, by field.
     """
 
     study: str
@@ -65,10 +66,12 @@ class StudyDesign:
     planned: int
     forms: tuple[Form, ...]
     version: int = _VERSIONS[-1]
+    consent: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """Returns the bytes of the file. A trial is a list of its fields' values, as there may be 100,000 trials."""
         head = {name: getattr(self, name) for name in _HEAD}
+        head |= {"consent": dict(self.consent)} if self.consent else {}
         lines = [json.dumps([form.number, form.raters, list(map(_trial_row, form.trials))]) for form in self.forms]
         text = json.dumps({"version": self.version, **head, "trial_fields": _TRIAL_COLUMNS}, indent=1, sort_keys=True)
         return (text[:-2] + ',\n "forms": [\n' + ",\n".join(lines) + "\n]}\n").encode()
@@ -111,7 +114,7 @@ def read_design(path: pathlib.Path) -> StudyDesign:
             )
             for form, raters, rows in found["forms"]
         )
-        named = {name: found[name] for name in (*_HEAD, "version")}
+        named = {name: found[name] for name in (*_HEAD, "version")} | {"consent": found.get("consent", {})}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: is damaged ({error!r}); restore it or design the study again") from None
     return StudyDesign(**named, forms=forms)

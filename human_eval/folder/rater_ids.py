@@ -57,6 +57,16 @@ def code(hashed_name: str) -> str:
     return _CODE + hashed_name
 
 
+def page_code(study: str, name: str) -> str:
+    """Returns what the rater page writes in place of a name. It is the same as `codeOf` in page/rater.js.
+
+    Everybody can compute it, so it hides a name only from people who do not guess.
+    """
+    plain = unicodedata.normalize("NFKC", name).lower()
+    words = "".join(c for c in plain if unicodedata.category(c) not in _INVISIBLE or c.isspace()).split()
+    return "code-" + hashlib.sha256(f"{study}|{' '.join(words)}".encode()).hexdigest()[:16]
+
+
 def is_hash(name: str) -> bool:
     """Returns whether a name is a hash already."""
     return re.fullmatch(rf"[0-9a-f]{{{_HEX_DIGITS}}}", name) is not None

@@ -48,6 +48,8 @@
     return (value ^ (value >>> 16)) >>> 0;
   }
 
+  const codeOf = (name) => window.raterCode(study.study, name);
+
   function step(id) {
     for (const section of document.querySelectorAll("[data-step]")) section.hidden = section.id !== id;
     element("title").hidden = ["trial", "feedback"].includes(id);
@@ -62,7 +64,10 @@
     const preview = assignment === PREVIEW;
     element("start").disabled = !loaded || !vision || deficient || preview;
     if (preview) say("This is a preview. Accept the task to begin.");
-    else if (deficient) say("Thank you, but this study needs raters with normal color vision. Please return the task.");
+    else if (deficient) {
+      const task = [places.frame, places.task].includes(place()) ? " Please return the task." : "";
+      say("Thank you, but this study needs raters with normal color vision." + task);
+    }
     else if (loaded && vision) say("");
   }
 
@@ -178,7 +183,9 @@
       };
       const key = (event) => {
         const place = PLACE_OF_KEY[event.key.toLowerCase()];
-        if (!event.repeat && !event.ctrlKey && !event.metaKey && !event.altKey && place !== undefined) finish(place);
+        if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || place === undefined) return;
+        event.preventDefault(); // or the last answer's letter would stand in the comment
+        finish(place);
       };
       panel.addEventListener("click", click);
       document.addEventListener("keydown", key);
@@ -186,6 +193,7 @@
   }
 
   async function runTrial(trial) {
+    stage.dataset.width = String(stage.clientWidth); // less than the photo's width on a narrow screen
     const flipped = flipName !== "" && hash(flipName + "|" + trial.trial) % 2 === 1;
     const shown = flipped ? [...trial.images].reverse() : [...trial.images];
     const frame = await measureFrame();
@@ -225,13 +233,13 @@
     await pressed("onward");
   }
 
-  async function runTrials(form, save) {
-    const answered = new Set(study.answered || []);
+  async function runTrials(form, save, before) {
+    const answered = new Set([...(study.answered || []), ...before.map((done) => done.trial)]);
     const left = form.trials.filter((trial) => !answered.has(trial.trial));
     const practice = left.filter((trial) => trial.practice);
     const rated = left.filter((trial) => !trial.practice);
     const all = form.trials.filter((trial) => !trial.practice).length;
-    const trials = [];
+    const trials = [...before];
     const show = async (trial, words, value, most) => {
       element("count").textContent = words;
       Object.assign(element("progress"), { value, max: most });
@@ -272,6 +280,10 @@
       }
       if (reply && reply.status < 500 && reply.status !== 429) {
         const refusal = await reply.json().catch(() => ({}));
+        if (refusal.reload) { // another set of pairs may be free
+          warn(false);
+          location.reload();
+        }
         throw new Error(refusal.error || "The server refused (" + reply.status + ").");
       }
       say("The connection to the server is interrupted. Your answers so far are safe; trying again…");
@@ -284,6 +296,31 @@
     element("code").hidden = !code;
     element("codetext").textContent = code || "";
     step("end");
+  }
+
+  // Closing the page in the middle is asked about.
+  function warn(on) {
+    window.onbeforeunload = on ? (event) => { event.preventDefault(); } : null;
+  }
+
+  // The static page goes on where it was. A browser may refuse to keep anything; then it begins anew.
+  const keep = (form, rater) => "coltran-study|" + study.study + "|" + form + "|" + rater + (study.pilot ? "|pilot" : "");
+  function remembered(form, rater) {
+    try {
+      return JSON.parse(localStorage.getItem(keep(form, rater))) || [];
+    } catch {
+      return [];
+    }
+  }
+  async function remember(form, rater, done) {
+    try {
+      localStorage.setItem(keep(form, rater), JSON.stringify([...remembered(form, rater), done]));
+    } catch { /* nothing is kept */ }
+  }
+  function forget(result) {
+    try {
+      localStorage.removeItem(keep(result.form, result.rater));
+    } catch { /* nothing was kept */ }
   }
 
   // Where the answers go: each place has a way to save one answer, and to hand in the form.
@@ -321,13 +358,17 @@
         HTMLFormElement.prototype.submit.call(element("result").form);
       },
     },
-    file: {
-      save: nothing,
+    file: { // from disk or any web server: what is answered waits in the browser until it is saved
+      save: (done, form, rater) => remember(form, rater, done),
       async finish(result) {
         const link = element("save");
         link.href = URL.createObjectURL(new Blob([JSON.stringify(result, null, 1)], { type: "application/json" }));
-        link.download = "answers-form" + (result.form + 1) + "-" + result.rater.replace(/[^A-Za-z0-9_-]/g, "_") + ".json";
+        link.download = "answers-form" + (result.form + 1) + "-" + result.rater + ".json";
         link.hidden = false;
+        link.addEventListener("click", () => { // only now are the answers in two places
+          warn(false);
+          forget(result);
+        });
         end("Your answers are not sent anywhere by themselves: save the file and give it to the people who asked you.");
         link.focus();
       },
@@ -352,7 +393,7 @@
   }
 
   async function run() {
-    const rater = element("rater").value.trim();
+    const rater = codeOf(element("rater").value);
     if (!element("who").hidden && !rater) {
       say("Please enter the rater name that you were given, or any name of your own.");
       element("rater").focus();
@@ -362,7 +403,9 @@
     const there = place();
     flipName = flipName || (study.mode === "server" ? "" : rater);
     try {
-      const trials = await runTrials(form, there.save);
+      warn(true);
+      const before = there === places.file ? remembered(form.form, rater) : [];
+      const trials = await runTrials(form, (done) => there.save(done, form.form, rater), before);
       step("comment");
       element("words").focus();
       await pressed("send");
@@ -371,11 +414,14 @@
         study: study.study, pilot: study.pilot, form: form.form, rater, assignment, flip: flipName, consent: consented,
         color_vision: document.querySelector("input[name=vision]:checked").value,
         comment: element("words").value.trim(), finished: new Date().toISOString(), user_agent: navigator.userAgent,
-        device_pixel_ratio: window.devicePixelRatio, screen: [screen.width, screen.height], trials,
+        device_pixel_ratio: window.devicePixelRatio, screen: [screen.width, screen.height],
+        shown_width: stage.dataset.width, trials,
       };
       window.studyResult = result; // for a page that embeds this one
+      if (there !== places.file) warn(false);
       await there.finish(result);
     } catch (error) {
+      warn(false);
       step("none");
       say(error.message);
     }
@@ -383,7 +429,7 @@
 
   async function main() {
     stage.style.width = study.width + "px";
-    stage.style.height = study.height + "px";
+    stage.style.aspectRatio = study.width + " / " + study.height;
     for (const form of forms) element("form").add(new Option(String(form.form + 1), String(form.form)));
     if (query.has("form")) element("form").value = String(Number(query.get("form")) - 1);
     if (query.has("form") && !element("form").value) {

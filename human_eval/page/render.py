@@ -8,7 +8,7 @@ import importlib.resources
 import json
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from coltran.errors import UserError
 
@@ -25,19 +25,24 @@ class Texts:
     instructions: str
 
 
-def read_texts(title: str, consent: str | None, instructions: str | None) -> Texts:
+def read_texts(
+    title: str, consent: str | None, instructions: str | None, fill: Callable[[str], str] = lambda text: text
+) -> Texts:
     """Reads the team's own texts. If a text is not given, it uses the default.
 
     Args:
       title: plain text.
       consent, instructions: a .txt file (blank lines separate paragraphs), or an .html file with a fragment that is
         used as it is.
+      fill: fills in the fields of the consent text.
 
     Raises:
       UserError: a file is missing, not UTF-8, too long, or neither .txt nor .html.
     """
     return Texts(
-        title=title, consent=_fragment(consent, "consent.txt"), instructions=_fragment(instructions, "instructions.txt")
+        title=title,
+        consent=_fragment(consent, "consent.txt", fill),
+        instructions=_fragment(instructions, "instructions.txt"),
     )
 
 
@@ -86,7 +91,7 @@ def _filled(texts: Texts, about: Mapping[str, object], service: str) -> bytes:
     room = importlib.resources.files("human_eval.page")
     parts = {
         "/*STYLE*/": (room / "rater.css").read_text(),
-        "/*PROGRAM*/": (room / "rater.js").read_text(),
+        "/*PROGRAM*/": (room / "codes.js").read_text() + (room / "rater.js").read_text(),
         # No text of ours may end the script element, or the CDATA section of a question.
         "/*STUDY*/": json.dumps(about, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e"),
         "<!--TITLE-->": html.escape(texts.title),
@@ -101,14 +106,14 @@ def _filled(texts: Texts, about: Mapping[str, object], service: str) -> bytes:
 def own_text() -> bytes:
     """Returns what the page of every study holds: program, style, default texts, and the names of its settings."""
     room = importlib.resources.files("human_eval.page")
-    names = ("rater.html", "rater.css", "rater.js", "consent.txt", "instructions.txt")
+    names = ("rater.html", "rater.css", "codes.js", "rater.js", "consent.txt", "instructions.txt")
     known = "mode study title width height images pilot forms form trials session answered server static mturk turkle"
     return b"\n".join([*((room / name).read_bytes() for name in names), known.encode()])
 
 
-def _fragment(path: str | None, default: str) -> str:
+def _fragment(path: str | None, default: str, fill: Callable[[str], str] = lambda text: text) -> str:
     if path is None:
-        return _paragraphs((importlib.resources.files("human_eval.page") / default).read_text("utf-8"))
+        return _paragraphs(fill((importlib.resources.files("human_eval.page") / default).read_text("utf-8")))
     file = pathlib.Path(path)
     if not file.is_file() or file.suffix not in (".txt", ".html"):
         raise UserError(f"{path}: expected a .txt or .html file with the text that raters read")
@@ -119,7 +124,13 @@ def _fragment(path: str | None, default: str) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{path}: is no text in UTF-8") from None
-    return text if file.suffix == ".html" else _paragraphs(text)
+    # What is filled into a fragment is text, and not HTML.
+    return _html_filled(text, fill) if file.suffix == ".html" else _paragraphs(fill(text))
+
+
+def _html_filled(fragment: str, fill: Callable[[str], str]) -> str:
+    """Fills in the fields of an HTML fragment. The values are escaped, and the fragment is not."""
+    return re.sub(r"\{[a-z]+\}", lambda field: html.escape(fill(field[0])), fragment)
 
 
 def _paragraphs(text: str) -> str:

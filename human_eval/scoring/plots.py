@@ -1,4 +1,4 @@
-"""Draws the report's plots as PNG bytes."""
+"""Draws the report's plots, as PNG or SVG bytes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import numpy as np
 from human_eval.answers.ratings import Rating
 from human_eval.scoring import binomial, paper_numbers
 
+PNG, SVG = "png", "svg"
 _DPI = 110
 _SIZE = (7.0, 3.2)
 
 
-def rates_plot(results: Mapping[str, Any]) -> bytes:
+def rates_plot(results: Mapping[str, Any], kind: str = PNG) -> bytes:
     """Draws the fooling rate of every sample and oracle, with the headline's and the wider two-way 95% intervals."""
     figure, axes = _figure((7.0, 1.2 + 0.3 * sum(len(m["samples"]) + 3 for m in results["models"].values())))
     names, place = [], 0
@@ -46,10 +47,10 @@ def rates_plot(results: Mapping[str, Any]) -> bytes:
     seeds = [rate for rate, _ in paper_numbers.COLTRAN_SAMPLES]
     axes.axvspan(min(seeds), max(seeds), color="tab:green", alpha=0.2, linewidth=0)
     axes.set(yticks=range(place), yticklabels=names, xlabel="fooling rate, %", ylim=(place - 0.5, -0.5))
-    return _png(figure)
+    return _image(figure, kind)
 
 
-def images_plot(used: Sequence[Rating]) -> bytes:
+def images_plot(used: Sequence[Rating], kind: str = PNG) -> bytes:
     """Draws how often each pair fooled raters, and how often equal pairs would fool them."""
     counts: dict[tuple, list[int]] = collections.defaultdict(lambda: [0, 0])
     for rating in used:
@@ -72,10 +73,10 @@ def images_plot(used: Sequence[Rating]) -> bytes:
     right.plot(100 * np.sort(fooled / n)[::-1], color="tab:blue")
     right.axhline(50, color="0.3", linestyle="--", linewidth=1)
     right.set(xlabel="pairs, most convincing first", ylabel="fooling rate, %", ylim=(-3, 103))
-    return _png(figure)
+    return _image(figure, kind)
 
 
-def sittings_plot(judged: Sequence[Rating]) -> bytes:
+def sittings_plot(judged: Sequence[Rating], kind: str = PNG) -> bytes:
     """Draws each sitting's median response time and fooling rate. Crosses are sittings that do not count."""
     sittings: dict[str, list[Rating]] = collections.defaultdict(list)
     for rating in judged:
@@ -91,17 +92,23 @@ def sittings_plot(judged: Sequence[Rating]) -> bytes:
     axes.set(xlabel="median response time of a sitting, ms", ylabel="fooling rate, %", ylim=(-3, 103))
     if sittings:
         axes.legend(fontsize=8)
-    return _png(figure)
+    return _image(figure, kind)
 
 
 def _figure(size: tuple[float, float], columns: int = 1) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")  # pyplot would keep the figure and expect a display.
+    FigureCanvasAgg(figure)
     return figure, figure.subplots(1, columns)
 
 
-def _png(figure: Any) -> bytes:
+def _image(figure: Any, kind: str) -> bytes:
+    import matplotlib
+
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    # A fixed salt and no date: the same table gives the same bytes.
+    with matplotlib.rc_context({"svg.hashsalt": "study", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format=kind, dpi=_DPI, metadata={"Date": None} if kind == SVG else {"Software": None})
     return buffer.getvalue()

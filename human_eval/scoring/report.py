@@ -34,6 +34,7 @@ _CATEGORIES = {
     "never_fooled": "nobody fooled by any sample",
 }
 Row = tuple[object, ...]
+Header = tuple[str, ...]
 
 
 def report(results: Mapping[str, Any], judged: Sequence[Rating], key: AnswerKey | None, study: str | None) -> bytes:
@@ -46,28 +47,78 @@ def report(results: Mapping[str, Any], judged: Sequence[Rating], key: AnswerKey 
       study: the study's folder. If its public images are there, the report shows them.
     """
     used = [rating for rating in judged if rating.counts]
-    plots = {
-        "rates": score_plots.rates_plot(results),
-        "images": score_plots.images_plot(used),
-        "sittings": score_plots.sittings_plot(judged),
-    }
     page = _template().render(
         made_up=results["made_up"],
         pilot=results["pilot"],
         ratings=len(used),
         raters=len({rating.rater for rating in used}),
-        plots={name: _inside(png) for name, png in plots.items()},
-        beside_the_paper=_beside_the_paper(results),
-        standard_errors=_standard_errors(results),
+        in_words=[in_words(name, numbers) for name, numbers in results["models"].items()],
+        legend=_legend(results),
+        plots={name: _inside(png) for name, png in figures(results, judged, score_plots.PNG).items()},
+        tables=tables(results),
         models=[_model(name, numbers) for name, numbers in results["models"].items()],
-        differences=_differences(results),
-        order=_order(results["order_bias"]),
+        has_oracle=any(numbers["oracle"] for numbers in results["models"].values()),
         extremes=list(_extremes(used, key, study)),
-        exclusions=list(results["exclusions"].items()),
-        rules=list(results["rules"].items()),
         short_pairs=results["top_up"]["pairs"],
     )
     return page.encode("utf-8", "replace")
+
+
+def figures(results: Mapping[str, Any], judged: Sequence[Rating], kind: str) -> dict[str, bytes]:
+    """Draws the figures of the report.
+
+    Args:
+      results, judged: as for `report`.
+      kind: PNG or SVG of `plots`.
+    """
+    return {
+        "rates": score_plots.rates_plot(results, kind),
+        "images": score_plots.images_plot([rating for rating in judged if rating.counts], kind),
+        "sittings": score_plots.sittings_plot(judged, kind),
+    }
+
+
+def tables(results: Mapping[str, Any]) -> dict[str, tuple[Header, list[Row]]]:
+    """Returns (header, rows) of the tables of the report by name. Tables without rows are left out."""
+    found: dict[str, tuple[Header, list[Row]]] = {
+        "beside_the_paper": (("", "fooling rate, %"), _beside_the_paper(results)),
+        "standard_errors": _standard_errors(results),
+        "differences": (
+            ("paired over images", "images", "points", "95% interval", "p (sign flips)"),
+            _differences(results),
+        ),
+        "order": (("order shown", ""), _order(results["order_bias"])),
+        "exclusions": (("reason", "ratings"), list(results["exclusions"].items())),
+        "rules": (("rule", "limit"), list(results["rules"].items())),
+    }
+    for name, numbers in results["models"].items():
+        about = _model(name, numbers)
+        if about["oracle"]:
+            found[f"oracle_{name}"] = (("oracle", "%"), about["oracle"])
+            columns = ("images (paper, figure 11)", "found", "found, %", "by chance, %")
+            found[f"categories_{name}"] = (columns, about["categories"])
+    return {name: (header, rows) for name, (header, rows) in found.items() if rows}
+
+
+def in_words(model: str, numbers: Mapping[str, Any]) -> str:
+    """Returns what the result of a model means, in two sentences."""
+    overall = numbers["overall"]
+    low, high = overall["intervals"]["image_cluster"]
+    side = "which may well be" if low <= 0.5 <= high else f"which is {'less' if high < 0.5 else 'more'} than"
+    return (
+        f"Raters took the colorizations of {model} for the photo in {100 * overall['rate']:.1f}% of the pairs, {side} "
+        "the 50% at which nobody can tell the two apart. "
+        f"By a 95% interval, the rate for all images of this kind lies between {100 * low:.1f}% and {100 * high:.1f}%."
+    )
+
+
+def _legend(results: Mapping[str, Any]) -> str:
+    """Explains what the first figure shows, and nothing else."""
+    parts = ["dots: fooling rates", "blue: 95% interval over images", "gray: two-way bootstrap"]
+    if any(numbers["oracle"] for numbers in results["models"].values()):
+        parts += ["orange: 95% interval of an oracle", "red: that oracle by luck alone"]
+    parts += ["dashed: cannot be told apart", "green: the paper's three samples"]
+    return "; ".join(parts).capitalize() + "."
 
 
 def _template() -> jinja2.Template:
@@ -92,11 +143,12 @@ def _beside_the_paper(results: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-def _standard_errors(results: Mapping[str, Any]) -> tuple[Row, list[Row]]:
+def _standard_errors(results: Mapping[str, Any]) -> tuple[Header, list[Row]]:
     """Returns (header, rows), with one row per standard error and one column per sample."""
     columns, found = [], []
     for model, numbers in results["models"].items():
-        for sample, one in (*numbers["samples"].items(), ("all", numbers["overall"])):
+        several = len(numbers["samples"]) > 1
+        for sample, one in (*numbers["samples"].items(), *([("all", numbers["overall"])] if several else [])):
             columns.append(f"{model}, {sample}")
             found.append(one)
     rows: list[Row] = [
@@ -106,10 +158,10 @@ def _standard_errors(results: Mapping[str, Any]) -> tuple[Row, list[Row]]:
     return ("points (95% interval, %)", *columns), rows
 
 
-def _model(name: str, numbers: Mapping[str, Any]) -> dict[str, object]:
+def _model(name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the report says about one model: agreement, oracle and categories of images."""
     alpha, oracle = numbers["agreement"], numbers["oracle"]
-    about = {
+    about: dict[str, Any] = {
         "name": name,
         "alpha": _number(alpha["krippendorff_alpha"]),
         "alpha_low": _number(alpha["interval"][0]),

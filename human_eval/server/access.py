@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hmac
-import io
+import logging
 import pathlib
 import re
 import secrets
@@ -14,14 +13,15 @@ from collections.abc import Iterator, Mapping
 from coltran.errors import UserError
 from human_eval.folder import rater_ids
 from human_eval.folder.layout import private_file
-from human_eval.folder.spreadsheet import csv_bytes
-from human_eval.server import database
+from human_eval.folder.spreadsheet import csv_bytes, read_table
+from human_eval.server import database, log as server_log
 
 KINDS = PROLIFIC, INVITATION, OPEN = "prolific", "invitation", "open"
 INVITATIONS = pathlib.PurePath("private", "invitations.csv")
 _COLUMNS = ("number", "token", "link")
 _PROLIFIC_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAX_NAME = 64
+_LOG = logging.getLogger(server_log.NAME)
 
 
 class StrangerError(Exception):
@@ -70,7 +70,13 @@ class Access:
             # Somebody may have added invitations while the server runs.
             changed = (path.stat().st_mtime_ns, path.stat().st_ino)
             if changed != self._read:
-                self._invitations, self._read = dict(_read_invitations(path)), changed
+                self._read = changed
+                try:
+                    self._invitations = dict(_read_invitations(path))
+                except (UserError, OSError) as error:
+                    # Whoever was invited before can still come in.
+                    kept = len(self._invitations)
+                    _LOG.warning("%s; the last good list with %d invitations stays in use", error, kept)
         given = query.get("invitation", "")
         for token, number in self._invitations.items():
             if hmac.compare_digest(token.encode(), given.encode("utf-8", "replace")):
@@ -110,7 +116,7 @@ def invite(study: pathlib.Path, count: int, url: str) -> pathlib.Path:
         while token.startswith("-"):  # A spreadsheet would take this for a formula.
             token = secrets.token_urlsafe(16)
         rows.append({"number": f"{number:04d}", "token": token, "link": f"{url.rstrip('/')}/?invitation={token}"})
-    private_file(path, csv_bytes(_COLUMNS, ([row[column] for column in _COLUMNS] for row in rows)))
+    private_file(path, csv_bytes(_COLUMNS, ([row.get(column, "") for column in _COLUMNS] for row in rows)))
     return path
 
 
@@ -127,7 +133,12 @@ def _read_invitations(path: pathlib.Path) -> Iterator[tuple[str, int]]:
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, str]]:
-    rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
-    if not all(row.get("token") and (row.get("number") or "").isdecimal() for row in rows):
+    """Reads the rows of the list as any spreadsheet saves it."""
+    table = [row for _, row in read_table(path.read_bytes(), str(path))]
+    header = [cell.strip().lower() for cell in table[0]] if table else []
+    rows = [dict(zip(header, (cell.strip() for cell in cells), strict=False)) for cells in table[1:]]
+    if not {"token", "number"} <= set(header) or not all(
+        row.get("token") and (row.get("number") or "").isdecimal() for row in rows
+    ):
         raise UserError(f"{path}: expected the columns {', '.join(_COLUMNS)} in every row; restore it from a copy")
     return rows

@@ -26,7 +26,8 @@ from human_eval.server import bodies, log as server_log, pages, progress, tokens
 from human_eval.server.access import Access, StrangerError
 from human_eval.server.database import Database
 from human_eval.server.limits import Limit
-from human_eval.server.sittings import RefusedError, Sitting, Sittings, trials_of
+from human_eval.server.sitting import RefusedError, Sitting
+from human_eval.server.sittings import Sittings, trials_of
 
 MAX_BODY = 64 << 10
 _LOG = logging.getLogger(server_log.NAME)
@@ -46,9 +47,10 @@ class Server:
       code: the same completion code for everybody, or empty to give each sitting its own code.
       completion_url: where raters go at the end, with {code} in it, or empty.
       pilot: whether this is a pilot, whose answers never count.
-      by_address, by_session: limits for each address and for each session.
+      by_address, by_session: limits of requests for each address and for each session.
+      new_by_address: limit of new raters for each address.
       problems: the newest warnings and errors, for the progress page.
-      now: the clock.
+      steady: the clock that never goes back.
     """
 
     study: pathlib.Path
@@ -65,8 +67,9 @@ class Server:
     pilot: bool
     by_address: Limit
     by_session: Limit
+    new_by_address: Limit
     problems: collections.deque[str]
-    now: Callable[[], float]
+    steady: Callable[[], float]
 
 
 def make_app(server: Server) -> flask.Flask:
@@ -75,6 +78,7 @@ def make_app(server: Server) -> flask.Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     _add_guards(app, server)
     _add_pages(app, server)
+    _add_organizer(app, server)
     _add_answers(app, server)
     _add_errors(app)
     return app
@@ -99,9 +103,14 @@ def _add_guards(app: flask.Flask, server: Server) -> None:
 
 
 def _add_pages(app: flask.Flask, server: Server) -> None:
-    """Adds the addresses that a browser opens: the rater page with its images, and the progress page."""
+    """Adds the addresses that a rater's browser opens: the page with its images."""
     folder = str(server.design.sources.get("images") or server.study / IMAGES)
     images = frozenset(name for _, pair in image_pairs(server.secret, server.design.forms) for name in pair)
+
+    def limit_new_raters() -> None:
+        wait = server.new_by_address.take(flask.request.remote_addr or "")
+        if wait:
+            flask.abort(_too_often(wait, "Many people have just come from your network; please reload this page in"))
 
     @app.get("/")
     def rater_page() -> flask.Response:
@@ -110,7 +119,7 @@ def _add_pages(app: flask.Flask, server: Server) -> None:
             return flask.Response(status=204)  # A preview of the link is not a visit, so it must not take a place.
         query = flask.request.args.to_dict()
         rater = server.access.rater(query)
-        visit = server.sittings.enter(rater, another=query.get("another", ""))
+        visit = server.sittings.enter(rater, another=query.get("another", ""), begin=limit_new_raters)
         if visit.sitting is None:
             return _html(pages.visit(visit, query))
         _LOG.info("sitting %s: form %d handed out", visit.sitting.id, visit.sitting.form + 1)
@@ -126,14 +135,41 @@ def _add_pages(app: flask.Flask, server: Server) -> None:
     def icon() -> flask.Response:
         return flask.Response(status=204)  # Browsers ask for it by themselves.
 
+
+def _add_organizer(app: flask.Flask, server: Server) -> None:
+    """Adds the pages for the organizer. Only the token that the server printed opens them."""
+
+    def refused() -> flask.Response | None:
+        given = flask.request.args.get("token", "").encode("utf-8", "replace")
+        if hmac.compare_digest(given, server.organizer_token.encode()):
+            return None
+        _LOG.warning("progress page: wrong token")
+        return _html(pages.message("Not for you", "The token is wrong; the server printed it."), status=403)
+
+    def measured() -> progress.Progress:
+        return progress.measure(server.database, server.design.forms, lease=server.lease, now=server.steady())
+
     @app.get("/organizer")
     def organizer() -> flask.Response:
-        given = flask.request.args.get("token", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(given, server.organizer_token.encode()):
-            _LOG.warning("progress page: wrong token")
-            return _html(pages.message("Not for you", "The token is wrong; the server printed it."), status=403)
-        found = progress.measure(server.database, server.design.forms, lease=server.lease, now=server.now())
-        return _html(progress.render(server.design.title, found, list(server.problems)[::-1], pilot=server.pilot))
+        problems = list(server.problems)[::-1]
+        token = quote(flask.request.args.get("token", ""), safe="")
+        return refused() or _html(
+            progress.render(server.design.title, measured(), problems, pilot=server.pilot, token=token)
+        )
+
+    @app.get("/organizer/<name>.csv")
+    def download(name: str) -> flask.Response:
+        if (refusal := refused()) is not None:
+            return refusal
+        made = {
+            "progress": lambda: progress.forms_csv(measured()),
+            "codes": lambda: progress.codes_csv(server.database),
+        }
+        if name not in made:
+            flask.abort(404)
+        response = flask.Response(made[name](), mimetype="text/csv")
+        response.headers["Content-Disposition"] = f"attachment; filename={name}.csv"
+        return response
 
 
 def _add_answers(app: flask.Flask, server: Server) -> None:
@@ -177,9 +213,9 @@ def _add_errors(app: flask.Flask) -> None:
         return _html(pages.message("Sorry", str(error)), status=403)
 
     @app.errorhandler(RefusedError)
-    def refused(error: RefusedError) -> tuple[dict[str, str], int]:
+    def refused(error: RefusedError) -> tuple[dict[str, object], int]:
         _LOG.warning("%s: refused with %d: %s", flask.request.url_rule, error.status, error)
-        return {"error": str(error)}, error.status
+        return {"error": str(error), "reload": error.reload}, error.status
 
     @app.errorhandler(HTTPException)
     def wrong(error: HTTPException) -> flask.Response:
@@ -231,8 +267,8 @@ def _html(data: bytes, *, status: int = 200, ours: bool = False) -> flask.Respon
     return response
 
 
-def _too_often(seconds: int) -> flask.Response:
-    response = _failed(429, f"Too many requests; please wait {seconds} seconds.")
+def _too_often(seconds: int, text: str = "Too many requests; please wait") -> flask.Response:
+    response = _failed(429, f"{text} {seconds} seconds.")
     response.headers["Retry-After"] = str(seconds)
     return response
 

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 from coltran.errors import UserError
 from human_eval.folder.strict_json import parse_json
-from human_eval.server.sittings import RefusedError
+from human_eval.server.sitting import RefusedError
 
 _MAX_TRIAL = 2**53
 _MAX_RESTARTS = 1000

@@ -108,6 +108,12 @@ class Database:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    def newest_time(self) -> float:
+        """Returns the latest `seen` or `saved` time, or 0 if there is none."""
+        with self.transaction() as connection:
+            query = "SELECT max(seen) FROM sittings UNION ALL SELECT max(saved) FROM answers"
+            return max((time or 0.0 for (time,) in connection.execute(query).fetchall()), default=0.0)
+
     def close(self) -> None:
         """Closes the file and lets other servers in."""
         with self._lock:

@@ -40,13 +40,25 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
 
 
 class _Newest(logging.Handler):
+    """Keeps the newest problems. One that comes again is one line with a number, so that it pushes no other out."""
+
     def __init__(self, problems: collections.deque[str]) -> None:
         super().__init__(logging.WARNING)
         self._problems = problems
+        self._times: dict[str, tuple[str, int]] = {}  # For each text, it holds its line and how often it came.
         self.setFormatter(_utc("%(asctime)s %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._problems.append(self.format(record).partition("\n")[0])
+        text = record.getMessage().partition("\n")[0]
+        before, times = self._times.get(text, ("", 0))
+        if before in self._problems:
+            self._problems.remove(before)
+        else:
+            times = 0
+        line = self.format(record).partition("\n")[0] + (f" ({times + 1} times)" if times else "")
+        self._problems.append(line)
+        self._times = {one: known for one, known in self._times.items() if known[0] in self._problems}
+        self._times[text] = (line, times + 1)
 
 
 def _utc(form: str) -> logging.Formatter:

@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 
 import jinja2
 
-from human_eval.server.sittings import ALL_TAKEN, COMPLETE, NOTHING_LEFT, Visit
+from human_eval.server.sitting import Visit
+from human_eval.server.sittings import ALL_TAKEN, COMPLETE, NOTHING_LEFT
 
 _INLINE = re.compile(rb"<(script|style)>(.*?)</\1>", re.DOTALL)
 _TEXTS = {
@@ -59,7 +60,7 @@ def visit(found: Visit, query: Mapping[str, str]) -> bytes:
     """
     if not found.finished:
         return message(*_TEXTS[found.why])
-    link = "/?" + urlencode({**query, "another": str(len(found.finished))}) if found.more else ""
+    link = "?" + urlencode({**query, "another": str(len(found.finished))}) if found.more else ""
     return fill("thanks.html", title="Thank you!", finished=found.finished, another=link)
 
 

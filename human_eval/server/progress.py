@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import datetime
 import json
 import sqlite3
 from collections.abc import Sequence
 
 from human_eval.folder.forms import TEST, Form
+from human_eval.folder.spreadsheet import csv_bytes
 from human_eval.server.database import ABANDONED, FINISHED, RUNNING, Database
 from human_eval.server.pages import fill
 
@@ -60,7 +62,7 @@ def measure(database: Database, forms: Sequence[Form], *, lease: float, now: flo
       database: the server's database.
       forms: the design's forms.
       lease: seconds without a sign of life after which a running sitting has expired.
-      now: seconds since 1970.
+      now: the time by the clock that leases follow.
     """
     with database.transaction() as connection:
         sittings = connection.execute("SELECT form, state, seen, started, finished, page FROM sittings").fetchall()
@@ -118,7 +120,25 @@ def time_left(progress: Progress) -> str:
     return f"about {hours:.1f} hours at the pace so far; a sitting takes {minutes:.1f} minutes on average"
 
 
-def render(title: str, progress: Progress, problems: Sequence[str], *, pilot: bool) -> bytes:
+def forms_csv(progress: Progress) -> bytes:
+    """Returns the places of each form as CSV. Forms are counted from 1."""
+    names = [field.name for field in dataclasses.fields(Places)]
+    return csv_bytes(["form", *names], ([form, *dataclasses.astuple(places)] for form, places in progress.forms))
+
+
+def codes_csv(database: Database) -> bytes:
+    """Returns the completion codes of finished sittings as CSV, with their times and no names, for payments."""
+    with database.transaction() as connection:
+        query = "SELECT code, form + 1, started, finished FROM sittings WHERE state = ? ORDER BY finished, code"
+        rows = [tuple(row) for row in connection.execute(query, [FINISHED]).fetchall()]
+    return csv_bytes(("code", "form", "started", "finished"), ((c, f, _utc(s), _utc(e)) for c, f, s, e in rows))
+
+
+def _utc(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(int(seconds), datetime.UTC).strftime("%FT%TZ")
+
+
+def render(title: str, progress: Progress, problems: Sequence[str], *, pilot: bool, token: str) -> bytes:
     """Makes the progress page.
 
     Args:
@@ -126,6 +146,7 @@ def render(title: str, progress: Progress, problems: Sequence[str], *, pilot: bo
       progress: numbers of the study.
       problems: recent errors, newest first.
       pilot: whether the server runs a pilot.
+      token: the organizer's token, for links to downloads.
     """
     return fill(
         "progress.html",
@@ -134,4 +155,5 @@ def render(title: str, progress: Progress, problems: Sequence[str], *, pilot: bo
         time_left=time_left(progress),
         problems=problems,
         pilot=pilot,
+        token=token,
     )

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import re
 
-from human_eval.server.sittings import RefusedError
+from human_eval.server.sitting import RefusedError
 
 _TOKEN = re.compile(r"([0-9a-f]{16})-([0-9]{1,9})-([0-9a-f]{32})")
 _CODE_BYTES = 5

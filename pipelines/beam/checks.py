@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 _CONNECT_SECONDS = 5.0
-_GIVE_UP_SECONDS = 1800.0  # longer than a batch of the largest network takes on a few processors
+_GIVE_UP_SECONDS = 3600.0  # longer than a shard takes on the few processors of a machine with such a server
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 _BEAM_JARS = {"FlinkRunner": "flink_job_server_jar", "SparkRunner": "spark_job_server_jar"}
 

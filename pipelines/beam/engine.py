@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import sys
 import threading
 import time
@@ -16,13 +17,15 @@ from pipelines.beam import checks, mistakes, options as beam_options
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
+_PASSING = (OSError, UserError, ValueError)  # of a look at files that workers write; the next look may succeed
+_look: contextvars.ContextVar[Callable[[], object] | None] = contextvars.ContextVar("look", default=None)
+
 
 def run_pipeline(
     build: Callable[[Any], object],
     options: PipelineOptions,
     *,
     submitted: Callable[[str], None] | None = None,
-    moved: Callable[[], object] | None = None,
 ) -> bool:
     """Builds a pipeline and runs it to its end, unless the options say that it is only submitted or written.
 
@@ -30,8 +33,6 @@ def run_pipeline(
       build: a function that gets the beam.Pipeline and adds all steps.
       options: from `beam_options`.
       submitted: gets the job's id as soon as the engine has accepted a job that outlives this command.
-      moved: returns something that changes as long as the workers work, such as the number of finished inputs. It is
-        asked every few seconds where `--give_up_seconds` applies.
     Returns:
       True if the pipeline ran to its end, or False if it was submitted (`--no_wait`) or written (a template).
     Raises:
@@ -57,7 +58,7 @@ def run_pipeline(
             submitted(job_id)
         if beam_options.no_wait(options):
             return False
-        _wait(result, options, job_id, moved)
+        _wait(result, options, job_id)
         return True
     except Exception as error:
         found = mistakes.to_user_error(error, runner=runner, job_id=job_id)
@@ -72,21 +73,21 @@ def _job_id(result: Any) -> str | None:
     return found() if callable(found) else found
 
 
-def _wait(result: Any, options: PipelineOptions, job_id: str | None, moved: Callable[[], object] | None) -> None:
-    """Waits until a job ends, or until nothing has moved for as long as the options allow."""
+def _wait(result: Any, options: PipelineOptions, job_id: str | None) -> None:
+    """Waits until a job ends, or until what is `watched` has not moved for as long as the options allow."""
     try:
         limit = checks.give_up_seconds(options) if job_id else None
-        if limit is None or moved is None:
+        if limit is None or (look := _look.get()) is None:
             result.wait_until_finish()
         else:
-            _wait_while_it_moves(result, limit, moved)
+            _wait_while_it_moves(result, limit, look)
     except KeyboardInterrupt:
         if job_id and beam_options.job_place(options):
             print(f"\njob {job_id} goes on without this command; with --wait, the command joins it", file=sys.stderr)
         raise
 
 
-def _wait_while_it_moves(result: Any, limit: float, moved: Callable[[], object]) -> None:
+def _wait_while_it_moves(result: Any, limit: float, look: Callable[[], object]) -> None:
     failures: list[Exception] = []
 
     def wait() -> None:
@@ -97,10 +98,12 @@ def _wait_while_it_moves(result: Any, limit: float, moved: Callable[[], object])
 
     waiting = threading.Thread(target=wait, daemon=True)
     waiting.start()
-    last, since = moved(), time.monotonic()
+    last, since = look(), time.monotonic()
     while waiting.is_alive():
-        waiting.join(min(5.0, limit / 4))
-        now = moved()
+        waiting.join(min(30.0, limit / 4))
+        now = last
+        with contextlib.suppress(*_PASSING):
+            now = look()
         if now != last:
             last, since = now, time.monotonic()
         elif waiting.is_alive() and time.monotonic() - since > limit:
@@ -120,7 +123,8 @@ def watched(
     """Shows a progress bar while the block runs. `look()` returns how much of `total` is done, and a short remark.
 
     While a pipeline runs, Beam tells the driver nothing, so the bar looks at the files that the workers write. Where
-    stderr is no terminal, it is a plain line now and then. A look that fails is left out.
+    stderr is no terminal, it is a plain line now and then. A look that fails is left out. `run_pipeline` gives a job up
+    if nothing moves here for as long as `--give_up_seconds` allows.
 
     Args:
       every: seconds between two looks: a fraction on the local disk, several where a look costs requests.
@@ -131,7 +135,7 @@ def watched(
         def show() -> None:
             try:
                 done, word = look()
-            except (OSError, UserError, ValueError):  # the next look may succeed
+            except _PASSING:
                 return
             bar.set_postfix_str(word, refresh=False)
             bar.update(max(0, min(done, total) - bar.n))
@@ -142,9 +146,11 @@ def watched(
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
+        token = _look.set(look)
         try:
             yield
         finally:
+            _look.reset(token)
             stop.set()
             thread.join()
             show()

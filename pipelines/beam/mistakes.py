@@ -7,6 +7,7 @@ import os
 import re
 
 from coltran.errors import UserError
+from pipelines.beam import options as beam_options
 
 GO_ON = "the same command goes on with what is missing"
 _STEP = r"(?: \[while running '[^\n]*)?$"
@@ -15,9 +16,13 @@ _PYTHON_ERROR = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b: .*?
 _WORKER_DIED = (
     "SDK worker disconnected",  # Prism
     "SDK harness disconnected",  # Dataflow
-    "Worker disconnected",
+    "Channel closed prematurely",  # the Python job service, where it notices at all
     "lost contact with the service",
 )
+_ENDED = re.compile(
+    r"(?:Pipeline \S+ failed in state|Dataflow pipeline failed. State:) (?P<state>\w+)(?:: |, Error:\s*)"
+)
+_NO_REASON = ("", "None", "unknown error")
 _UNSEEN = ("no such object", "No such file or directory", "there is no folder")
 _LOGS = (
     "root",  # a portable engine's messages
@@ -62,8 +67,10 @@ def _what_happened(text: str) -> str:
         return "a worker died in the middle of its work (killed, or out of memory)"
     if found := _PYTHON_ERROR.findall(text):
         return f"a worker raised {found[-1]}"
-    text = re.sub(r"^Pipeline \S+ failed in state (\w+): ", r"\1, ", text)
-    return re.sub(r"\s+", " ", text).strip()[:500] or "the engine gives no reason"
+    ended = _ENDED.match(text)
+    reason = re.sub(r"\s+", " ", text[ended.end() :] if ended else text).strip()[:500]
+    reason = "the engine gives no reason; see its page of the job" if reason in _NO_REASON else reason
+    return f"{ended['state']}, {reason}" if ended else reason
 
 
 def _from_engine(error: Exception) -> bool:
@@ -74,6 +81,8 @@ def _from_engine(error: Exception) -> bool:
 
 def _refused_by_engine(error: Exception, runner: str) -> UserError | None:
     kind = type(error)
+    if runner not in (beam_options.DATAFLOW, *beam_options.PORTABLE_RUNNERS):
+        return None
     if kind.__module__.startswith(("google.api_core", "google.auth", "grpc", "apache_beam")):
         details = getattr(error, "details", None)
         text = details() if callable(details) and kind.__module__.startswith("grpc") else str(error)

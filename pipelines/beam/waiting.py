@@ -22,6 +22,6 @@ class WaitOptions(PipelineOptions):
             "--give_up_seconds",
             type=float,
             default=None,
-            help="cancel the job and fail if no input was finished for so long (default: never; half an hour on Beam's "
+            help="cancel the job and fail if no shard was finished for so long (default: never; one hour on Beam's "
             "Prism and its Python job service, which does not report a killed worker)",
         )

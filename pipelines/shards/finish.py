@@ -15,6 +15,7 @@ from typing import Any
 
 from coltran import storage
 from coltran.errors import UserError
+from coltran.folder_lock import LOCK
 from coltran.records import folder as record_folder, schema as records
 from coltran.records.folder import COMPLETED, MANIFEST, REJECTS, RUN, Manifest
 from pipelines.shards.inputs import count_inputs, to_lines
@@ -73,13 +74,19 @@ def _finish(job: ShardJob, max_reject_fraction: float, summarize: Summarize | No
 
 def _complete(job: ShardJob, manifest: Manifest) -> Manifest:
     storage.write_bytes(storage.join(job.folder, COMPLETED), b"")
-    job.remove_work()
+    _clear(job)
     return manifest
 
 
 def _finished(job: ShardJob) -> Manifest:
-    job.remove_work()
+    _clear(job)
     return record_folder.open_folder(job.folder).manifest
+
+
+def _clear(job: ShardJob) -> None:
+    """Removes the unfinished work, and the lock of a driver that may have died: a finished folder needs neither."""
+    job.remove_work()
+    storage.remove(storage.join(job.folder, LOCK))
 
 
 def _manifest(

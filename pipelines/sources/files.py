@@ -41,7 +41,7 @@ _COMPRESSED = {
     b"7z\xbc\xaf": "7-zip",
     b"Rar!": "RAR",
 }
-_NUMBERED = re.compile(r"^(.*?)-?(\d{5,})-of-(\d{5,})")
+_NUMBERED = re.compile(r"^(.*?)[-_.]?(\d{2,})[-_]of[-_](\d{2,})")
 EXPECTED = (
     "expected a folder of images, Kaggle's zip, the official tar (not compressed), TFRecords of TFDS or of the "
     "ImageNet scripts, or Hugging Face's Parquet files"
@@ -160,17 +160,21 @@ def find_files(source: str, kind: str | None = None, *, skip_unreadable: bool = 
 
 
 def missing_shards(files: Iterable[SourceFile]) -> list[str]:
-    """Lists the numbers that are missing in numbered sets of files, such as `train.tfrecord 00001-of-00003`."""
-    found: dict[tuple[str, int], set[int]] = {}
+    """Lists what is missing in numbered sets of files, such as `train.tfrecord-00001-of-00003`.
+
+    A set is counted from 0, or from 1 if its last number is their count.
+    """
+    found: dict[tuple[str, str], set[int]] = {}
     for file in files:
         if match := _NUMBERED.match(_base(file.name)):
             folder = file.name.rpartition("/")[0]
-            found.setdefault((f"{folder}/{match[1]}".lstrip("/"), int(match[3])), set()).add(int(match[2]))
-    return [
-        f"{name}-{number:05d}-of-{count:05d}"
-        for (name, count), numbers in sorted(found.items())
-        for number in sorted(set(range(count)) - numbers)
-    ]
+            found.setdefault((f"{folder}/{match[1]}".lstrip("/"), match[3]), set()).add(int(match[2]))
+    missing = []
+    for (name, count), numbers in sorted(found.items()):
+        first = 1 if int(count) in numbers and 0 not in numbers else 0
+        lacking = sorted(set(range(first, first + int(count))) - numbers)
+        missing += [f"{name}-{number:0{len(count)}d}-of-{count}" for number in lacking]
+    return missing
 
 
 def refuse_compressed(start: bytes, path: str) -> None:

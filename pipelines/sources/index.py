@@ -68,7 +68,7 @@ def index_images(
     """
     found = find_files(source, kind, skip_unreadable=skip_unreadable)
     known = validation_labels.find(source, found.files, labels) if split == "validation" or labels else {}
-    if not allow_missing_shards and not any(file.alone for file in found.files):
+    if not (allow_missing_shards or found.kind == "images" or any(file.alone for file in found.files)):
         _refuse_missing(source, [file for file in found.files if _may_hold(file, split)])
     images: list[ImageRef] = []
     passed_over = collections.Counter(found.passed_over)

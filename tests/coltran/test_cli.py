@@ -1,6 +1,8 @@
 """What every command does with errors: one line for what a user can cause, silence for a reader that has left."""
 
 import errno
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -48,3 +50,55 @@ def test_cloud_storage_s_refusals_are_one_line(capsys):
     err = capsys.readouterr().err
     assert "Google Cloud Storage: 403 no access to the bucket" in err
     assert err.count("\n") == 1
+
+
+WITHOUT = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+import importlib
+sys.exit(importlib.import_module({module!r}).main(sys.argv[1:]))
+"""
+EXTRAS = ("apache_beam", "pyarrow", "jax", "flax", "optax", "orbax", "tensorflow", "tf_keras", "yaml", "flask",
+          "waitress", "jinja2", "defusedxml", "requests", "pillow_heif")  # fmt: skip
+PLAIN = {
+    "coltran-preprocess": ("pipelines.preprocess", ["--source=photos", "--out=out"]),
+    "coltran-train": ("coltran.train", ["--stage=colorizer", "--data=records", "--workdir=out"]),
+    "coltran-import": ("coltran.import_release", ["--from=release", "--to=out"]),
+    "coltran-colorize": ("coltran.colorize", ["photos", "--out=out"]),
+    "coltran-sample": ("eval.sample", ["--records=r", "--out=out", "--seed=1", "--colorizer=c"]),
+    "coltran-fid": ("eval.fid", ["--real=records", "--rows", "model=c", "--out=out"]),
+    "coltran-study design": (
+        "human_eval.study",
+        ["design", "--truth=r", "--colorized=c", "--out=out", "--seed=1"],
+    ),
+}
+
+
+@pytest.mark.parametrize("command", PLAIN)
+def test_a_plain_installation_names_the_extra(command, photo_folder, tmp_path):
+    """What the extras bring is hidden from Python, as in a wheel that was installed without them."""
+    module, arguments = PLAIN[command]
+    (tmp_path / "photos").symlink_to(photo_folder)
+    (tmp_path / "release").mkdir()
+    code = WITHOUT.format(absent=EXTRAS, module=module)
+    environment = os.environ | {"PYTHONPATH": str(pathlib.Path(cli.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    extra = cli.EXTRAS[command.partition(" ")[0]]
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{command.partition(' ')[0]}")
+    assert done.stderr.endswith(f"which this installation leaves out: pip install 'coltran-pipelines[{extra}]'\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_extras_that_are_named_are_those_of_setup():
+    setup = (pathlib.Path(cli.__file__).parents[1] / "setup.py").read_text()
+    named = {extra for extras in cli.EXTRAS.values() for extra in extras.split(",")} | {"heic", "all"}
+    assert all(f'"{extra}": ' in setup for extra in named)

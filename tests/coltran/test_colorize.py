@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from coltran import colorize, storage
+from coltran import colorize, folder_lock, storage
 from coltran.images import colors, decoding
 from coltran.networks import presets
 from coltran.networks.config import replace_fields
@@ -374,3 +374,15 @@ def test_pages_that_are_left_out_are_named(networks, tmp_path, capsys):
     status, _, err = run(capsys, arguments(networks, tmp_path / "out", tmp_path / "scan.tif", stages=LOW_ONLY))
     assert (status, "scan.tif: page 2 of 2, the largest one" in err) == (0, True)
     assert pixels((tmp_path / "out" / "scan_sample0.png").read_bytes()).shape == (60, 80, 3)
+
+
+def test_a_second_run_in_the_same_folder_is_refused(networks, tmp_path, capsys):
+    photo = write(tmp_path, {"a.jpg": encoded(smooth_photo(1, 30, 40))}) / "a.jpg"
+    given = arguments(networks, tmp_path / "out", photo, stages=LOW_ONLY)
+    with folder_lock.held(str(tmp_path / "out" / folder_lock.LOCK)):
+        status, _, err = run(capsys, given)
+    assert status == 2
+    assert "is writing this folder" in err
+    assert not (tmp_path / "out" / "a_sample0.png").exists()
+    assert run(capsys, given)[0] == 0
+    assert not (tmp_path / "out" / folder_lock.LOCK).exists()

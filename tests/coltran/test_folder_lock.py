@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -137,3 +138,24 @@ def test_holders_are_told_apart():
     holder = run_lock.Holder(host="a", process=1, started="", token="x", beat=time.time())
     assert not holder.is_stale()
     assert dataclasses.replace(holder, beat=0.0).is_stale()
+
+
+@pytest.mark.parametrize("beats", [False, True])
+def test_a_patient_run_waits_for_the_lock_of_another_host_to_beat_or_grow_stale(lock, monkeypatch, beats):
+    monkeypatch.setattr(run_lock, "STALE_SECONDS", 3.0)
+    os.makedirs(os.path.dirname(lock))
+    fresh = run_lock.Holder(host="elsewhere", process=1, started="", token="x", beat=time.time())
+    with open(lock, "w") as file:
+        json.dump(dataclasses.asdict(fresh), file)
+    with pytest.raises(UserError, match="on elsewhere"), run_lock.held(lock):
+        pass
+    if not beats:
+        with run_lock.held(lock, patient=True):
+            assert time.time() - fresh.beat > run_lock.STALE_SECONDS
+        return
+    beat = threading.Timer(1, rewrite, [lock], {"beat": time.time() + 1})
+    beat.start()
+    with pytest.raises(UserError, match="on elsewhere"), run_lock.held(lock, patient=True):
+        pass
+    assert time.time() - fresh.beat < run_lock.STALE_SECONDS
+    beat.join()

@@ -13,6 +13,7 @@ from hypothesis import given, strategies as st
 from coltran import paths, storage
 from coltran.errors import UserError
 from human_eval import study
+from human_eval.design.study import named_folders
 
 OTHERS = (  # schemes that we do not serve
     "s3://b/x",
@@ -140,6 +141,19 @@ def test_every_command_refuses_other_schemes_in_every_option(words, monkeypatch,
             assert address in said, said
             assert "not read or written here" in said or "expected gs://BUCKET/NAME" in said, said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+def test_every_option_of_every_command_understands_file_urls_and_capitals(words, monkeypatch):
+    for action in places_of(words, monkeypatch):
+        before = NAMED.get(str(action.metavar), "")
+        for text, path in (("file:///a%20b", "/a b"), ("GS://bucket/x", "gs://bucket/x")):
+            if action.metavar == "[NAME=]FOLDER":
+                assert named_folders([action.type(before + text)]) == {"ours": path}
+            elif action.metavar == "ROW":
+                assert action.type(before + text).repeats == ((path,),)
+            else:
+                assert action.type(text) == path
 
 
 @pytest.mark.parametrize("words", [words for words in WORDS if words[0] == "coltran-study"], ids=" ".join)

@@ -1,5 +1,6 @@
 """Whole files or none, on disk and on a Cloud Storage emulator that speaks Google's protocol on loopback."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -39,6 +40,23 @@ def test_a_write_that_fails_leaves_the_old_file(folder):
         raise RuntimeError
     assert storage.read_bytes(path) == b"old"
     assert storage.list_files(folder) == [("file", 3)]
+
+
+@pytest.mark.parametrize("name", ["chmod", "fsync", "posix_fadvise"])
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_disk_that_cannot_do_everything_still_gets_the_file(tmp_path, monkeypatch, name, code):
+    def refuse(*_: object) -> None:
+        raise OSError(code, "this file system does not do that")
+
+    monkeypatch.setattr(os, name, refuse)
+    with storage.open_write(str(tmp_path / "file")) as file:
+        file.write(b"data")
+        storage.start_writing_out(file)
+    assert storage.read_bytes(str(tmp_path / "file")) == b"data"
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "the disk is broken")))
+    with pytest.raises(OSError, match="the disk is broken"):
+        storage.write_bytes(str(tmp_path / "file"), b"other")
+    assert storage.list_files(str(tmp_path)) == [("file", 4)]
 
 
 def test_names_directly_in_a_folder(folder):
@@ -93,6 +111,14 @@ def test_the_first_error_in_order_is_raised_and_the_rest_is_left_out():
     with pytest.raises(UserError, match="item 0"):
         storage.map_parallel(fail, range(2_000))
     assert len(called) < 2_000
+
+
+@pytest.mark.parametrize(
+    "ask", [storage.list_files, storage.list_names, storage.is_folder, storage.remove_folder, storage.check_access]
+)
+def test_a_missing_bucket_is_named_when_looked_into(bucket, ask):
+    with pytest.raises(UserError, match=r"^gs://no-such/a: there is no bucket 'no-such'$"):
+        ask("gs://no-such/a")
 
 
 def test_a_missing_bucket_is_named_when_written_to(bucket):

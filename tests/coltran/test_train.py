@@ -213,6 +213,11 @@ def test_curves_are_drawn_from_the_logs_of_runs(truth_folder, undisturbed, tmp_p
     assert both[0] != both[1]
     assert [step for step, _ in curves.read(undisturbed, "train/loss")] == list(range(10, 70, 10))
     capsys.readouterr()
+    assert train.main(["--plot", str(undisturbed), "--out", str(out)]) == 0  # its own picture is replaced
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"somebody's")
+    assert train.main(["--plot", str(undisturbed), "--out", str(photo)]) == 2
+    assert photo.read_bytes() == b"somebody's"
     assert train.main(["--plot", str(tmp_path), "--out", str(out)]) == 2
     assert "metrics.jsonl is not there" in capsys.readouterr().err
 

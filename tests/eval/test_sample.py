@@ -1,6 +1,7 @@
 """coltran-sample on tiny untrained networks: every sample once, the same whatever the batch, the shards, the kill."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -175,3 +176,20 @@ def test_a_damaged_record_is_named(truth_folder, checkpoints, tmp_path, capsys):
     assert status == 2
     assert f"{shard.name}: record at byte" in err
     assert not (tmp_path / "out" / "COMPLETED").exists()
+
+
+def test_a_network_that_was_trained_on_since_the_plan_is_refused(truth_folder, checkpoints, tmp_path):
+    from coltran.errors import UserError
+    from coltran.weights import checkpoint
+    from eval.sampling.arguments import Options
+    from eval.sampling.shard import SampleShards
+
+    folder = shutil.copytree(checkpoints / "colorizer", tmp_path / "colorizer")
+    options = Options(records=str(truth_folder), out=str(tmp_path / "out"), seed=1, colorizer=str(folder))
+    source = record_folder.open_folder(str(truth_folder))
+    job = sample._plan_job(source, options)
+    SampleShards(source, job, options).setup()
+    old = checkpoint.load(folder)
+    checkpoint.save(folder, stage=old.stage, config=old.config, step=8, ema=old.weights, weights=old.ema)
+    with pytest.raises(UserError, match=r"another one than when this run was planned; .* step_00000007$"):
+        SampleShards(source, job, options).setup()

@@ -76,10 +76,10 @@ def test_shards_in_another_order(undisturbed, many_shards, checkpoints, tmp_path
 
 
 def test_batches_are_filled_across_small_shards():
-    planned = [range(size) for size in (3, 0, 5, 9, 1, 1)]
-    assert _grouped([0, 1, 2, 3, 4, 5], planned, 8) == [[0, 1, 2], [3], [4, 5]]
-    assert _grouped([1, 4], planned, 8) == [[1, 4]]
-    assert _grouped([], planned, 8) == []
+    counts = [3, 0, 5, 9, 1, 1]
+    assert _grouped([0, 1, 2, 3, 4, 5], counts, 8) == [[0, 1, 2], [3], [4, 5]]
+    assert _grouped([1, 4], counts, 8) == [[1, 4]]
+    assert _grouped([], counts, 8) == []
 
 
 def test_the_compiled_size_is_part_of_the_fingerprint(undisturbed, many_shards, checkpoints, capsys):

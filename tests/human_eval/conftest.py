@@ -36,6 +36,7 @@ def make_study(
         sources={"truth": "truth", "models": {"colorized": "colorized"}, "images": ""},
         planned=len(planned),
         forms=tuple(planned),
+        consent=dict.fromkeys(("researcher", "contact", "ethics", "withdrawal"), "of the tests"),
     )
     (folder / "public" / "images").mkdir(parents=True)
     layout.private_file(folder / layout.SECRET, secret)

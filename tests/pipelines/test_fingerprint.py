@@ -11,7 +11,7 @@ IMAGES = tuple(
     ImageRef(key=f"train/n01440764/{index}", label=index, name=f"n01440764/{index}.jpg", path="-", size=100 + index)
     for index in range(3)
 )
-CHOSEN = Selection(images=IMAGES, duplicates=IMAGES[:1], held_out=0)
+CHOSEN = Selection(images=IMAGES, duplicates=IMAGES[:1], held_out=0, passed_over={})
 DEFAULTS = "a9a24571643e56641d43f43aeaa7bd528bb3091eff3e64a0bb514d5fe481d090"
 
 

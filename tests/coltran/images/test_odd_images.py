@@ -60,6 +60,7 @@ SHOWN = {  # all show LUMA, within what their depth can hold
     "float to 65535": tiff_of(DEEP.astype(np.float32), sample_format=3),
     "float with a hole": tiff_of(np.where(LUMA.min() == LUMA, np.nan, LUMA / 255).astype(np.float32), sample_format=3),
     "PGM of 12 bits": b"P5 80 64 4095\n" + (DEEP >> 4).astype(">u2").tobytes(),
+    "PFM": b"Pf\n80 64\n-1.0\n" + (LUMA / 255)[::-1].astype("<f4").tobytes(),
     "PNG of 16 bits": encoded(DEEP, "PNG"),
 }
 
@@ -92,6 +93,8 @@ UNSUPPORTED = {
     ),
     "JPEG XL": (b"\xff\x0a" + bytes(50), "JPEG XL"),
     "JPEG XL in boxes": (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(50), "JPEG XL"),
+    "PFM in color": (b"PF\n8 8\n-1.0\n" + bytes(8 * 8 * 12), r"float RGB \(PFM\)"),
+    "float of 64 bits": (tiff_of(LUMA / 255, sample_format=3), "float 64-bit gray"),
     "Photoshop": (b"8BPS\0\1" + bytes(50), "Photoshop"),
     "JPEG of 12 bits": (encoded(PHOTO).replace(b"\xff\xc0\x00\x11\x08", b"\xff\xc0\x00\x11\x0c"), "JPEG of 12 bits"),
 }

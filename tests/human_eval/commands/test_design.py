@@ -24,11 +24,12 @@ from human_eval.folder import layout, opaque_files
 from human_eval.folder.forms import CATCH, PRACTICE, TEST
 
 SIZE = ("--images=6", "--block=3", "--practice=2", "--catch=0.3")
+CONSENT = [f"--{name}=of the tests" for name in ("researcher", "contact", "ethics", "withdrawal")]
 
 
 @pytest.fixture(scope="module")
 def arguments(truth_folder, colorized_folder):
-    return ["design", f"--truth={truth_folder}", f"--colorized={colorized_folder}", "--seed=1", *SIZE]
+    return ["design", f"--truth={truth_folder}", f"--colorized={colorized_folder}", "--seed=1", *SIZE, *CONSENT]
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +255,10 @@ def test_short_keys_words_and_formulas_are_no_leaks(name, new_folders, tmp_path)
             path.rename(path.with_name(name.format(int(path.stem)) + path.suffix))
     out = tmp_path / "study"
     sizes = ["--images=12", "--block=6", "--practice=2", "--catch=0.2"]
-    assert study.main(["design", f"--truth={truth}", f"--colorized={fakes}", "--seed=1", *sizes, f"--out={out}"]) == 0
+    assert (
+        study.main(["design", f"--truth={truth}", f"--colorized={fakes}", "--seed=1", *sizes, *CONSENT, f"--out={out}"])
+        == 0
+    )
     for kind in ("static", "mturk", "turkle"):
         assert study.main(["export", f"--study={out}", f"--format={kind}", "--image_url=https://x.example.org/"]) == 0
     cells = {row["key"] for row in read_key(out)}
@@ -325,9 +329,9 @@ def test_mistakes_get_one_line(change, message, designed, truth_folder, colorize
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: Image.new("RGB", (32, 30)).save(path), "is 32x30; all images of a study are 32x32"),
+        (lambda path: Image.new("RGB", (32, 30)).save(path), "is 32x30, and its photo in"),
         (lambda path: Image.new("RGBA", (32, 32)).save(path), "PNG of mode RGBA"),
-        (lambda path: path.write_bytes(b"no picture"), "is no PNG file"),
+        (lambda path: path.write_bytes(b"no picture"), "is no PNG or JPEG file"),
         (lambda path: path.write_bytes(path.read_bytes()[:-40]), "is no whole PNG file"),
     ],
 )
@@ -342,6 +346,39 @@ def test_bad_pngs_are_named(make, message, truth_folder, colorized_folder, tmp_p
     assert message in err.splitlines()[-1]  # after the progress bar
     assert "Traceback" not in err
     assert not (tmp_path / "o" / "COMPLETED").exists()
+
+
+def test_jpegs_of_any_shape_are_cropped_alike_and_named(tmp_path, capsys):
+    """One sample each, photos of several sizes, colorizations at half the size."""
+    rng = np.random.default_rng(0)
+    for number in range(14):
+        width, height = ((64, 48), (40, 60), (50, 50))[number % 3]
+        photo = Image.fromarray(rng.integers(0, 256, (height // 8, width // 8, 3), np.uint8)).resize((width, height))
+        for name, size in (("truth", (width, height)), ("fakes", (width // 2, height // 2))):
+            path = tmp_path / name / f"{number}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            photo.resize(size).save(path, quality=95)
+    out = tmp_path / "study"
+    sources = [f"--truth={tmp_path / 'truth'}", f"--colorized={tmp_path / 'fakes'}", "--seed=1"]
+    assert study.main(["design", *sources, "--images=10", "--practice=2", "--catch=0.1", f"--out={out}"]) == 0
+    said = capsys.readouterr().out
+    assert "the folders have 1 sample of each photo: --samples 1" in said
+    assert "14 of 14 photos become their middle square of 20 pixels: 0.jpg (64x48), " in said
+    assert layout.load_design(out).side == 20
+    crops = list(csv.DictReader((out / "private" / "crops.csv").open()))
+    assert len(crops) == 28
+    assert {"source": "truth", "file": "1.jpg", "width": "40", "height": "60", "side": "20"} in crops
+    pairs = {}
+    for row in read_key(out):
+        if row["kind"] == "test":
+            pixels = opaque_files.decode((out / "public" / "images" / row["file"]).read_bytes()).astype(int)
+            pairs.setdefault(row["trial"], []).append(pixels)
+    # The same part of the same photo: JPEG's losses and the smaller copy are all that differs.
+    assert all(np.abs(one - two).mean() < 12 for one, two in pairs.values())
+    assert np.abs(pairs.popitem()[1][0] - pairs.popitem()[1][0]).mean() > 20
+    Image.new("RGB", (48, 64)).save(tmp_path / "fakes" / "0.jpg")
+    assert study.main(["design", *sources, f"--out={tmp_path / 'other'}"]) == 2
+    assert "is 48x64, and its photo in" in capsys.readouterr().err
 
 
 @pytest.mark.slow

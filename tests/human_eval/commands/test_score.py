@@ -14,7 +14,7 @@ import pytest
 from human_eval import study
 from human_eval.answers import key as answer_key, ratings
 from human_eval.folder import opaque_files
-from human_eval.scoring import plots as score_plots, results as score_results
+from human_eval.scoring import plots as score_plots, report as score_report, results as score_results
 
 FAST = ["--replicates=100"]
 
@@ -86,10 +86,10 @@ def test_a_bias_to_the_first_image_is_seen(scored):
 
 def test_the_files(scored, study_path):
     folder, _ = scored("--rate=0.42", answers="turkle.csv")
-    assert {path.name for path in folder.iterdir()} == {
+    assert {path.name for path in folder.iterdir() if path.is_file()} == {
         *("score.json", "scores.csv", "ratings_used.csv", "top_up.csv", "report.html")
     }
-    assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.iterdir())
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.rglob("*.*") if path.is_file())
     rows = list(csv.DictReader((folder / "scores.csv").open()))
     assert [row["sample"] for row in rows] == [
         *("0", "1", "2", "all", "oracle naive", "oracle leave_one_rater_out", "oracle leave_two_raters_out")
@@ -151,6 +151,7 @@ def test_the_report_is_one_file_and_shows_photo_then_colorization(scored, study_
     page = (folder / "report.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     assert "http" not in page.replace("http-equiv", "")
+    assert all(b"<svg" in path.read_bytes() for path in (folder / "figures").iterdir())
     assert "These answers are made up" in page
     assert "ColTran (paper), oracle" in page
     assert "62.0 +- 0.99" in page
@@ -169,6 +170,29 @@ def test_the_report_is_one_file_and_shows_photo_then_colorization(scored, study_
     best = re.search(r"(\d) of 5 fooled", page[most:])[1]
     worst = re.search(r"(\d) of 5 fooled", page[page.index("Least convincing") :])[1]
     assert int(best) > int(worst)
+
+
+def test_figures_and_tables_come_as_files_of_their_own(scored):
+    folder, _ = scored("--rate=0.42")
+    figures = sorted(path.name for path in (folder / "figures").iterdir())
+    assert figures == ["images.svg", "rates.svg", "sittings.svg"]
+    names = {path.stem for path in (folder / "tables").iterdir()}
+    assert {"beside_the_paper", "standard_errors", "differences", "oracle_colorized", "rules"} <= names
+    rows = list(csv.reader((folder / "tables" / "standard_errors.csv").open()))
+    assert rows[0] == ["points (95% interval, %)", *(f"colorized, {name}" for name in (0, 1, 2, "all"))]
+
+
+def test_the_report_of_one_sample_has_no_oracle_and_no_column_twice():
+    one = {"rate": 0.4, "intervals": {"image_cluster": [0.35, 0.45]}, "standard_errors": {"image_cluster": 0.02}}
+    for name in score_report._ERRORS:
+        one["intervals"][name], one["standard_errors"][name] = [0.35, 0.45], 0.02
+    results = {"models": {"m": {"samples": {"0": one}, "overall": one, "oracle": None}}}
+    header, _ = score_report._standard_errors(results)
+    assert header == ("points (95% interval, %)", "m, 0")
+    assert "oracle" not in score_report._legend(results)
+    words = score_report.in_words("m", results["models"]["m"])
+    assert "40.0% of the pairs, which is less than the 50%" in words
+    assert "between 35.0% and 45.0%" in words
 
 
 def test_html_in_names_stays_text(study_path, tmp_path):
@@ -252,9 +276,9 @@ def test_without_a_study_the_table_is_scored(tmp_path, capsys):
     out = tmp_path / "s"
     assert study.main(["score", f"--ratings={tmp_path / 'p' / 'ratings.csv'}", f"--out={out}", *FAST]) == 0
     assert "simulated, sample 2:" in capsys.readouterr().out.splitlines()[-1]
-    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    first = {path.name: path.read_bytes() for path in out.rglob("*.*")}
     assert study.main(["score", f"--ratings={tmp_path / 'p' / 'ratings.csv'}", f"--out={out}", *FAST]) == 0
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+    assert {path.name: path.read_bytes() for path in out.rglob("*.*")} == first
 
 
 def test_form_sizes_as_seen():
@@ -265,3 +289,11 @@ def test_form_sizes_as_seen():
 def _row(trial):
     values = {field.name: None for field in dataclasses.fields(ratings.Rating)}
     return ratings.Rating(**values | {"form": 4, "trial": trial, "kind": "test"})
+
+
+def test_nobodys_table_is_replaced(study_path, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "scores.csv").write_text("somebody's")
+    assert study.main(["score", f"--study={study_path}", f"--out={tmp_path / 'mine'}", *FAST]) == 2
+    assert "scores.csv: this command did not write that file" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "scores.csv").read_text() == "somebody's"

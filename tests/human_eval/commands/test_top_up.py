@@ -15,13 +15,14 @@ from human_eval.folder import layout
 from human_eval.folder.forms import TEST, Variant
 
 SIZES = ("--images=6", "--block=3", "--practice=1", "--catch=0.3", "--raters=3")
+CONSENT = [f"--{name}=of the tests" for name in ("researcher", "contact", "ethics", "withdrawal")]
 
 
 @pytest.fixture(scope="module")
 def designed(truth_folder, colorized_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("study") / "study"
     sources = [f"--truth={truth_folder}", f"--colorized={colorized_folder}", "--seed=1"]
-    assert study.main(["design", *sources, *SIZES, f"--out={out}"]) == 0
+    assert study.main(["design", *sources, *SIZES, *CONSENT, f"--out={out}"]) == 0
     return out
 
 

@@ -16,8 +16,10 @@ import pytest
 from human_eval import study
 from human_eval.answers import ratings
 from human_eval.commands import ingest
+from human_eval.folder import layout, rater_ids
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]  # a form takes as long as it takes
+CONSENT = [f"--{name}=of the tests" for name in ("researcher", "contact", "ethics", "withdrawal")]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def designed(truth_folder, colorized_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("study") / "study"
     arguments = [f"--truth={truth_folder}", f"--colorized={colorized_folder}", f"--out={out}", "--seed=1"]
     sizes = ["--images=4", "--block=4", "--practice=2", "--catch=0.25", "--title=Fake & <real>"]
-    assert study.main(["design", *arguments, *sizes]) == 0
+    assert study.main(["design", *arguments, *sizes, *CONSENT]) == 0
     return out
 
 
@@ -74,7 +76,8 @@ def test_a_whole_form_from_disk(new_browser, browser_rater, exposure_of, exporte
     script = "fetch(arguments[0]).then(r => r.text()).then(arguments[1])"
     answers = json.loads(browser.execute_async_script(script, href))
     check_answers(folder, answers, form=1)
-    assert (answers["rater"], answers["flip"], answers["comment"]) == ("r1", "r1", rater.comment)
+    code = rater_ids.page_code(layout.load_design(folder).study, "r1")
+    assert (answers["rater"], answers["flip"], answers["comment"]) == (code, code, rater.comment)
     assert abs(exposure_of(answers) - 1000) <= 50
     assert all(name.startswith("file://") for name in rater.requests())
     (folder / "answers.json").write_text(json.dumps(answers))

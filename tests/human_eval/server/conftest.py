@@ -41,6 +41,7 @@ def make_design(*, images=8, block=4, samples=3, raters=2, seed=5) -> layout.Stu
         sources={},
         planned=0,
         forms=tuple(forms.plan(pool, variants, block=block, catch=0.1, raters=raters, seed=seed)),
+        consent=dict.fromkeys(("researcher", "contact", "ethics", "withdrawal"), "of the tests"),
     )
 
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from human_eval.commands import serve
 from human_eval.server import app, log as server_log, pages as server_pages
 
 
@@ -296,7 +297,7 @@ def test_progress_page(rig):
     assert "&lt;script&gt;alert(1)&lt;/script&gt; =1+1" in text
     assert "refused with 400: fake: expected one of the two files shown" in text
     assert "Secret" not in text
-    assert not re.search(r"(src|href)=", text)
+    assert not re.search(r"(src|href)=(?!\"organizer/)", text)
     for word in ("colorized", "catch", "wrong_colors", "n01440764", "coltran_model"):
         assert word not in text
     rig.time += 60 * 31
@@ -325,4 +326,26 @@ def test_the_log_does_not_grow_without_end(rig):
     files = sorted((rig.folder / "private").glob("server.log*"))
     assert len(files) == 3
     assert all(file.stat().st_size <= 2000 and file.stat().st_mode & 0o777 == 0o600 for file in files)
-    assert len(rig.problems) == 30
+    [line] = rig.problems
+    assert line.endswith("refused with 403: the request names no session (100 times)")
+    for number in range(60):
+        rig.client.get(f"/organizer?token=guess{number}")
+    assert [line[21:] for line in rig.problems][1:] == ["progress page: wrong token (60 times)"]
+
+
+def test_the_organizer_downloads_codes_and_progress_without_names(rig):
+    token = serve.organizer_token(rig.folder)
+    done = rig.enter("ann").do_all()
+    rig.enter("bob").answer(0)
+    page = rig.client.get(f"/organizer?token={token}").text
+    for name in ("codes", "progress"):
+        assert f'href="organizer/{name}.csv?token={token}"' in page
+        assert rig.client.get(f"/organizer/{name}.csv").status_code == 403
+    codes = rig.client.get(f"/organizer/codes.csv?token={token}").text.splitlines()
+    assert codes[0] == "code,form,started,finished"
+    assert codes[1].startswith(done.json["code"] + ",")
+    assert len(codes) == 2
+    progress = rig.client.get(f"/organizer/progress.csv?token={token}").text.splitlines()
+    assert progress[0].startswith("form,needed,finished")
+    assert len(progress) == 7
+    assert "ann" not in page + "".join(codes)

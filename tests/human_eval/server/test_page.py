@@ -13,6 +13,7 @@ from human_eval.answers import ratings
 from human_eval.commands import ingest
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
+CONSENT = [f"--{name}=of the tests" for name in ("researcher", "contact", "ethics", "withdrawal")]
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def served(truth_folder, colorized_folder, tmp_path):
     folder = tmp_path / "study"
     sources = [f"--truth={truth_folder}", f"--colorized={colorized_folder}", "--seed=1"]
     sizes = ["--images=4", "--block=4", "--practice=1", "--catch=0.25"]
-    assert study.main(["design", *sources, f"--out={folder}", *sizes]) == 0
+    assert study.main(["design", *sources, f"--out={folder}", *sizes, *CONSENT]) == 0
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -2,11 +2,11 @@
 
 import collections
 import concurrent.futures
-import functools
 import http.client
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import sqlite3
@@ -20,6 +20,7 @@ import pytest
 
 from human_eval import study
 from human_eval.answers import ratings
+from human_eval.folder import layout
 from human_eval.server import access, database, tokens as server_tokens
 
 PATIENCE = 120  # seconds until a test gives up; nothing else hangs on the clock
@@ -40,14 +41,18 @@ class Process:
 
     def start(self, *more: str) -> str:
         """Starts it, waits until it says where it listens, and returns all that it says."""
-        # Ctrl-C reaches it even where the tests run in the background of a shell, which ignores that signal.
-        unignore = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        self.process = subprocess.Popen(self.command(*more), stdout=subprocess.PIPE, text=True, preexec_fn=unignore)
+        self.process = subprocess.Popen(self.command(*more), stdout=subprocess.PIPE, text=True, preexec_fn=self.prepare)
         lines = []
         while "database" not in (lines or [""])[-1]:
             lines.append(self.process.stdout.readline())
             assert lines[-1], f"the server ended: {lines}"
         return "".join(lines)
+
+    @staticmethod
+    def prepare() -> None:
+        """As on a usual machine: 1024 files at most, and Ctrl-C reaches it even in the background of a shell."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -153,6 +158,43 @@ def test_a_spreadsheets_zeros_make_nobody_new(new_rig):
     assert path.read_text().splitlines()[2].startswith("2,")
     assert rig.enter("", invitation=token).form == first.form
     assert rig.rows("SELECT rater FROM sittings") == rig.hashes("invitation-0002")
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda text: text.replace(",", ";").encode("utf-8-sig"),
+        lambda text: text.replace(",", "\t").encode("utf-16"),
+        lambda text: (text.replace("number,token,link", "Number, Token ,LINK") + "\n,,\n").encode(),
+        lambda text: ("sep=;\r\n" + text.replace(",", ";").replace("\n", "\r\n")).encode("latin-1"),
+    ],
+)
+def test_a_list_that_was_saved_again_lets_everybody_in(save, new_rig):
+    rig = new_rig("--access=invitation")
+    path = access.invite(rig.folder, 2, "https://study.example.org")
+    token = path.read_text().splitlines()[2].split(",")[1]
+    first = rig.enter("", invitation=token)
+    path.write_bytes(save(path.read_text()))
+    assert rig.enter("", invitation=token).form == first.form
+    assert list(rig.problems) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe,", b"number,link\n1,x\n", b'number,token\n1,"'])
+def test_a_damaged_list_keeps_the_last_good_one(damage, new_rig):
+    rig = new_rig("--access=invitation")
+    path = access.invite(rig.folder, 2, "https://study.example.org")
+    good = path.read_bytes()
+    token = good.decode().splitlines()[2].split(",")[1]
+    first = rig.enter("", invitation=token)
+    path.write_bytes(damage)
+    for _ in range(3):
+        assert rig.enter("", invitation=token).form == first.form
+    if damage:
+        [problem] = rig.problems
+        assert "the last good list with 2 invitations stays in use" in problem
+    path.write_bytes(good)
+    assert rig.enter("", invitation=token).form == first.form
+    assert rig.visit("", invitation="guess").status_code == 403
 
 
 def test_no_token_begins_like_a_formula(tmp_path, monkeypatch):
@@ -265,19 +307,62 @@ class Crowd:
         return "finished"
 
 
+class Siege(threading.Thread):
+    """1,100 connections that say nothing or one letter now and then. Closed ones come again, also after a kill."""
+
+    def __init__(self, port: int, connections: int = 1100) -> None:
+        super().__init__(daemon=True)
+        self._port, self._wanted, self._sockets = port, connections, []
+        self.over, self.most = threading.Event(), 0
+
+    def run(self) -> None:
+        while not self.over.wait(0.2):
+            self._sockets = [one for one in self._sockets if self._is_open(one)]
+            while len(self._sockets) < self._wanted and not self.over.is_set():
+                try:
+                    self._sockets.append(socket.create_connection(("127.0.0.1", self._port), timeout=0.5))
+                except OSError:
+                    break
+            self.most = max(self.most, len(self._sockets))
+        for one in self._sockets:
+            one.close()
+
+    def _is_open(self, one: socket.socket) -> bool:
+        try:
+            one.setblocking(False)
+            if self._sockets.index(one) % 2:
+                one.send(
+                    b"G" if self._sockets.index(one) % 3 else b"POST /api/answer HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"
+                )
+            return one.recv(1) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+
 @pytest.mark.slow
-def test_sixty_raters_at_once_and_two_kills(new_process, kit, listed, tmp_path, capsys):
+def test_sixty_raters_at_once_under_siege_and_two_kills(new_process, kit, listed, tmp_path, capsys):
     design = kit.make_design(images=40, block=10, raters=5)  # 12 forms of 13 trials: 60 sittings
     folder = kit.write_study(tmp_path / "study", design)
-    limits = ["--address_limit=1000000", "--session_limit=1000000"]
+    limits = [f"--{name}_limit=1000000" for name in ("address", "session", "new_rater")]
     server = new_process(folder, "--access=prolific", "--completion_url=https://example.org/?c={code}", *limits)
     server.start()
     crowd = Crowd(server, kit, kill_at=[200, 500])
+    squatters = Browser(server.port, crowd.seen)
+    for number in range(60):  # As many invented names as there are places. Nobody of them ever answers.
+        assert b'id="study"' in squatters.ask("GET", f"/?PROLIFIC_PID=squatter-{number}")[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
+    siege = Siege(server.port)
+    siege.start()
     with concurrent.futures.ThreadPoolExecutor(60) as pool:
         ends = collections.Counter(pool.map(crowd.rate, range(60)))
     assert not crowd.kill_at
     assert ends["abandoned"] == 7
     assert ends["finished"] == 53
+    siege.over.set()
+    siege.join()
+    assert siege.most > 500
     # The places that were left go to others, once their lease is over.
     server.kill()
     server.start("--lease=0.0001")
@@ -309,7 +394,7 @@ def test_sixty_raters_at_once_and_two_kills(new_process, kit, listed, tmp_path, 
             body["response_ms"],
         )
     finished = [row for row in sittings if row[3] == "finished"]
-    told = {server_tokens.session_token(kit.SECRET, row[0], row[6]): row for row in finished}
+    told = {server_tokens.session_token(layout.names_key(design, kit.SECRET), row[0], row[6]): row for row in finished}
     assert {token: {"code": row[4], "redirect": row[5]} for token, row in told.items()} == crowd.codes
     assert collections.Counter(row[1] for row in finished) == dict.fromkeys(range(12), 5)
     assert collections.Counter((row[1], row[2]) for row in finished) == {(f, s): 1 for f in range(12) for s in range(5)}

@@ -35,6 +35,7 @@ def test_a_whole_form_on_a_turkle_server(
 ):
     folder = tmp_path / "study"
     sizes = ["--images=4", "--block=4", "--practice=1", "--catch=0.25", "--raters=2"]
+    sizes += [f"--{name}=of the tests" for name in ("researcher", "contact", "ethics", "withdrawal")]
     sources = [f"--truth={truth_folder}", f"--colorized={colorized_folder}", "--seed=1"]
     assert study.main(["design", *sources, f"--out={folder}", *sizes]) == 0
     assert study.main(["export", f"--study={folder}", "--format=turkle", f"--image_url={images_server}"]) == 0

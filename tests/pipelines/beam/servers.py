@@ -121,3 +121,28 @@ def kill_workers(pool: Server) -> list[int]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
     return found
+
+
+def launch(pipeline: bytes, engine: Server, pool: Server) -> str:
+    """Runs a pipeline, as it travels to an engine, with the pool's workers; returns the state in which it ends."""
+    import grpc
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.portability.api import (
+        beam_fn_api_pb2,  # noqa: F401  # registers what the next ones refer to
+        beam_job_api_pb2,
+        beam_job_api_pb2_grpc,
+        beam_runner_api_pb2,
+        endpoints_pb2,
+    )
+    from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+    proto = beam_runner_api_pb2.Pipeline.FromString(pipeline)
+    payload = beam_runner_api_pb2.ExternalPayload(endpoint=endpoints_pb2.ApiServiceDescriptor(url=pool.address))
+    for environment in proto.components.environments.values():
+        environment.urn, environment.payload = "beam:env:external:v1", payload.SerializeToString()
+        del environment.dependencies[:]
+    with grpc.insecure_channel(engine.address) as channel:
+        service = beam_job_api_pb2_grpc.JobServiceStub(channel)
+        _, _, states = JobServiceHandle(service, PipelineOptions([])).submit(proto)
+        last = list(states)[-1].state
+    return beam_job_api_pb2.JobState.Enum.Name(last)

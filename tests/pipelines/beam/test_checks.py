@@ -85,6 +85,7 @@ def test_a_port_that_is_no_job_servers(no_service):
     assert "does not answer as a Beam job server" in refused([PORTABLE, f"--job_endpoint={no_service}"])
 
 
+@pytest.mark.slow
 def test_a_pool_that_does_not_listen(portable, nobody):
     """Prism would crash."""
     flags = [*portable.without_workers, "--environment_type=EXTERNAL", f"--environment_config={nobody}"]

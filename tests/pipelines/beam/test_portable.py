@@ -11,6 +11,7 @@ from pipelines.beam import engine as beam_engine, options as beam_options, submi
 from tests.pipelines.beam import servers
 from tests.pipelines.test_preprocess import contents
 
+pytestmark = pytest.mark.slow
 SMALL = ["--hi=32", "--lo=16", "--num_shards=3"]
 
 
@@ -47,24 +48,6 @@ def test_what_a_worker_raises_is_one_line(portable):
     assert "failed on PortableRunner: a worker raised ZeroDivisionError: division by zero; the same" in str(
         raised.value
     )
-
-
-def test_a_worker_that_was_killed_is_one_line(portable, tmp_path):
-    working = tmp_path / "working"
-
-    def work(seconds: float) -> None:
-        working.touch()
-        time.sleep(seconds)
-
-    def kill() -> int:
-        """Asked while the job runs: kills the worker once it works; then nothing moves."""
-        return len(servers.kill_workers(portable.pool)) if working.exists() else 0
-
-    with pytest.raises(UserError) as raised:
-        run(work, [*portable.flags, "--give_up_seconds=8"], elements=[60.0], moved=kill)
-    reason = {"prism": "a worker died", "python": "nothing has moved for 8 s"}[portable.name]
-    assert f"failed on PortableRunner: {reason}" in str(raised.value)
-    assert str(raised.value).endswith("the same command goes on with what is missing")
 
 
 def test_a_job_is_submitted_and_asked_for_later(portable):

@@ -1,6 +1,7 @@
 """Every way in which people have ImageNet gives the same records, and what cannot be read is said in one line."""
 
 import io
+import os
 import tarfile
 import zipfile
 
@@ -277,3 +278,18 @@ def test_a_damaged_record_or_member_is_a_reject_of_its_own(few_images, tmp_path,
     assert preprocess.main([*arguments, "--max_reject_fraction=0.1"]) == 0
     assert "24 read = 23 written + 1 rejected" in capsys.readouterr().out
     assert b'"reason": "unreadable"' in (tmp_path / "out" / "rejects.jsonl").read_bytes()
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_or_counted(photo_folder, monkeypatch):
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("n01443537"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match=r"n01443537: the folder cannot be read: .*--skip_unreadable"):
+        source_index.index_images(str(photo_folder), "train")
+    index = source_index.index_images(str(photo_folder), "train", skip_unreadable=True)
+    assert (len(index.images), index.passed_over) == (8, {"unreadable folder": 1})

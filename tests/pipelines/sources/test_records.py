@@ -186,3 +186,27 @@ def test_parts_of_parquet_with_digests_in_their_names(tmp_path):
         table(tmp_path / "data" / f"train-{part:05d}-of-00003-{digest}.parquet", rows)
     with pytest.raises(UserError, match="data/train-00001-of-00003 is missing"):
         source_index.index_images(str(tmp_path), "train")
+
+
+@pytest.mark.parametrize(
+    ("present", "whole"),
+    [
+        (["part-00001-of-00002.tfrecord", "part-00002-of-00002.tfrecord"], True),  # counted from 1
+        (["part-00002-of-00002.tfrecord"], False),
+        (["part-01-of-03.tfrecord", "part-02-of-03.tfrecord"], False),
+        (["a-00000-of-00001.tfrecord", "b-00000-of-00001.tfrecord"], True),
+    ],
+)
+def test_how_sets_are_numbered(present, whole, tmp_path):
+    for number, name in enumerate(present):
+        shard(tmp_path / name, tfds(number))
+    if whole:
+        assert len(source_index.index_images(str(tmp_path), "train").images) == len(present)
+    else:
+        with pytest.raises(UserError, match="is missing from a numbered set"):
+            source_index.index_images(str(tmp_path), "train")
+
+
+def test_photos_that_are_called_like_shards_are_photos(tmp_path):
+    (tmp_path / "holiday-00002-of-00009.jpg").write_bytes(PHOTO)
+    assert len(source_index.index_images(str(tmp_path), "train").images) == 1
