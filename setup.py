@@ -19,6 +19,7 @@ EVAL = [
     "tensorflow-hub>=0.16,<0.17",
     "tf-keras>=2.21,<2.22",
     "setuptools<81",  # tensorflow-hub imports pkg_resources
+    "requests>=2.32",
     "jinja2>=3.1",
 ]
 STUDY = [

@@ -1,5 +1,7 @@
 """How far the sampler's probabilities lie from the teacher-forced ones, on this device, by dtype and matmul precision.
 
+    python benchmarks/exactness.py                                  # the model that ships with the package
+    python benchmarks/exactness.py --checkpoint runs/colorizer
     python benchmarks/exactness.py --weights out/colorizer.npz --description out/colorizer.json
 
 The sampler draws images of random gray; the decoder then reads the drawn symbols, and the largest difference of any
@@ -18,10 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from coltran.networks import config as configs, presets
+from coltran.networks import config as configs
 from coltran.sampling import sampler
 from coltran.sampling.random_keys import sample_keys
-from coltran.weights import parameters
+from coltran.weights import built_in, checkpoint, parameters
 
 
 def largest_difference(network, gray_BHW: np.ndarray, keys_B2: jax.Array, sharpen: float) -> tuple[float, float]:
@@ -37,7 +39,8 @@ def largest_difference(network, gray_BHW: np.ndarray, keys_B2: jax.Array, sharpe
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=pathlib.Path, help="npz of parameters (random ones of the size smoke)")
+    parser.add_argument("--checkpoint", type=pathlib.Path, default=built_in.folder("colorizer"))
+    parser.add_argument("--weights", type=pathlib.Path, help="npz of parameters, instead of a checkpoint")
     parser.add_argument("--description", type=pathlib.Path, help="JSON with the config of these weights")
     parser.add_argument("--images", type=int, default=8)
     options = parser.parse_args()
@@ -46,11 +49,11 @@ def main() -> None:
         with np.load(options.weights) as file:
             flat = {name: file[name].astype(np.float32) for name in file.files}
     else:
-        config = presets.network_config("colorizer", "smoke", height=16, width=16)
-        flat = parameters.flatten(nnx.state(parameters.build(config, seed=0), nnx.Param))
+        loaded = checkpoint.load(options.checkpoint, stage="colorizer")
+        config, flat = loaded.config, loaded.ema
     gray = np.random.default_rng(0).integers(0, 256, (options.images, config.height, config.width)).astype(np.int32)
     keys = sample_keys(1, [str(i) for i in range(options.images)], [0] * options.images)
-    print(f"{jax.devices()[0].device_kind}; {'trained' if options.weights else 'random'} weights")
+    print(f"{jax.devices()[0].device_kind}; {options.weights or options.checkpoint}")
     print("dtype      precision  sharpened  largest difference  mean")
     for dtype, precision in (("float32", "highest"), ("float32", "default"), ("bfloat16", "default")):
         for sharpen in (1.0, 4.0):

@@ -23,12 +23,13 @@ from coltran.images.contact_sheet import contact_sheet, thumbnail
 from coltran.images.decoding import ImageRejected
 from coltran.images.formats import heic_hint
 from coltran.photos import inputs, outputs, recolor
-from coltran.photos.arguments import BATCH_SIZE, PROG, Options, parse
+from coltran.photos.arguments import BATCH_SIZE, IMAGENET, PROG, Options, parse
 from coltran.photos.inputs import FoundPhotos, PhotoFile
 from coltran.photos.recolor import GrayInputs
 from coltran.sampling import certainty as certainties
 from coltran.walking import describe_passed_over
 from coltran.weights import built_in
+from coltran.weights.kinds import WEIGHTS
 
 if TYPE_CHECKING:
     from coltran.sampling.pipeline import ColorizationPipeline
@@ -135,12 +136,17 @@ def _load_model(options: Options) -> ColorizationPipeline:
         "color_upsampler": options.color_upsampler,
         "spatial_upsampler": options.spatial_upsampler,
     }
-    if options.colorizer is None:
+    if options.weights == IMAGENET:
+        from coltran.release import public
+
+        networks = dict(public.fetch())
+    elif options.colorizer is None:
         networks = {stage: built_in.folder(stage) for stage in ("colorizer", "color_upsampler")}
     return ColorizationPipeline.load(
         **networks,
         batch_size=options.batch_size or images_at_once(BATCH_SIZE),
-        weights=options.weights,
+        weights=WEIGHTS[0] if options.weights == IMAGENET else options.weights,
+        compute_dtype=options.compute_dtype,
         options=SamplerOptions(mode=options.mode, temperature=options.temperature, top_k=options.top_k),
     )
 
@@ -271,7 +277,9 @@ def report(summary: Summary, options: Options) -> Iterator[str]:
     if passed_over:
         yield passed_over + heic_hint(summary.passed_over)
     rows = [("folder", options.out)]
-    if options.colorizer is None:
+    if options.weights == IMAGENET:
+        rows.append(("model", "the public release's, trained on ImageNet (gs://gresearch/coltran)"))
+    elif options.colorizer is None:
         rows.append(("model", built_in.DESCRIPTION))
     if summary.sheet:
         share = f" ({_share(summary.shown, summary.colorized)})" if summary.shown < summary.colorized else ""

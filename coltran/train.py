@@ -1,13 +1,13 @@
 """Trains one of the three networks, prints the likelihood of a record folder, or draws curves.
 
     coltran-train --stage colorizer --config smoke --data records/train --validation records/holdout --workdir runs/c
-    coltran-train --evaluate --data records/holdout --checkpoint runs/c
+    coltran-train --evaluate --data records/holdout --checkpoint runs/c --json bits.json
     coltran-train --plot runs/c --out curves.png
 
 The first prints validation bits per pixel before and after, next to the entropy of the folder's coarse colors; about
-a minute on 2 CPU cores. Run the same command again to go on after an interruption. The second prints bits and ends.
-The third draws training loss and validation bits of one or several runs. On several machines the same command runs on
-each: docs/training.md.
+a minute on 2 CPU cores. Run the same command again to go on after an interruption. The second prints bits and ends;
+its --json holds those of each image. The third draws training loss and validation bits of one or several runs. On
+several machines the same command runs on each: docs/training.md.
 """
 
 from __future__ import annotations
@@ -169,9 +169,14 @@ def _bits_line(step: int, bits: dict[str, float], note: str = "") -> str:
 
 
 def _evaluate(options: Options) -> int:
+    import json
+
+    import numpy as np
+
+    from coltran import storage
     from coltran.networks import config as configs
     from coltran.training import inputs
-    from coltran.training.evaluation import evaluate, make_evaluator
+    from coltran.training.evaluation import bits_of_batches, described, make_evaluator
     from coltran.weights import checkpoint
 
     loaded = checkpoint.load(options.needed("checkpoint"), stage=options.stage)
@@ -184,9 +189,14 @@ def _evaluate(options: Options) -> int:
         examples.check_size(config)
         flat = loaded.ema if options.weights == "ema" else loaded.weights
         size = options.learning.get("batch_size") or min(16, len(examples))
-        bits = evaluate(make_evaluator(config), flat, examples, size)
+        batches = list(bits_of_batches(make_evaluator(config), flat, examples, size))
+        bits = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
         print(f"{loaded.stage}, step {loaded.step}, {options.weights} weights, {len(examples):,} examples")
-        print(cli.table([(name.replace("_", " "), f"{value:.6f}") for name, value in bits.items()]))
+        print(cli.table([(name.replace("_", " "), f"{values.mean():.6f}") for name, values in bits.items()]))
+        if options.json:
+            content = described(loaded, options.weights, config.compute_dtype, examples, bits)
+            storage.write_bytes(options.json, json.dumps(content, indent=1).encode() + b"\n")
+            print(f"bits of each image: {options.json}")
     return 0
 
 

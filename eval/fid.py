@@ -18,8 +18,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from coltran import cli, storage
+from coltran.errors import UserError
 from coltran.options import flag_names
 from coltran.records.folder import COMPLETED
+from eval import table2
 from eval.scoring.arguments import PROG, Options, parse
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult | Non
     hints = take_network_hints(engine_options)
     submission.check_earlier(options.out, engine_options)
     rows = plan.plan(options)
+    network.fetch_weights(options)
     extractor = network.shared_extractor(options)
     fingerprint = earlier.fingerprint(rows, extractor, options)
     layout = Layout.of(options)
@@ -77,10 +80,19 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult | Non
     return earlier.finished_result(layout, fingerprint)
 
 
+def _sample(arguments: Sequence[str]) -> None:
+    from eval import sample
+
+    if sample.run(*sample.parse(arguments)) is None:
+        raise UserError("a sampling was only submitted: run the same command again when it has finished")
+
+
 def _command(argv: Sequence[str] | None) -> None:
     from eval.scoring.summary import summary
 
     options, beam_arguments = parse(argv)
+    if options.protocol is not None:
+        options = table2.run(options, beam_arguments, _sample, lambda line: print(line, flush=True))
     finished = storage.exists(storage.join(options.out, COMPLETED))
     result = run(options, beam_arguments)
     if result is None:

@@ -15,7 +15,7 @@ from coltran.errors import UserError
 from coltran.options import deciding, flag_names
 from coltran.records import folder as record_folder, partition, schema
 from coltran.records.folder import Manifest, RecordFolder
-from eval.sampling.arguments import PROG, Options, parse
+from eval.sampling.arguments import PROG, Options, fingerprinted, parse
 
 if TYPE_CHECKING:
     from pipelines.shards.job import ShardJob
@@ -133,7 +133,7 @@ def _plan_job(source: RecordFolder, options: Options) -> ShardJob:
         sizes=schema.Sizes(lo=source.sizes.lo, hi=source.sizes.hi if options.spatial_upsampler else None),
         features=tuple(name for name in schema.COLORIZED.features if name in made),
         options=kept | {"records_fingerprint": source.manifest.fingerprint},
-        fingerprint=shard_job.fingerprint("sample", kept, source.manifest.fingerprint),
+        fingerprint=shard_job.fingerprint("sample", fingerprinted(kept), source.manifest.fingerprint),
         num_shards=len(source.manifest.shards),
     )
 

@@ -13,8 +13,10 @@ from coltran.options import add_flags, from_arguments, option
 from coltran.photos import recolor
 from coltran.sampling.arguments import SamplingFlags, refuse_equal_samples
 from coltran.walking import SKIP_UNREADABLE_HELP
+from coltran.weights.kinds import WEIGHTS
 
 PROG = "coltran-colorize"
+IMAGENET = "imagenet"
 BATCH_SIZE = 16  # on a GPU or TPU; on a CPU, one photo would wait for fifteen others that do not exist
 DESCRIPTION = """\
 Colorize photos: files of any size and format in, the same photos in color out.
@@ -27,6 +29,8 @@ that ships with this package. For the paper's size, and other ones, give checkpo
 
     coltran-colorize photo.jpg --samples 3 --out colored --colorizer runs/colorizer \\
         --color_upsampler runs/color_upsampler --spatial_upsampler runs/spatial_upsampler
+
+--weights imagenet takes the public networks of the paper's size, trained on ImageNet, and fetches them the first time.
 
 Inputs may be several: files, folders (searched recursively; results lie as the photos do), patterns ('scans/**/*.tif'),
 local or gs://. A color photo is treated as if it were gray, so that the result can be compared with it.
@@ -58,6 +62,11 @@ class Options(SamplingFlags):
         metavar="FOLDER",
         help="checkpoint of stage colorizer; the upsamplers of another one must be given, too",
     )
+    weights: str = option(
+        WEIGHTS[0],
+        choices=(*WEIGHTS, IMAGENET),
+        help=f"moving average of the weights, or the raw ones; '{IMAGENET}': the public networks of the paper's size",
+    )
     samples: int = option(1, parse=cli.positive, metavar="K", help="colorizations per photo, numbered from 0")
     seed: int = option(0, help="another seed, other colors")
     batch_size: int | None = option(
@@ -82,7 +91,9 @@ class Options(SamplingFlags):
         refuse_equal_samples(self.mode, self.samples)
         if self.colorizer is None and (self.color_upsampler or self.spatial_upsampler):
             raise UserError("--color_upsampler and --spatial_upsampler go with --colorizer: give it too")
-        if self.colorizer is None and self.weights != "ema":
+        if self.weights == IMAGENET and self.colorizer is not None:
+            raise UserError(f"--weights {IMAGENET} brings its own networks: leave --colorizer and the upsamplers out")
+        if self.colorizer is None and self.weights not in (WEIGHTS[0], IMAGENET):
             raise UserError(f"--weights {self.weights}: the built-in model has its moving averages only")
         if not 0 <= self.seed < 2**32:
             raise UserError(f"--seed {self.seed}: expected 0 to 2^32 - 1")

@@ -61,7 +61,7 @@ def read(source: str, step: int | None = None) -> ReleaseVariables:
     Raises:
       UserError: nothing is there, files are missing, or they are damaged.
     """
-    folder, stem, names = _locate(source.rstrip("/"), step)
+    folder, stem, names = locate(source.rstrip("/"), step)
     path = storage.join(folder, stem)
     with contextlib.ExitStack() as stack:
         local = folder
@@ -140,8 +140,8 @@ def write(
     return storage.join(folder, stem)
 
 
-def _locate(source: str, step: int | None) -> tuple[str, str, list[str]]:
-    """Finds (folder, prefix's name, names of its files) for `source` and `step`."""
+def locate(source: str, step: int | None = None) -> tuple[str, str, list[str]]:
+    """Finds (folder, prefix's name, names of its files) for `source` and `step`. Raises UserError as `read` does."""
     if storage.is_folder(source):
         folder, files = source, _prefixes(source)
         stem = _choose(source, files, step)

@@ -7,7 +7,7 @@ import dataclasses
 from coltran import cli
 from coltran.errors import UserError
 from coltran.options import option
-from coltran.sampling.choices import MODES, SamplerOptions
+from coltran.sampling.choices import COMPUTE_DTYPES, MODES, SamplerOptions
 from coltran.weights.kinds import WEIGHTS
 
 
@@ -25,6 +25,11 @@ class SamplingFlags:
         help="checkpoint of stage spatial_upsampler (else the low resolution's colors alone)",
     )
     weights: str = option("ema", choices=WEIGHTS, help="moving average of the weights, or the raw ones")
+    compute_dtype: str = option(
+        COMPUTE_DTYPES[0],
+        choices=COMPUTE_DTYPES,
+        help="of activations, whatever the checkpoints were trained in; bfloat16 is faster on accelerators, not exact",
+    )
     mode: str = option(SamplerOptions.mode, choices=MODES, help="draw colors, or take the most likely of either head")
     temperature: float = option(
         SamplerOptions.temperature, help="divides the logits before drawing; below 1: safer colors"

@@ -10,6 +10,7 @@ from coltran.networks.config import refuse_unknown
 
 MODES = ("sample", "argmax", "parallel")
 POOLINGS = ("image", "row")
+COMPUTE_DTYPES = ("float32", "bfloat16")  # of activations; the first is the default, whatever a checkpoint says
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from coltran.networks.colorizer import Colorizer, Context
 from coltran.networks.config import joins_color_and_space
 from coltran.networks.upsampler import Upsampler
 from coltran.sampling import sampler
+from coltran.sampling.choices import COMPUTE_DTYPES
 from coltran.sampling.programs import Program, UpsamplerProgram, chunks, images_at_once
 from coltran.sampling.random_keys import sample_keys
 from coltran.sampling.sizes import check_gray, check_sizes, pixels, resized, resized_coarse
@@ -123,11 +124,13 @@ class ColorizationPipeline:
         spatial_upsampler: str | Path | None = None,
         batch_size: int = 16,
         weights: str = "ema",
+        compute_dtype: str = COMPUTE_DTYPES[0],
         options: sampler.SamplerOptions | None = None,
     ) -> "ColorizationPipeline":
         """Loads the pipeline from checkpoint folders or from training work folders. It takes the newest step of these.
 
-        `weights` is `ema` (from which the paper samples) or `raw`.
+        `weights` is `ema` (from which the paper samples) or `raw`. Activations have the `compute_dtype`, whatever the
+        checkpoints say of their training: only in float32 are the probabilities exact.
 
         Raises:
           UserError: a folder holds no checkpoint of its stage, or the networks' sizes do not fit together.
@@ -141,7 +144,9 @@ class ColorizationPipeline:
         checksums = {}
         for stage, folder in folders.items():
             if folder is not None:
-                networks[stage], loaded = checkpoint.load_network(folder, stage=stage, weights=weights)
+                networks[stage], loaded = checkpoint.load_network(
+                    folder, stage=stage, weights=weights, compute_dtype=compute_dtype
+                )
                 checksums[stage] = loaded.checksum(weights)
         return cls(**networks, checksums=checksums, batch_size=batch_size, options=options)
 

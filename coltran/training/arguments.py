@@ -53,6 +53,9 @@ class Options:
         None, metavar="FOLDER", group=_MODES, help="with --evaluate: a --workdir, or a checkpoint folder"
     )
     weights: str = option(WEIGHTS[0], choices=WEIGHTS, group=_MODES, help="with --evaluate: which weights")
+    json: str | None = option(
+        None, metavar="FILE", group=_MODES, help="with --evaluate: also write the means and the bits of each image"
+    )
     plot: tuple[str, ...] = option(
         (), metavar="WORKDIR", group=_MODES, help="draw the curves of these runs into --out, and end"
     )
@@ -102,5 +105,7 @@ def _check(options: Options) -> None:
         raise UserError(f"{' and '.join(missing)} must be given {mode} (see {PROG} --help)")
     if options.checkpoint and not options.evaluate:
         raise UserError("--checkpoint goes with --evaluate; training finds its checkpoints in --workdir")
+    if options.json and not options.evaluate:
+        raise UserError("--json goes with --evaluate")
     if options.out and not options.plot:
         raise UserError("--out goes with --plot")

@@ -47,10 +47,10 @@ def draw(workdirs: Sequence[str | os.PathLike[str]]) -> bytes:
     for number, (workdir, name) in enumerate(zip(workdirs, _names(workdirs), strict=True)):
         color = f"C{number}"
         _line(left, _averaged(read(workdir, _LOSS)), color=color, label=name)
-        _line(right, validation(workdir), color=color, label=name, marker="o", markersize=3)
-        _line(right, validation(workdir, "raw"), color=color, linestyle=":")
+        _line(right, validation(workdir), color=color, label=f"{name}, moving average", marker="o", markersize=3)
+        _line(right, validation(workdir, "raw"), color=color, label=f"{name}, raw weights", linestyle=":")
     left.set(xlabel="step", ylabel="training loss, bits", title="training")
-    right.set(xlabel="step", ylabel="bits", title="validation: moving average, raw weights dotted")
+    right.set(xlabel="step", ylabel="bits", title="validation: each dot is one evaluation")
     for axes in (left, right):
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:

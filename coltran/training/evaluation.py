@@ -1,6 +1,6 @@
 """Measures the likelihood of a whole record folder in bits. Every example counts exactly once (paper, section 5.2)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from coltran.training import inputs
 from coltran.training.mesh import Placement
 from coltran.training.step import Metrics, channel_bits, colorizer_bits
 from coltran.weights import parameters
+from coltran.weights.checkpoint import Checkpoint
 
 
 def make_evaluator(
@@ -57,9 +58,56 @@ def evaluate(
     With `placement`, each process reads its rows of every batch, and all must call this together.
     """
     totals: dict[str, float] = {}
+    for found in bits_of_batches(evaluator, flat, examples, batch_size, placement):
+        for name, bits_B in found.items():
+            totals[name] = totals.get(name, 0.0) + float(bits_B.sum())
+    return {name: total / len(examples) for name, total in totals.items()}
+
+
+def bits_of_batches(
+    evaluator: Callable,
+    flat: Mapping[str, Any],
+    examples: inputs.Examples,
+    batch_size: int,
+    placement: Placement | None = None,
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields {metric: bits of each example, float64 [B]} of one batch after another, in the order of the examples.
+
+    The last batch may be smaller. The arguments are those of `evaluate`.
+    """
     rows = None if placement is None else placement.rows(batch_size)
     for batch, mask in inputs.evaluation_batches(examples, batch_size, rows):
         placed = batch if placement is None else placement.put_batch(batch, batch_size)
-        for name, bits_B in evaluator(flat, placed).items():
-            totals[name] = totals.get(name, 0.0) + float((np.asarray(bits_B, np.float64) * mask).sum())
-    return {name: total / len(examples) for name, total in totals.items()}
+        real = mask > 0  # and not the padding of the last batch
+        yield {name: np.asarray(bits_B, np.float64)[real] for name, bits_B in evaluator(flat, placed).items()}
+
+
+def described(
+    loaded: Checkpoint, weights: str, compute_dtype: str, examples: inputs.Examples, bits: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Makes the content of the file of `--evaluate --json`: what was measured, the means, and the bits of each image.
+
+    Args:
+      loaded: the checkpoint.
+      weights: `ema` or `raw`.
+      compute_dtype: of the activations.
+      examples: the record folder.
+      bits: {metric: float64 [examples]}.
+    """
+    columns = {name: values.tolist() for name, values in bits.items()}
+    return {
+        "stage": loaded.stage,
+        "step": loaded.step,
+        "checkpoint": loaded.path,
+        "weights": weights,
+        "weights_sha256": loaded.checksum(weights),
+        "compute_dtype": compute_dtype,
+        "data": examples.path,
+        "data_fingerprint": examples.fingerprint,
+        "examples": len(examples),
+        "mean": {name: float(values.mean()) for name, values in bits.items()},
+        "images": [
+            {**examples.name(index), **{name: column[index] for name, column in columns.items()}}
+            for index in range(len(examples))
+        ],
+    }

@@ -91,6 +91,12 @@ class Examples:
         data = framing.unframe(storage.read_range(path, offset, size), f"{path}: record at byte {offset}")
         return schema.decode(schema.TRUTH, data, self._folder.sizes, self._features)
 
+    def name(self, index: int) -> dict[str, object]:
+        """Reads what tells one example from the others: the key and the crop of its record, by these names."""
+        path, offset, size = self._where[index]
+        data = framing.unframe(storage.read_range(path, offset, size), f"{path}: record at byte {offset}")
+        return schema.decode(schema.TRUTH, data, self._folder.sizes, [schema.KEY, schema.CROP])
+
     def batch(self, indices: np.ndarray) -> Batch:
         """Reads the examples at `indices` (int64 [B]) and stacks the network's inputs.
 

@@ -19,13 +19,16 @@ METRICS = "metrics.jsonl"
 
 
 class TrainingLog:
-    """The log of one work folder. It removes lines of steps after `step`, because those steps will run again."""
+    """The log of one work folder. It removes lines of steps after `step`, because those steps will run again.
+
+    At step 0 it begins anew.
+    """
 
     def __init__(self, workdir: str, step: int):
         self._workdir = workdir
         path = storage.join(workdir, METRICS)
         if storage.exists(path):
-            kept = [line for line in read_metrics(path) if line["step"] <= step]
+            kept = [line for line in read_metrics(path) if 0 < step >= line["step"]]
             storage.write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         self._metrics = AppendedFile(path)
         self._events = EventFile(storage.join(workdir, "tensorboard"))

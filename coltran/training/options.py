@@ -168,6 +168,9 @@ class RunOptions:
     evaluate_every: int = option(
         1000, decides=False, parse=cli.positive, metavar="STEPS", help="measure the bits of --validation as often"
     )
+    log_every: int = option(
+        10, decides=False, parse=cli.positive, metavar="STEPS", help="log loss and rates after so many steps"
+    )
     keep: int = option(
         3, decides=False, parse=cli.positive, metavar="N", help="newest checkpoints to keep, and the best besides"
     )

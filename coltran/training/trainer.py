@@ -29,8 +29,6 @@ from coltran.training.options import RunOptions, StepOptions, TrainOptions
 from coltran.training.preemption import Preemption
 from coltran.training.sample_grid import SampleGrid
 
-LOG_EVERY = 10
-
 
 class Trainer:
     """Trains one network in one work folder."""
@@ -59,6 +57,7 @@ class Trainer:
         )
         self.state = self.placement.put(start.state)
         self.last_bits: dict[str, float] = {}
+        self._first_bits: dict[str, float] = {}
         self._best, self._saved = start.best, self.step if start.resumed else -1
         self._evaluator = make_evaluator(config, self.placement)
         # This is a function that compiles itself, or the result of `prepare`.
@@ -97,6 +96,8 @@ class Trainer:
                 log = stack.enter_context(contextlib.closing(TrainingLog(self.workdir, self.step)))
                 folder = storage.join(self.workdir, resume.CHECKPOINTS)
                 writer = stack.enter_context(CheckpointWriter(folder, keep=self.run.keep, before=log.flush))
+                if self.step == 0:
+                    _log_bits(log, 0, self._first_bits, self._first_bits)  # the moving average begins as the weights
             finished = self._loop(log, writer, preemption)
             self.save(writer, self._evaluate_and_log(log) if finished else {})
         return finished
@@ -114,7 +115,7 @@ class Trainer:
             for step, batch in enumerate(meter.batches(batches), start=first + 1):
                 self.state, metrics = self._step_function(self.state, self.placement.put_batch(batch, size))
                 meter.dispatched(metrics["loss"])
-                if step % LOG_EVERY == 0 or step == steps:
+                if step % self.run.log_every == 0 or step == steps:
                     self._report(step, metrics, meter, log, writer, bar)
                 bar.update()
                 if preemption.requested(step):
@@ -138,7 +139,10 @@ class Trainer:
             return {}
         flat = self.state.ema if weights == "ema" else self.state.weights
         # The training batch size is a multiple of the number of devices, so it splits evenly here too.
-        return evaluate(self._evaluator, flat, self.validation, self.options.batch_size, self.placement)
+        bits = evaluate(self._evaluator, flat, self.validation, self.options.batch_size, self.placement)
+        if self.step == 0:
+            self._first_bits = bits
+        return bits
 
     def _evaluate_and_log(self, log: TrainingLog | None) -> dict[str, float]:
         """Returns the moving average's bits. Logs them and the raw weights' bits, and draws the samples."""
@@ -148,8 +152,7 @@ class Trainer:
         # Either all processes gather sharded weights, or none does.
         ema = self.placement.fetch(self.state.ema) if self.run.samples else None
         if log is not None:
-            named = {"validation": self.last_bits, "validation_raw": raw}
-            log.scalars(self.step, {f"{tag}/{k}": value for tag, bits in named.items() for k, value in bits.items()})
+            _log_bits(log, self.step, self.last_bits, raw)
             if self._grid is not None and ema is not None:
                 log.picture(self.step, self._grid.draw(ema))
         return self.last_bits
@@ -221,3 +224,10 @@ class Trainer:
         shared = {**self._identity, "config": to_json(self.stage, self.config), "validation": validation}
         how = {**dataclasses.asdict(self.how), **dataclasses.asdict(self.run), "mesh": str(self.placement.mesh.shape)}
         mesh.agree({**shared, **how, "jax": jax.__version__})
+
+
+def _log_bits(log: TrainingLog, step: int, ema: dict[str, float], raw: dict[str, float]) -> None:
+    named = {"validation": ema, "validation_raw": raw}
+    scalars = {f"{tag}/{name}": value for tag, bits in named.items() for name, value in bits.items()}
+    if scalars:
+        log.scalars(step, scalars)

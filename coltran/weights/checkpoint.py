@@ -174,15 +174,21 @@ def _checked_sums(path: str, metadata: Mapping[str, Any], *groups: dict[str, np.
     return sums
 
 
-def load_network(folder: str | Path, *, stage: str, weights: str = "ema") -> tuple[parameters.Network, Checkpoint]:
+def load_network(
+    folder: str | Path, *, stage: str | None = None, weights: str = "ema", compute_dtype: str | None = None
+) -> tuple[parameters.Network, Checkpoint]:
     """Loads a checkpoint and its network with the moving average (`ema`) or the `raw` weights.
 
-    Everything that samples from a folder's network gets it here. Raises UserError as `load` does.
+    Everything that samples from a folder's network gets it here. With `compute_dtype`, activations have another dtype
+    than in training. Raises UserError as `load` does.
     """
     configs.refuse_unknown("kind of weights", weights, WEIGHTS)
     checkpoint = load(folder, stage=stage)
     chosen = checkpoint.ema if weights == "ema" else checkpoint.weights
-    return parameters.restore(checkpoint.config, chosen), checkpoint
+    config = checkpoint.config
+    if compute_dtype is not None:
+        config = configs.replace_fields(config, {"compute_dtype": compute_dtype})
+    return parameters.restore(config, chosen), checkpoint
 
 
 def describe(folder: str | Path, *, stage: str | None = None) -> tuple[str, str, NetworkConfig, dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from coltran import local_copies, storage
+from coltran import downloads, local_copies, storage
 from coltran.errors import UserError
 from eval.features.inception_graph import BATCH_NORM_EPSILON, convolutions, parameter_shapes
 from eval.features.torch_file import read_tensors
@@ -22,6 +22,19 @@ Weights = dict[str, np.ndarray]
 def public_path() -> str:
     """Returns where we look for the public file if no path is given, below XDG_CACHE_HOME or below ~/.cache."""
     return os.path.join(local_copies.cache_folder(), PUBLIC_NAME)
+
+
+def fetch_public() -> None:
+    """Fetches the public file to `public_path()`, unless it is there.
+
+    The environment variable COLTRAN_INCEPTION_URL names another place of the same file, such as a mirror.
+
+    Raises:
+      UserError: the address cannot be reached, or gives another file.
+    """
+    if not os.path.exists(public_path()):
+        url = os.environ.get("COLTRAN_INCEPTION_URL", PUBLIC_URL)
+        downloads.fetch(url, public_path(), sha256=PUBLIC_SHA256, size=PUBLIC_BYTES)
 
 
 def load_public(path: str | None = None) -> tuple[Weights, str]:
@@ -40,8 +53,8 @@ def load_public(path: str | None = None) -> tuple[Weights, str]:
     storage.check_access(path)
     if not storage.exists(path):
         raise UserError(
-            f"no Inception weights at {path}. Download {PUBLIC_URL} ({PUBLIC_BYTES:,} bytes, sha256 {PUBLIC_SHA256}) "
-            "and put the file there, or name it with --weights; --extractor random needs no file"
+            f"no Inception weights at {path}. Give --fetch_weights, or download {PUBLIC_URL} ({PUBLIC_BYTES:,} bytes, "
+            f"sha256 {PUBLIC_SHA256}) and put the file there, or name it with --weights; --extractor random needs none"
         )
     local = local_copies.kept_file(path, PUBLIC_SHA256)
     found = file_sha256(local)

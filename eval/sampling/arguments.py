@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from coltran import cli
 from coltran.errors import UserError
 from coltran.options import add_flags, from_arguments, option
 from coltran.records import partition
 from coltran.sampling.arguments import SamplingFlags, refuse_equal_samples
-from coltran.sampling.choices import POOLINGS, SamplerOptions
+from coltran.sampling.choices import COMPUTE_DTYPES, POOLINGS, SamplerOptions
 from pipelines.beam.options import HELP
 
 PROG = "coltran-sample"
@@ -81,6 +81,14 @@ class Options(SamplingFlags):
             raise UserError(f"--samples {self.samples}: --coarse truth gives one image, whatever the sample index")
         if self.color_upsampler is None and self.spatial_upsampler is None:
             raise UserError("--coarse truth: give --color_upsampler, and --spatial_upsampler for high resolution")
+
+
+def fingerprinted(kept: Mapping[str, object]) -> dict[str, object]:
+    """Returns what the fingerprint of a sampling covers, which is all of `kept` except the default dtype.
+
+    So folders of versions that knew no other dtype keep their fingerprint.
+    """
+    return {name: value for name, value in kept.items() if (name, value) != ("compute_dtype", COMPUTE_DTYPES[0])}
 
 
 def parser() -> cli.Parser:

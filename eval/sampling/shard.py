@@ -53,6 +53,7 @@ def load_model(options: Options) -> ColorizationPipeline:
         spatial_upsampler=options.spatial_upsampler,
         batch_size=options.batch_size,
         weights=options.weights,
+        compute_dtype=options.compute_dtype,
         options=sampler_options(options),
     )
 

@@ -24,6 +24,15 @@ PAPER_COUNT = 5000
 TRUTH_ROW, GRAY_ROW = "truth", "grayscale"
 ALL = "all"
 FLOORS = ("measured", "expected")
+PROTOCOLS = ("table2",)
+NETWORKS = (
+    "colorizer",
+    "colorizer_b",
+    "colorizer_s",
+    "color_upsampler",
+    "spatial_upsampler",
+    "single_upsampler",
+)
 DESCRIPTION = """\
 Frechet Inception distance between two sets of images, by the paper's protocol.
 
@@ -36,6 +45,7 @@ sides; an image that is on both sides is an error. A run that was killed goes on
 cores.
 
     --rows ColTran=c1,c2,c3 ColTran-B=b1,b2,b3 truth grayscale    the paper's table 2: rows of several samplings each
+    --protocol table2 --colorizer runs/c ...                      the same, sampled too: in one command that goes on
     --image coarse                                                of the 64x64 coarse colors (figure 4)
     --at_steps FOLDER                                             one row a folder in it, by training step (figure 6)
     --bits ColTran=2.10 ColTran-B=2.12                            FID against held-out bits, and their correlation
@@ -112,6 +122,10 @@ class Options:
     weights: str | None = _choice(
         None, metavar="PATH", help="the public .pth file of inception, or the SavedModel folder of tfgan"
     )
+    fetch_weights: bool = _choice(
+        False,
+        help="fetch inception's public weights (96 MB) into the cache if they are missing",
+    )
     weights_seed: int = _choice(0, parse=cli.whole, metavar="N", help="of the weights of --extractor random")
     resize: str = _choice("tf1", choices=tuple(RESIZES), help="as in TF-GAN 1.x, or as in pytorch-fid")
     framework: str | None = _choice(
@@ -160,12 +174,31 @@ class Options:
     allow_overlap: bool = _choice(False, help="accept images that are in both sets, and mark the result")
     allow_unequal: bool = _choice(False, help="accept sets of different numbers of images, and mark the result")
 
+    protocol: str | None = _choice(
+        None, choices=PROTOCOLS, help="sample and score all rows of the paper's table 2 that the networks below allow"
+    )
+    colorizer: str | None = _choice(None, metavar="FOLDER", help="with --protocol: checkpoint of ColTran's colorizer")
+    colorizer_b: str | None = _choice(None, metavar="FOLDER", help="with --protocol: of ColTran-B's")
+    colorizer_s: str | None = _choice(None, metavar="FOLDER", help="with --protocol: of ColTran-S's, 28x28")
+    color_upsampler: str | None = _choice(None, metavar="FOLDER", help="with --protocol: of the color upsampler")
+    spatial_upsampler: str | None = _choice(None, metavar="FOLDER", help="with --protocol: of the spatial upsampler")
+    single_upsampler: str | None = _choice(
+        None, metavar="FOLDER", help="with --protocol: of one upsampler for color and space at once"
+    )
+
     @property
     def fake_row(self) -> str:
         """The name of the row that --fake makes: its folders, as they were typed."""
         return " ".join(self.fake)
 
     def __post_init__(self) -> None:
+        networks = [name for name in NETWORKS if getattr(self, name) is not None]
+        if self.protocol is None and networks:
+            raise UserError(f"--{networks[0]} goes with --protocol table2")
+        if self.protocol is not None:
+            if self.fake or self.rows or self.at_steps:
+                raise UserError("--protocol makes its own rows: leave --fake, --rows and --at_steps out")
+            return
         if not (self.fake or self.rows or self.at_steps):
             raise UserError("nothing to score: give --fake FOLDER, --rows NAME=FOLDER ..., or --at_steps FOLDER")
 

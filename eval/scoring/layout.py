@@ -9,7 +9,8 @@ from coltran.errors import UserError
 from eval.scoring.arguments import Options
 
 RESULT = "fid.json"
-_OURS = {RESULT, "_work", "features", folder_lock.LOCK}  # a run writes one of them before anything else
+SAMPLES = "table2_samples"  # what --protocol table2 samples before it scores
+_OURS = {RESULT, SAMPLES, "_work", "features", folder_lock.LOCK}  # a run writes one of them before anything else
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ class Score:
       overlap, overlapping_keys: as in `pairs.Pair`.
       counts_equal: whether both sets have the same number of images; None if a file does not tell its number.
       comparable: whether the number can be compared with published ones. This needs public weights, the paper's resize,
-        5000 images on each side, no known overlap, and high resolution.
+        5000 images of 256x256 on each side, no known overlap, and high resolution.
       notes: what a reader must know, in words.
     """
 

@@ -32,6 +32,7 @@ from eval.scoring.set_features import Load, SetFeatures, blocks
 
 _KID_BLOCK = 1000  # The kernel distance uses at most this many images of a tenth, because its cost is quadratic.
 _LEAST_IN_GROUP = 2
+PAPER_SIZE = (256, 256)
 
 
 def score_rows(rows: Sequence[Row], load: Load, extractor: Extractor, fingerprint: str, options: Options) -> FidResult:
@@ -172,10 +173,14 @@ def notes(pair: Pair, extractor: Extractor, image: str) -> tuple[tuple[str, ...]
         found.append(f"FID falls as the number of images grows: the paper used {PAPER_COUNT}, here are {min(known)}")
     if image != "hi":
         found.append(f"of {image} images, before they are enlarged to 256x256")
+    size = pair.fake.size or pair.real.size
+    if image == "hi" and size is not None and size != PAPER_SIZE:
+        found.append(f"of images of {size[1]}x{size[0]}: the paper's have {PAPER_SIZE[1]}x{PAPER_SIZE[0]}")
     comparable = (
         extractor.comparable
         and pair.overlap != OVERLAP_ALLOWED
         and known == [PAPER_COUNT, PAPER_COUNT]
         and image == "hi"
+        and size in (None, PAPER_SIZE)
     )
     return tuple(found), comparable

@@ -44,14 +44,15 @@ _COLUMNS: dict[str, Callable[[RowResult], Number]] = {
 }
 # Each entry is a heading of the report's table, the column, and the column for the number after the +-.
 _OF_PAPER = ("the paper's", "paper", "paper_std")
+_ONLY_COMPARABLE = ("paper", "paper_std")
 _SHOWN = (
-    ("FID (+- over samplings)", "fid", "fid_std"),
+    ("FID (± over samplings)", "fid", "fid_std"),
     _OF_PAPER,
     ("standard error", "standard_error", None),
     ("bias-corrected", "fid_corrected", None),
     ("at infinitely many", "fid_infinite", None),
     ("truth against truth", "floor", None),
-    ("KID (+- standard error)", "kid", "kid_standard_error"),
+    ("KID (± standard error)", "kid", "kid_standard_error"),
     ("colorfulness", "colorfulness", None),
     ("diversity", "diversity", None),
     ("images", "images", None),
@@ -68,18 +69,31 @@ class Line:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """The report's table, with its headings, the lines of this run's rows, and the lines of the paper's other rows."""
+    """The report's table, with its headings, the lines of this run's rows, and the lines of the paper's other rows.
+
+    Attributes:
+      headings: heading of each cell.
+      own: this run's rows.
+      of_paper: the paper's other rows, with cells under the same headings; none if this run's cannot be compared.
+      apart: (row, number) of the paper's rows for a table of their own, if this run's cannot be compared with them.
+    """
 
     headings: tuple[str, ...]
     own: tuple[Line, ...]
     of_paper: tuple[Line, ...]
+    apart: tuple[tuple[str, str], ...]
 
 
 def beside_the_papers(result: FidResult) -> Table:
-    """Makes the report's table. It has a column if some row has a number for it, and always the paper's column."""
+    """Makes the report's table. It has a column if some row has a number for it.
+
+    The paper's numbers stand in it only if every row can be compared with them.
+    """
     rows = result.rows
+    comparable = all(map(is_comparable, rows))
     shown = [column for column in _SHOWN if any(_COLUMNS[column[1]](row) is not None for row in rows)]
-    if _OF_PAPER not in shown:
+    shown = [column for column in shown if column is not _OF_PAPER]
+    if comparable:
         shown.insert(1, _OF_PAPER)
     own_names = {row.name.lower() for row in rows}
     own = []
@@ -89,9 +103,19 @@ def beside_the_papers(result: FidResult) -> Table:
     of_paper = [
         Line(name=name, cells=tuple(_cell(*numbers) if column == "paper" else "" for _, column, _ in shown))
         for name, numbers in PAPER.items()
-        if name.lower() not in own_names
+        if comparable and name.lower() not in own_names
     ]
-    return Table(headings=tuple(heading for heading, _, _ in shown), own=tuple(own), of_paper=tuple(of_paper))
+    return Table(
+        headings=tuple(heading for heading, _, _ in shown),
+        own=tuple(own),
+        of_paper=tuple(of_paper),
+        apart=() if comparable else tuple((name, _cell(*numbers)) for name, numbers in PAPER.items()),
+    )
+
+
+def is_comparable(row: RowResult) -> bool:
+    """Says whether all of a row's numbers can be compared with the paper's."""
+    return all(score.comparable for score in row.scores)
 
 
 def _cell(value: Number, spread: Number = None) -> str:
@@ -109,8 +133,10 @@ def rows_csv(result: FidResult) -> bytes:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["row", *_COLUMNS, "samplings", "comparable", "notes"])
     for row in result.rows:
-        values = [value(row) for value in _COLUMNS.values()]
-        comparable = all(score.comparable for score in row.scores)
+        comparable = is_comparable(row)
+        values = [
+            value(row) if comparable or name not in _ONLY_COMPARABLE else None for name, value in _COLUMNS.items()
+        ]
         table.writerow([row.name, *values, len(row.scores), comparable, "; ".join(notes_of([row]))])
     return text.getvalue().encode()
 

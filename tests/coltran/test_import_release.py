@@ -13,7 +13,7 @@ from coltran.errors import UserError
 from coltran.networks import presets
 from coltran.networks.config import UpsamplerConfig, replace_fields
 from coltran.records.stages import STAGES
-from coltran.release import config as release_config, names as release_names, variables as release_variables
+from coltran.release import config as release_config, conversion, names as release_names, variables as release_variables
 from coltran.release.variables import ReleaseVariables
 from coltran.weights import checkpoint, parameters
 from tests.coltran.symbols import of_symbols
@@ -112,7 +112,7 @@ def test_damage_to_any_variable_is_refused_by_its_name(reference, file, damage):
         else:
             variables[name] = array.T
         with pytest.raises(UserError, match=rf"(^| ){re.escape(name)}( |,|;|$)"):
-            import_release.convert(as_read(variables), "raw")
+            conversion.convert(as_read(variables), "raw")
 
 
 def test_damage_to_averages_is_refused_by_name(reference):
@@ -124,9 +124,9 @@ def test_damage_to_averages_is_refused_by_name(reference):
         {**whole.averaged, "color_upsampler/other/bias:0": np.zeros(3, np.float32)},
     ):
         with pytest.raises(UserError, match=r"color_upsampler/(dense_2|other)/bias"):
-            import_release.convert(as_read(whole.raw, averaged=averaged), "ema")
+            conversion.convert(as_read(whole.raw, averaged=averaged), "ema")
     with pytest.raises(UserError, match="no averaged weights; --weights=raw"):
-        import_release.convert(as_read(whole.raw, averaged={}), "ema")
+        conversion.convert(as_read(whole.raw, averaged={}), "ema")
 
 
 @pytest.mark.parametrize(("part", "value"), [("gamma", 1), ("beta", 0)])
@@ -135,7 +135,7 @@ def test_fixed_gamma_and_beta_must_be_1_and_0(reference, part, value):
     name = f"col_tran_core/inner_decoder/conditional_layer_norm_9/normalize/{part}:0"
     variables[name] = variables[name] + np.float32(0.5)
     with pytest.raises(UserError, match=f"{name} must be {value} everywhere"):
-        import_release.convert(as_read(variables), "ema")
+        conversion.convert(as_read(variables), "ema")
 
 
 def test_other_starting_numbers_load_the_same(reference):
@@ -147,7 +147,7 @@ def test_other_starting_numbers_load_the_same(reference):
 
     moved = {renumber(name): array for name, array in variables.items()}
     assert not set(moved) & {name for name in variables if "dense" in name}
-    ours, theirs = (import_release.convert(as_read(v), "ema") for v in (variables, moved))
+    ours, theirs = (conversion.convert(as_read(v), "ema") for v in (variables, moved))
     assert (ours[1], parameters.checksum(ours[2])) == (theirs[1], parameters.checksum(theirs[2]))
 
 
@@ -179,7 +179,7 @@ def test_configs_are_read_from_shapes_and_exported_names(variant, reference):
 
     variables = of_npz(reference, f"colorizer_{variant}")
     given = json.loads(str(reference(f"colorizer_{variant}.npz")["config_json"]))
-    _, found, _, _ = import_release.convert(as_read(variables, config_text=json.dumps({"model": given})), "ema")
+    _, found, _, _ = conversion.convert(as_read(variables, config_text=json.dumps({"model": given})), "ema")
     assert found == replace_fields(presets.network_config("colorizer", variant, height=8, width=8), SMALL)
     assert set(variables) == set(
         release_names.to_release("colorizer", found, {n: np.zeros(s) for n, s in parameters.shapes(found).items()})
@@ -200,7 +200,7 @@ def test_configs_are_read_from_shapes_and_exported_names(variant, reference):
 def test_a_config_that_contradicts_the_shapes_is_refused(reference, change, said):
     text = json.dumps({"model": change})  # JSON is YAML
     with pytest.raises(UserError, match=f"there/config.yaml.*{said}"):
-        import_release.convert(as_read(of_npz(reference, "colorizer_coltran"), config_text=text), "ema")
+        conversion.convert(as_read(of_npz(reference, "colorizer_coltran"), config_text=text), "ema")
 
 
 @pytest.mark.parametrize(

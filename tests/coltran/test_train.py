@@ -84,7 +84,7 @@ def test_an_interrupted_run_equals_an_undisturbed_one(truth_folder, undisturbed,
         np.testing.assert_array_equal(mine.optimizer[name], array)
 
 
-def test_training_learns_and_says_so(truth_folder, undisturbed, capsys):
+def test_training_learns_and_says_so(truth_folder, undisturbed, tmp_path, capsys):
     # On all 12 photos, so that no batch's luck counts. Seeds 0 to 3, each with AVX-512, AVX2 and SSE4.2: from step 20
     # to 60 the bits fall by 0.53 to 0.63, to 8.04 to 8.14; without learning by nothing, and they stay at 8.7.
     curve = dict(curves.validation(undisturbed, "ema"))
@@ -95,14 +95,21 @@ def test_training_learns_and_says_so(truth_folder, undisturbed, capsys):
     # Every example once, whatever the batch size, the last batch partial.
     again = evaluated(capsys, truth_folder, undisturbed, "--batch_size=5")
     assert again == pytest.approx(bits, abs=2e-5)
-    raw = evaluated(capsys, truth_folder, undisturbed, "--weights=raw")
+    raw = evaluated(capsys, truth_folder, undisturbed, "--weights=raw", f"--json={tmp_path / 'bits.json'}")
+    found = json.loads((tmp_path / "bits.json").read_text())
+    assert (found["stage"], found["step"], found["weights"], found["examples"]) == ("colorizer", 60, "raw", 12)
+    keys = [values[schema.KEY] for values in record_folder.open_folder(str(truth_folder)).read([schema.KEY])]
+    assert [image["key"] for image in found["images"]] == keys
+    own = [image["decoder_bits_per_pixel"] for image in found["images"]]
+    assert np.mean(own) == pytest.approx(raw["decoder bits per pixel"], abs=1e-6)
+    assert len(set(own)) == 12
     assert raw != pytest.approx(bits, abs=1e-3)
 
 
 def evaluated(capsys, data, workdir, *more):
     capsys.readouterr()
     assert train.main(["--evaluate", "--data", str(data), "--checkpoint", str(workdir), *more]) == 0
-    lines = [text.rsplit(maxsplit=1) for text in capsys.readouterr().out.splitlines()[1:]]
+    lines = [text.rsplit(maxsplit=1) for text in capsys.readouterr().out.splitlines()[1:3]]
     return {name.strip(): float(value) for name, value in lines}
 
 
@@ -201,7 +208,8 @@ def test_curves_are_drawn_from_the_logs_of_runs(truth_folder, undisturbed, tmp_p
     assert picture.shape[1] > picture.shape[0] > 300
     assert len(np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)) > 20
     both = [curves.validation(undisturbed, weights) for weights in ("ema", "raw")]
-    assert [[step for step, _ in curve] for curve in both] == [[20, 40, 60]] * 2
+    assert [[step for step, _ in curve] for curve in both] == [[0, 20, 40, 60]] * 2
+    assert both[0][0] == both[1][0]  # before the first step the moving average is the weights
     assert both[0] != both[1]
     assert [step for step, _ in curves.read(undisturbed, "train/loss")] == list(range(10, 70, 10))
     capsys.readouterr()

@@ -45,6 +45,7 @@ def test_the_manifest_names_the_weights_that_made_the_images(truth_folder, check
         manifest = record_folder.open_folder(str(out)).manifest
         network, _ = checkpoint.load_network(checkpoints / "color_upsampler", stage="color_upsampler", weights=kind)
         checksum = parameters.checksum(parameters.flatten(nnx.state(network, nnx.Param)))
+        assert manifest.options["compute_dtype"] == "float32"
         assert manifest.options["color_upsampler"] == {"step": 7, "weights_sha256": checksum}
         found[kind] = next(iter(rows(out).values()))[schema.RGB_LO]
     assert (found["ema"] != found["raw"]).any()

@@ -45,6 +45,19 @@ def images(count):
     return tuple(rng.integers(0, 256, s, dtype=np.uint8) for s in shape)
 
 
+def test_the_dtype_of_training_is_not_that_of_sampling(folders, pipeline, tmp_path):
+    trained = write(tmp_path, "colorizer", LOW, compute_dtype="bfloat16")
+    gray_lo, gray_hi = images(1)
+
+    def probability(made):
+        return made.colorize(gray_lo, gray_hi, keys=["a"], sample_indices=[0], seed=1).probability
+
+    other = ColorizationPipeline.load(**(folders | {"colorizer": trained}), batch_size=2)
+    np.testing.assert_array_equal(probability(other), probability(pipeline))
+    fast = ColorizationPipeline.load(**folders, batch_size=2, compute_dtype="bfloat16")
+    assert (probability(fast) != probability(pipeline)).any()
+
+
 def test_results_have_the_documented_types_and_follow_from_each_other(pipeline):
     gray_lo, gray_hi = images(3)
     result = pipeline.colorize(gray_lo, gray_hi, keys=["a", "b", "c"], sample_indices=[0, 0, 0], seed=1)

@@ -72,6 +72,19 @@ def test_sampled_probabilities_are_the_teacher_forced_ones(variant):
     np.testing.assert_allclose(drawn.log_likelihood_B, bits, rtol=1e-4)
 
 
+# In bfloat16 so small a network differs by 3e-7 only; docs/sampling.md has the numbers of a trained one.
+@pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-5), ("bfloat16", 0.1)])
+def test_how_exact_each_dtype_is(dtype, most):
+    flat = parameters.flatten(nnx.state(network(), nnx.Param))
+    flat = {name: array * (4 if name == "head.kernel" else 1) for name, array in flat.items()}  # sure of its colors
+    net = parameters.restore(replace_fields(network().config, {"compute_dtype": dtype}), flat)
+    drawn = sample_compiled(net, gray(), keys(), SamplerOptions(keep_logits=True))
+    used = np.asarray(jax.nn.softmax(drawn.logits_BHWV, axis=-1))
+    difference = np.abs(used - teacher_forced(net, gray(), np.asarray(drawn.symbols_BHW))).max()
+    assert difference <= most
+    assert (used.dtype, net.config.compute_dtype) == (np.float32, dtype)
+
+
 def test_row_pooling_is_another_distribution():
     net, options = network(), SamplerOptions(pooling="row", keep_logits=True)
     drawn = sample_compiled(net, gray(), keys(), options=options)

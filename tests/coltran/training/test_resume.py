@@ -203,7 +203,7 @@ def test_training_marks_the_step_with_the_fewest_bits(truth_folder, tmp_path):
     assert run(truth_folder, tmp_path, 20, *more) == 0
     lines = [json.loads(text) for text in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     bits = {line["step"]: line["validation/bits_per_dim"] for line in lines if "validation/bits_per_dim" in line}
-    assert sorted(bits) == [5, 10, 15, 20]
+    assert sorted(bits) == [0, 5, 10, 15, 20]
     best = checkpoint.load(tmp_path / "checkpoints" / BEST)
     assert best.step == min(bits, key=bits.get)
     assert best.validation["bits_per_dim"] == bits[best.step]

@@ -99,6 +99,22 @@ def test_page_is_one_file_and_names_cannot_break_it():
     assert page.count("<img") == 1
 
 
+def test_the_papers_numbers_stand_apart_from_what_they_cannot_be_compared_with():
+    nothing = {"images": None, "steps": None, "bits": None}
+    mine = row("ColTran", 59.0, comparable=False, notes=("random features",))
+    for rows in ([mine], [mine, row("truth", 14.7)]):
+        made = result(*rows)
+        page = fid_report.page(made, nothing, [None] * len(rows))
+        table, folded = page.split("<details>")
+        assert "59.00" in table
+        assert "19.37" not in table
+        assert "19.37 ± 0.09" in folded
+        assert "random features" in folded
+        line = next(csv.DictReader(io.StringIO(tables.rows_csv(made).decode())))
+        assert (line["fid"], line["paper"], line["comparable"]) == ("59.0", "", "False")
+    assert "<details>" not in fid_report.page(result(row("ColTran", 19.4)), nothing, [None])
+
+
 def test_plots():
     made = result(row("a", 19.0, bits=2.1, step=1), row("b", 20.0, bits=2.2, step=2))
     for draw in (fid_plots.against_images, fid_plots.against_steps, fid_plots.against_bits):
