@@ -431,7 +431,7 @@ def new_folders(tmp_path):
 
 def test_images_go_to_cloud_storage(bucket, arguments, designed, tmp_path, capsys):
     """As on a cluster, whose workers have no disk in common with the driver."""
-    from coltran import storage
+    from coltran import cloud_storage, storage
 
     out, images = tmp_path / "study", f"{bucket}/study/images"
     secret = f"--secret={designed / 'private' / 'secret'}"
@@ -440,6 +440,13 @@ def test_images_go_to_cloud_storage(bucket, arguments, designed, tmp_path, capsy
         designed
     )
     assert not storage.is_folder(f"{images}-staging")
+    # Everybody may list a public bucket: what it tells of when each object was written must follow the names alone.
+    objects = cloud_storage.client().list_blobs("photos", prefix="study/images/")
+    written = [(blob.name, blob.time_created, blob.generation) for blob in objects]
+    assert len(written) == 72
+    for told in (1, 2):  # The emulator counts in milliseconds, so that a few are equal.
+        assert len({one[told] for one in written}) > len(written) / 2
+        assert sorted(written, key=lambda one: (one[told], one[0])) == sorted(written)
     assert study.main(["export", f"--study={out}"]) == 2
     assert "give --image_url, where browsers find them" in capsys.readouterr().err
     assert study.main(["export", f"--study={out}", "--image_url=https://storage.example.org/study/images/"]) == 0
