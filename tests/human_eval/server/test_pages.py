@@ -23,7 +23,7 @@ def test_titles_texts_codes_and_links_are_escaped():
     for page in (
         pages.message(EVIL, EVIL),
         pages.visit(visit, {"rater": EVIL}),
-        progress.render(EVIL, numbers, [EVIL], pilot=True),
+        progress.render(EVIL, numbers, [EVIL], pilot=True, token=EVIL),
     ):
         assert b"<script" not in page
         assert b"&lt;script&gt;" in page
