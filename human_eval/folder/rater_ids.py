@@ -58,7 +58,7 @@ def code(hashed_name: str) -> str:
 
 
 def page_code(study: str, name: str) -> str:
-    """Returns what the rater page writes in place of a name. It is the same as `codeOf` in page/rater.js.
+    """Returns what the rater page writes in place of a name. It is the same as `codeOf` in page/codes.js.
 
     Everybody can compute it, so it hides a name only from people who do not guess.
     """
@@ -97,7 +97,7 @@ def forget(folder: str | pathlib.Path, rater: str) -> None:
 
 
 def is_flipped(name: str, trial: int) -> bool:
-    """Returns whether the page flips a trial's order. A hash of `name|trial` decides it, as in page/rater.js."""
+    """Returns whether the page flips a trial's order. A hash of `name|trial` decides it, as in page/flips.js."""
     value = 0x811C9DC5
     for byte in f"{name}|{trial}".encode("utf-8", "replace"):
         value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF

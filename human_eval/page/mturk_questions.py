@@ -18,7 +18,7 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 def as_template(html: str, columns: Iterable[str]) -> bytes:
     """Makes a batch template of a page. It goes inside the service's own page and form.
 
-    The service fills in each ${column}. Nothing else may look like a column, so rater.js has no template literals.
+    The service fills in each ${column}. Nothing else may look like one, so the page has no template literals.
 
     Args:
       html: the page.

@@ -13,6 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from coltran.errors import UserError
 
 _MARK = re.compile(r"/\*STYLE\*/|/\*PROGRAM\*/|/\*STUDY\*/|<!--(?:TITLE|CONSENT|INSTRUCTIONS|SERVICE)-->")
+# These are the parts of the page's program, each a concept. They share one scope, and the last one starts.
+_PROGRAM = (
+    *("page.js", "codes.js", "flips.js", "photos.js", "exposures.js", "trials.js", "memory.js", "delivery.js"),
+    "rater.js",
+)
 _MAX_TEXT = 20_000  # This is in bytes. A question of Mechanical Turk holds 65,535 bytes in all.
 
 
@@ -91,7 +96,7 @@ def _filled(texts: Texts, about: Mapping[str, object], service: str) -> bytes:
     room = importlib.resources.files("human_eval.page")
     parts = {
         "/*STYLE*/": (room / "rater.css").read_text(),
-        "/*PROGRAM*/": (room / "codes.js").read_text() + (room / "rater.js").read_text(),
+        "/*PROGRAM*/": "".join((room / name).read_text() for name in _PROGRAM),
         # No text of ours may end the script element, or the CDATA section of a question.
         "/*STUDY*/": json.dumps(about, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e"),
         "<!--TITLE-->": html.escape(texts.title),
@@ -106,7 +111,7 @@ def _filled(texts: Texts, about: Mapping[str, object], service: str) -> bytes:
 def own_text() -> bytes:
     """Returns what the page of every study holds: program, style, default texts, and the names of its settings."""
     room = importlib.resources.files("human_eval.page")
-    names = ("rater.html", "rater.css", "codes.js", "rater.js", "consent.txt", "instructions.txt")
+    names = ("rater.html", "rater.css", *_PROGRAM, "consent.txt", "instructions.txt")
     known = "mode study title width height images pilot forms form trials session answered server static mturk turkle"
     return b"\n".join([*((room / name).read_bytes() for name in names), known.encode()])
 

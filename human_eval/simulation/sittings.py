@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from coltran import cli
@@ -11,6 +11,7 @@ from coltran.options import option
 from human_eval.answers.key import AnswerKey, Pair
 from human_eval.design.arguments import SizeFlags
 from human_eval.folder import rater_ids
+from human_eval.folder.layout import StudyDesign
 from human_eval.simulation.effects import Effects
 
 if TYPE_CHECKING:
@@ -23,9 +24,14 @@ _FORM_SECONDS = 600
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MadeUpFlags(SizeFlags):
-    """The flags for making up a study without images."""
+    """The flags for making up a study without images. With --study, the study's design says what they say here."""
 
-    raters: int = option(SizeFlags.raters, parse=cli.positive, help="raters a form, each with one form")
+    raters: int | None = option(  # type: ignore[assignment]
+        None,
+        parse=cli.positive,
+        shown=f"as the study was designed, or {SizeFlags.raters}",
+        help="raters a form, each with one form; forms that were added later keep theirs",
+    )
     seed: int = option(parse=cli.whole, help="seed of all draws")
 
 
@@ -37,7 +43,8 @@ def made_up_key(options: MadeUpFlags) -> AnswerKey:
 
     pool = forms.Pool(test=[f"image-{number:05d}" for number in range(options.images)], catch=(), practice=())
     variants = [Variant(model="simulated", sample=sample) for sample in range(options.samples)]
-    planned = forms.plan(pool, variants, block=options.block, catch=0, raters=options.raters, seed=options.seed)
+    raters = options.raters or SizeFlags.raters
+    planned = forms.plan(pool, variants, block=options.block, catch=0, raters=raters, seed=options.seed)
     pairs: dict[int, Pair] = {}
     listed: dict[int, list[tuple[int, str, str]]] = {}
     for form in planned:
@@ -60,28 +67,43 @@ def made_up_key(options: MadeUpFlags) -> AnswerKey:
         pairs=pairs,
         listed={form: tuple(trials) for form, trials in listed.items()},
         form_sizes={form.number: len(form.trials) for form in planned},
+        raters=raters,
     )
 
 
-def simulate(key: AnswerKey, effects: Effects, *, raters: int, seed: int) -> list[dict[str, Any]]:
+def sittings_of_forms(key: AnswerKey, design: StudyDesign | None, raters: int | None) -> dict[int, int]:
+    """Returns how many sittings are played of each form.
+
+    Args:
+      key: the study's answer key.
+      design: the study's design, if it has one. Its forms say how many sittings they need.
+      raters: another number of raters for the forms of the first design. Forms that were added later keep their own.
+    """
+    if design is None:
+        return dict.fromkeys(sorted(key.form_sizes), raters or key.raters)
+    return {form.number: raters if raters and form.number < design.planned else form.raters for form in design.forms}
+
+
+def simulate(key: AnswerKey, effects: Effects, *, sittings: Mapping[int, int], seed: int) -> list[dict[str, Any]]:
     """Returns what the page would save for each sitting, plus an `assignment`.
 
     Args:
-      key: the study's answer key. Every form is answered.
+      key: the study's answer key.
       effects: the raters' effects. Catch trials are answered right, except by lapse.
-      raters: number of raters for each form. Each rater takes one form.
+      sittings: number of sittings of each form. Each rater takes one form, and the forms take turns.
       seed: seed of all draws.
     """
     import numpy as np
 
     from human_eval.simulation import rater_model
 
-    rng = np.random.default_rng([seed, len(key.pairs), raters])
-    forms = _listed_forms(key)
+    rng = np.random.default_rng([seed, len(key.pairs), max(sittings.values())])
+    listed = _listed_forms(key)
+    taken = [form for turn in range(max(sittings.values())) for form in listed if turn < sittings[form]]
     rows = []  # Each rating has one row: (rater, pair, files in the order shown).
-    for rater in range(raters * len(forms)):
+    for rater, form in enumerate(taken):
         name = rater_name(rater)
-        for trial, *files in forms[rater % len(forms)][1]:
+        for trial, *files in listed[form]:
             rows.append((rater, key.pairs[trial], files[::-1] if rater_ids.is_flipped(name, trial) else files))
     images: dict[str, int] = {}  # These are numbers from 0, in the order of showing.
     variants: dict[tuple[str, str, int], int] = {}
@@ -95,18 +117,16 @@ def simulate(key: AnswerKey, effects: Effects, *, raters: int, seed: int) -> lis
     obvious = np.array([pair.kind != "test" for _, pair, _ in rows])
     fooled = np.where(obvious, rng.random(len(rows)) < effects.lapse / 2, fooled)
     measured = _measured(len(rows), rng)
-    sittings: list[dict[str, Any]] = []
+    results = [_sitting(rater, form) for rater, form in enumerate(taken)]
     for place, (rater, pair, shown) in enumerate(rows):
-        if rater == len(sittings):
-            sittings.append(_sitting(rater, forms[rater % len(forms)][0]))
         answer = {
             "trial": pair.trial,
             "shown": list(shown),
             "fake": pair.truth if fooled[place] else pair.colorized,
             **measured(place),
         }
-        sittings[-1]["trials"].append(answer)
-    return sittings
+        results[rater]["trials"].append(answer)
+    return results
 
 
 def rater_name(number: int) -> str:
@@ -114,16 +134,16 @@ def rater_name(number: int) -> str:
     return f"simulated-rater-{number + 1:04d}"
 
 
-def _listed_forms(key: AnswerKey) -> list[tuple[int, Sequence[tuple[int, str, str]]]]:
+def _listed_forms(key: AnswerKey) -> dict[int, Sequence[tuple[int, str, str]]]:
     if key.listed:
-        return sorted(key.listed.items())
+        return dict(sorted(key.listed.items()))
     forms: dict[int, list[tuple[int, str, str]]] = {}
     for trial, pair in sorted(key.pairs.items()):
         # We list the files by name, which tells nothing about what is real.
         forms.setdefault(pair.form, []).append(
             (trial, min(pair.truth, pair.colorized), max(pair.truth, pair.colorized))
         )
-    return sorted(forms.items())
+    return dict(sorted(forms.items()))
 
 
 def _measured(n: int, rng: np.random.Generator) -> Callable[[int], dict[str, object]]:

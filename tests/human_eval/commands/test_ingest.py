@@ -90,7 +90,7 @@ def test_a_key_with_its_roles_swapped_turns_every_answer(study_path, ingested):
     assert {row.fooled for row in ingested(result)[0]} == {True}
 
 
-# Flips of trials 0 to 23, computed by page/rater.js's `hash` in a JavaScript engine.
+# Flips of trials 0 to 23, computed by page/flips.js's `hash` in a JavaScript engine.
 FLIPS = {
     "r1": "100010101111001010111011",
     "Ann Example": "011000111111001011110110",

@@ -35,7 +35,7 @@ def shown(designed, tmp_path):
 
 def play(folder, out, *, seed) -> None:
     """Careful raters for all forms, none of whom any rule excludes."""
-    arguments = [f"--study={folder}", f"--out={out}", f"--seed={seed}", "--raters=3", "--lapse=0"]
+    arguments = [f"--study={folder}", f"--out={out}", f"--seed={seed}", "--lapse=0"]
     assert study.main(["simulate", *arguments]) == 0
     assert study.main(["ingest", f"--study={folder}", str(out / "mturk.csv")]) == 0
     # From here on as if people had answered: what was made up tops up nothing.
@@ -82,6 +82,11 @@ def test_what_exclusions_took_is_asked_for_again(shown, tmp_path, capsys):
     (shown / "private" / "ratings.csv").unlink()
     play(shown, tmp_path / "all", seed=6)
     assert score(shown, tmp_path / "complete") == []
+    # Rehearsed raters fill exactly the places of the design: 3 for each form, and 1 for each that was added.
+    table = ratings.read(shown / "private" / "ratings.csv")
+    sat = collections.Counter(form for form, _ in {(row.form, row.assignment) for row in table})
+    assert sat == {form.number: form.raters for form in after.forms}
+    assert set(sat.values()) == {3, 1}
 
 
 @settings(deadline=None)
