@@ -4,9 +4,10 @@
     coltran-study design --truth records/holdout --colorized ours=a --colorized theirs=b --out study --seed 1
 
 The paper's study (section 5.5) is the default: 500 images, 3 samples of each, 5 ratings of every pair. Folders are
-record folders, or folders of PNGs (KEY.png for truths; KEY.png or KEY/SAMPLE.png for colorizations). Every form begins
-with practice and has catch trials (the truth against obviously wrong colors), both from images that are not rated. The
-same seed and secret give the same design; a self-check prints its counts, and refuses one that breaks a promise.
+record folders, or folders of PNGs or JPEGs (KEY.png for truths; KEY.png, KEY/SAMPLE.png, or KEY_sample0.png of
+coltran-colorize for colorizations). Every form begins with practice and has catch trials (the truth against obviously
+wrong colors), both from images that are not rated. The same seed and secret give the same design; a self-check prints
+its counts, and refuses one that breaks a promise.
 """
 
 from __future__ import annotations

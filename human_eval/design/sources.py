@@ -8,6 +8,7 @@ files of several.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from human_eval.folder.forms import Variant
 from pipelines.beam import counters
 
 TRUTH = "truth"
+_SAMPLE = re.compile(r"(?P<key>.+)(/|_sample)(?P<sample>\d{1,3})", re.ASCII)
+_CERTAINTY = re.compile(r".+_sample\d+_certainty", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,16 +110,16 @@ def _name(values: Mapping[str, Any]) -> tuple[str, int]:
 
 def _files(path: str, model: str, truths: set[str]) -> Source:
     files = [(name, size) for name, size in walk(path, takes=_is_photo).files if _is_photo(name)]
+    named = {file: _name_of_file(file, model, truths) for file, _ in files}
+    files = [(file, size) for file, size in files if named[file] is not None]
     if not files:
         raise UserError(
             f"{path}: is no record folder and has no .png or .jpg files; give what coltran-sample wrote, or photos"
         )
     found: dict[tuple[str, int], str] = {}
-    for file, _ in files:
-        stem = file[: file.rindex(".")]
-        key, _, last = stem.rpartition("/")
-        is_sample = model != TRUTH and last.isdecimal() and len(last) < 4 and key in truths and stem not in truths
-        name = (key, int(last)) if is_sample else (stem, 0)
+    for file, name in named.items():
+        if name is None:
+            continue
         if name in found:
             raise UserError(f"{path}: {found[name]} and {file} are both sample {name[1]} of '{name[0]}'; keep one")
         found[name] = file
@@ -131,6 +134,22 @@ def _files(path: str, model: str, truths: set[str]) -> Source:
         fingerprint=digest,
         sizes=sizes,
     )
+
+
+def _name_of_file(file: str, model: str, truths: set[str]) -> tuple[str, int] | None:
+    """Returns (key, sample) of an image file: KEY.png, KEY/SAMPLE.png, or KEY_sampleSAMPLE.png of coltran-colorize.
+
+    Returns None for the pictures that coltran-colorize makes for people. A file whose whole name is a truth's key is
+    always that truth's colorization.
+    """
+    stem = file[: file.rindex(".")]
+    if model == TRUTH or stem in truths:
+        return stem, 0
+    found = _SAMPLE.fullmatch(stem)
+    if found is not None and found["key"] in truths:
+        return found["key"], int(found["sample"])
+    shown_only = stem == "contact_sheet" or _CERTAINTY.fullmatch(stem)
+    return None if shown_only else (stem, 0)
 
 
 def _is_photo(name: str) -> bool:
