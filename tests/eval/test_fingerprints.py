@@ -3,13 +3,13 @@
 import dataclasses
 
 from coltran.options import deciding, flags_of
-from eval.sampling.arguments import Options as SampleOptions
+from eval.sampling.arguments import Options as SampleOptions, fingerprinted
 from eval.scoring.arguments import Options as FidOptions
 
 
 def test_a_sampling_is_told_by_what_changes_a_record():
     options = SampleOptions(records="r", out="o", seed=3, colorizer="c", gallery=0, png_folder="p")
-    assert deciding(options) == {
+    assert fingerprinted(deciding(options)) == {
         "seed": 3,
         "colorizer": "c",
         "color_upsampler": None,
@@ -25,6 +25,8 @@ def test_a_sampling_is_told_by_what_changes_a_record():
         "weights": "ema",
         "batch_size": 16,
     }
+    coarse = dataclasses.replace(options, compute_dtype="bfloat16")
+    assert fingerprinted(deciding(coarse))["compute_dtype"] == "bfloat16"
 
 
 def test_a_distance_is_told_by_its_sets_and_extractor_and_three_options():
