@@ -1,15 +1,11 @@
 """coltran-study design: the right pixels under opaque names, and a study that keeps its promises."""
 
 import csv
-import io
 import json
 import pathlib
 import re
 import shutil
-import signal
 import stat
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,32 +15,10 @@ from coltran.images import colors
 from coltran.records import folder as record_folder, schema
 from human_eval import study
 from human_eval.answers import key as answer_key
-from human_eval.design import check as design_check, leak_audit, wrong_colors
+from human_eval.design import check as design_check, wrong_colors
 from human_eval.folder import layout, opaque_files
 from human_eval.folder.forms import CATCH, PRACTICE, TEST
-
-SIZE = ("--images=6", "--block=3", "--practice=2", "--catch=0.3")
-CONSENT = [f"--{name}=of the tests" for name in ("researcher", "contact", "ethics", "withdrawal")]
-
-
-@pytest.fixture(scope="module")
-def arguments(truth_folder, colorized_folder):
-    return ["design", f"--truth={truth_folder}", f"--colorized={colorized_folder}", "--seed=1", *SIZE, *CONSENT]
-
-
-@pytest.fixture(scope="module")
-def designed(arguments, tmp_path_factory):
-    out = tmp_path_factory.mktemp("study") / "study"
-    assert study.main([*arguments, f"--out={out}"]) == 0
-    return out
-
-
-def read_key(folder) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO((folder / "private" / "key.csv").read_text())))
-
-
-def public_files(folder) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (folder / "public").rglob("*.*")}
+from tests.human_eval.commands.designs import SIZE, public_files, read_key
 
 
 def test_every_file_holds_the_pixels_that_the_key_says(designed, truth_folder, colorized_folder):
@@ -208,67 +182,12 @@ def test_a_broken_design_is_refused(designed):
             design_check.check(dataclasses.replace(design, forms=forms))
 
 
-def test_the_audit_finds_leaks_that_are_put_in(designed, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(designed, copy, copy_function=shutil.copy2)
-    design = layout.load_design(copy)
-    assert list(leak_audit.find_leaks(copy, design)) == []
-    rows = read_key(copy)
-    images = copy / "public" / "images"
-    (copy / "public" / "note.html").write_text(f"<!-- {rows[0]['key']} wrong_colors -->")
-    longer, tagged = (images / row["file"] for row in rows[:2])
-    longer.write_bytes(longer.read_bytes() + b"longer")
-    Image.open(tagged).save(tagged, dpi=(72, 72))
-    (images / "stranger.png").write_bytes(b"")
-    leaks = "\n".join(leak_audit.find_leaks(copy, design))
-    assert f"holds the source name {rows[0]['key']}" in leaks
-    assert "holds the class n0" in leaks
-    assert "holds the model wrong_colors" in leaks
-    assert f"trial {rows[0]['trial']}: its two files differ in length" in leaks
-    assert f"trial {rows[1]['trial']}" in leaks
-    assert "stranger.png: belongs to no trial" in leaks
-    assert "different time stamps" in leaks
-
-
-def test_the_audit_finds_metadata_even_where_lengths_agree(designed, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(designed, copy, copy_function=shutil.copy2)
-    path = next((copy / "public" / "images").iterdir())
-    path.write_bytes(path.read_bytes().replace(b"IHDR", b"tEXt"))
-    leaks = "\n".join(leak_audit.find_leaks(copy, layout.load_design(copy)))
-    assert f"{path.name}: holds metadata (tEXt)" in leaks
-
-
 def test_a_folder_of_somebody_else_is_left_alone(arguments, tmp_path, capsys):
     (tmp_path / "public").mkdir()
     (tmp_path / "public" / "important.txt").write_text("mine")
     assert study.main([*arguments, f"--out={tmp_path}"]) == 2
     assert "is not empty and is no study" in capsys.readouterr().err
     assert (tmp_path / "public" / "important.txt").read_text() == "mine"
-
-
-@pytest.mark.parametrize("name", ["{:04d}", "image{}", "=1+{}"])
-def test_short_keys_words_and_formulas_are_no_leaks(name, new_folders, tmp_path):
-    truth, fakes = new_folders(20)
-    for folder in (truth, fakes):
-        for path in sorted(folder.iterdir()):
-            path.rename(path.with_name(name.format(int(path.stem)) + path.suffix))
-    out = tmp_path / "study"
-    sizes = ["--images=12", "--block=6", "--practice=2", "--catch=0.2"]
-    assert (
-        study.main(["design", f"--truth={truth}", f"--colorized={fakes}", "--seed=1", *sizes, *CONSENT, f"--out={out}"])
-        == 0
-    )
-    for kind in ("static", "mturk", "turkle"):
-        assert study.main(["export", f"--study={out}", f"--format={kind}", "--image_url=https://x.example.org/"]) == 0
-    cells = {row["key"] for row in read_key(out)}
-    assert not any(cell.startswith("=") for cell in cells)
-    assert {pair.key for pair in answer_key.load(out).pairs.values()} <= {name.format(n) for n in range(20)}
-    (out / "public" / "index.html").write_text(
-        f"<p>{sorted(pair.key for pair in answer_key.load(out).pairs.values())[0]}</p>"
-    )
-    if name != "image{}":
-        assert any("source name" in leak for leak in leak_audit.find_leaks(out, layout.load_design(out)))
 
 
 def test_keys_that_end_in_numbers(tmp_path):
@@ -379,113 +298,6 @@ def test_jpegs_of_any_shape_are_cropped_alike_and_named(tmp_path, capsys):
     Image.new("RGB", (48, 64)).save(tmp_path / "fakes" / "0.jpg")
     assert study.main(["design", *sources, f"--out={tmp_path / 'other'}"]) == 2
     assert "is 48x64, and its photo in" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_killed_while_it_writes_and_run_again(new_folders, tmp_path):
-    """SIGKILL once some of the images are there; the rerun gives the bytes of an uninterrupted run."""
-    truth, fakes = new_folders(600)
-    sizes = ("--images=550", "--block=50", "--practice=10", "--catch=0.05")
-    command = [
-        sys.executable,
-        "-m",
-        "human_eval.study",
-        "design",
-        f"--truth={truth}",
-        f"--colorized={fakes}",
-        "--seed=1",
-    ]
-    secret = tmp_path / "secret"
-    secret.write_bytes(b"s" * 32)
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    command += [*sizes, f"--secret={secret}"]
-    subprocess.run([*command, f"--out={whole}"], check=True, capture_output=True)
-    process = subprocess.Popen([*command, f"--out={killed}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    images = killed / "private" / "images"
-    while process.poll() is None and not (images.is_dir() and len(list(images.iterdir())) > 200):
-        pass
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert not (killed / "COMPLETED").exists()
-    subprocess.run([*command, f"--out={killed}"], check=True, capture_output=True)
-    assert public_files(killed) == public_files(whole)
-    for name in ("key.csv", "design.json"):
-        assert (killed / "private" / name).read_bytes() == (whole / "private" / name).read_bytes()
-
-
-@pytest.fixture
-def new_folders(tmp_path):
-    """`new_folders(n)`: truths and three samples each of n tiny images, as PNGs."""
-
-    def make(count):
-        rng = np.random.default_rng(0)
-        for number in range(count):
-            for name in (f"truth/{number}.png", *(f"fakes/{number}/{sample}.png" for sample in range(3))):
-                path = tmp_path / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(path)
-        return tmp_path / "truth", tmp_path / "fakes"
-
-    return make
-
-
-def test_images_go_to_cloud_storage(bucket, arguments, designed, tmp_path, capsys):
-    """As on a cluster, whose workers have no disk in common with the driver."""
-    from coltran import cloud_storage, storage
-
-    out, images = tmp_path / "study", f"{bucket}/study/images"
-    secret = f"--secret={designed / 'private' / 'secret'}"
-    assert study.main([*arguments, secret, f"--out={out}", f"--images_to={images}"]) == 0
-    assert {name: storage.read_bytes(f"{images}/{name}") for name, _ in storage.list_files(images)} == public_files(
-        designed
-    )
-    assert not storage.is_folder(f"{images}-staging")
-    # Everybody may list a public bucket: what it tells of when each object was written must follow the names alone.
-    objects = cloud_storage.client().list_blobs("photos", prefix="study/images/")
-    written = [(blob.name, blob.time_created, blob.generation) for blob in objects]
-    assert len(written) == 72
-    for told in (1, 2):  # The emulator counts in milliseconds, so that a few are equal.
-        assert len({one[told] for one in written}) > len(written) / 2
-        assert sorted(written, key=lambda one: (one[told], one[0])) == sorted(written)
-    assert study.main(["export", f"--study={out}"]) == 2
-    assert "give --image_url, where browsers find them" in capsys.readouterr().err
-    assert study.main(["export", f"--study={out}", "--image_url=https://storage.example.org/study/images/"]) == 0
-    storage.remove(f"{images}/{next(iter(public_files(designed)))}")
-    assert study.main(["export", f"--study={out}", "--image_url=https://storage.example.org/study/images/"]) == 2
-    assert "no file" in capsys.readouterr().err
-
-
-def test_the_last_step_finishes_the_study_without_its_driver(arguments, designed, tmp_path, monkeypatch, capsys):
-    """An engine may run the job after the driver is gone; the last step may run twice."""
-    from human_eval.design import finishing
-    from pipelines.beam import engine
-
-    out = tmp_path / "study"
-    command = [*arguments, f"--secret={designed / 'private' / 'secret'}", f"--out={out}"]
-    jobs = []
-    really_run = engine.run_pipeline
-    monkeypatch.setattr(engine, "run_pipeline", lambda build, options: jobs.append((build, options)) or False)
-    assert study.main(command) == 0
-    assert f"the job was handed over; it finishes {out} by itself" in capsys.readouterr().out
-    assert not (out / "COMPLETED").exists()
-    assert (out / layout.NEXT / "design.json").exists()
-    [(build, options)] = jobs
-    really_run(build, options)
-    assert (out / "COMPLETED").exists()
-    assert public_files(out) == public_files(designed)
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    place = finishing.Place(
-        study=str(out), staging=str(out / "private" / "images"), images=str(out / "public" / "images"), expected=72
-    )
-    finishing.finish(
-        72, place, layout.load_names_key(out, layout.load_design(out))
-    )  # once more, by an engine that repeats it
-    assert {
-        path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file() and path.name != "COMPLETED"
-    } == {path: time for path, time in before.items() if path.name != "COMPLETED"}
-    monkeypatch.setattr(engine, "run_pipeline", None)  # a rerun only says what is there
-    assert study.main(command) == 0
-    assert "18 pairs of 6 images in 6 forms" in capsys.readouterr().out
 
 
 def test_a_model_named_like_a_formula(truth_folder, colorized_folder, tmp_path):
