@@ -4,18 +4,23 @@ An attempt at a shard leaves a file in `_work` until the shard is made. So the n
 died. It is careful then: before each input, it writes down which one comes next. If two careful attempts die on the
 same input, the next attempt rejects that input with the reason `worker_died`. So the fourth attempt succeeds, and four
 is how often Dataflow tries. An engine that does not retry needs the same command four times.
+
+The threads of a process die together. So of all its careful attempts, only one works on an input at a time. Otherwise
+the inputs of the other threads would be under suspicion too.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 
 from coltran import storage
 from coltran.errors import UserError
 from pipelines.shards.job import ShardJob
 
 REASON = "worker_died"
+_one_at_a_time = threading.Lock()
 _DEATHS = 2  # A worker may be stopped for other reasons, and once may be chance.
 
 
@@ -34,6 +39,7 @@ class Attempt:
     deaths: int = 0
     died_on: dict[str, int] = dataclasses.field(default_factory=dict)
     current: str = ""
+    _has_turn: bool = False
 
     @property
     def careful(self) -> bool:
@@ -45,12 +51,25 @@ class Attempt:
         if self.died_on.get(name, 0) >= _DEATHS:
             return True
         if self.careful:
+            if self.current:
+                self.current = ""  # While it waits for its turn, its last input is above suspicion.
+                self._write()
+            self.give_way()
+            _one_at_a_time.acquire()
+            self._has_turn = True
             self.current = name
             self._write()
         return False
 
+    def give_way(self) -> None:
+        """Lets the careful attempts of other threads work on their inputs. What this one noted stays."""
+        if self._has_turn:
+            self._has_turn = False
+            _one_at_a_time.release()
+
     def end(self) -> None:
         """Forgets the attempt: the shard is made, or something other than an input stopped it."""
+        self.give_way()
         storage.remove(self.path)
 
     def _write(self) -> None:

@@ -102,6 +102,9 @@ def write_shard(job: ShardJob, index: int) -> Iterator[ShardWriter]:
     except (UserError, KeyboardInterrupt, SystemExit, GeneratorExit):
         attempt.end()  # no input did this
         raise
+    except BaseException:
+        attempt.give_way()
+        raise
     write_report(job, index, writer.report())
     attempt.end()
     if job.is_completed():

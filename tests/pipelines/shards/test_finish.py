@@ -1,7 +1,9 @@
 """The last step may run twice, late, or after something was lost; workers may die; a folder may be mended."""
 
+import concurrent.futures
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -134,6 +136,27 @@ def test_workers_that_die_for_other_reasons_reject_nothing(job):
         raise UserError("the disk is full")  # says what it is, and is no input's fault
     make(job, 0)
     assert is_made(job, 0)
+
+
+def test_careful_attempts_of_one_process_take_turns(job):
+    """Whenever one thread works on an input, no other attempt has noted one: they would die with it, and be blamed."""
+    for index in range(2):
+        with pytest.raises(RuntimeError):
+            make(job, index, dies_on=KEYS[index][0])
+    noted = []
+
+    def work(index: int) -> None:
+        with write_shard(job, index) as writer:
+            for line in read_inputs(job, index):
+                assert not writer.attempt.is_poisoned(line["key"])
+                found = [json.loads(path.read_text()) for path in pathlib.Path(job.work("")).glob("attempt-*")]
+                noted.append([attempt["current"] for attempt in found if attempt["current"]])
+                values = {schema.KEY: line["key"], schema.CROP: 0, schema.LABEL: -1, schema.GRAYSCALE: 0}
+                writer.write(schema.encode(schema.TRUTH, values, job.sizes))
+
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        list(threads.map(work, range(2)))
+    assert sorted(noted) == [["a"], ["b"], ["c"], ["d"]]
 
 
 POISON = """
