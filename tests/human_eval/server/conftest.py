@@ -16,6 +16,7 @@ from human_eval.design import forms
 from human_eval.folder import layout, opaque_files, rater_ids
 from human_eval.folder.forms import Variant
 from human_eval.server import log
+from tests.human_eval.server.processes import Process
 
 SECRET = b"secret of the tests"
 WNID = "n01440764"
@@ -189,3 +190,17 @@ def listed():
         return pairs
 
     return files
+
+
+@pytest.fixture
+def new_process():
+    processes = []
+
+    def make(folder, *options: str) -> Process:
+        processes.append(Process(folder, *options))
+        return processes[-1]
+
+    yield make
+    for made in processes:
+        if made.process and made.process.poll() is None:
+            made.kill()
