@@ -31,6 +31,11 @@ def join(folder: str, *names: str) -> str:
     return (posixpath if is_gcs(folder) else os.path).join(folder, *names)
 
 
+def absolute(path: str) -> str:
+    """Returns a path that means the same in every working folder."""
+    return path if is_gcs(path) else os.path.abspath(path)
+
+
 def check_access(path: str) -> None:
     """Raises UserError within seconds if a gs:// path cannot be reached. Later requests are retried for minutes.
 

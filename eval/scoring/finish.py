@@ -13,13 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from coltran import storage
-from coltran.folder_lock import LOCK
 from coltran.records.folder import COMPLETED, RUN
 from eval.features.extractors import Extractor
 from eval.scoring import extremes, report, saved_sets, score, set_features
 from eval.scoring.arguments import Options
 from eval.scoring.layout import Layout
 from eval.scoring.plan import Row, distinct_sets
+from pipelines.shards.job import clear
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def finish(scoring: Scoring) -> None:
     """Computes the scores of all rows from the statistics on disk, and finishes the folder."""
     layout, rows, extractor = scoring.layout, scoring.rows, scoring.extractor
     if storage.exists(layout.path(COMPLETED)):
-        return _clear(layout)
+        return clear(layout.out)
     features_seconds = time.time() - scoring.started
     load = set_features.loader(distinct_sets(rows), extractor, layout)
     result = score.score_rows(rows, load, extractor, scoring.fingerprint, scoring.options)
@@ -70,10 +70,4 @@ def finish(scoring: Scoring) -> None:
     storage.write_bytes(layout.result, result.to_json())
     storage.write_bytes(layout.path(RUN), json.dumps(figures, indent=1).encode() + b"\n")
     storage.write_bytes(layout.path(COMPLETED), b"")
-    _clear(layout)
-
-
-def _clear(layout: Layout) -> None:
-    """Removes the unfinished work, and the lock of a driver that may have died: a finished folder needs neither."""
-    storage.remove_folder(layout.work)
-    storage.remove(layout.path(LOCK))
+    clear(layout.out)

@@ -7,10 +7,11 @@ import dataclasses
 from coltran import folder_lock, storage
 from coltran.errors import UserError
 from eval.scoring.arguments import Options
+from pipelines.shards.job import WORK
 
 RESULT = "fid.json"
 SAMPLES = "table2_samples"  # what --protocol table2 samples before it scores
-_OURS = {RESULT, SAMPLES, "_work", "features", folder_lock.LOCK}  # a run writes one of them before anything else
+_OURS = {RESULT, SAMPLES, WORK, "features", folder_lock.LOCK}  # a run writes one of them before anything else
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Layout:
     @property
     def work(self) -> str:
         """The folder that a killed run goes on from. It is removed at the end."""
-        return self.path("_work")
+        return self.path(WORK)
 
     def refuse_other_files(self) -> None:
         """Raises UserError if the folder holds files and none of a run of coltran-fid, so that none is replaced."""

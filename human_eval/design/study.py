@@ -60,8 +60,10 @@ def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, Source, 
     """
     from human_eval.design import check as design_check
 
-    named = {name: _absolute(path) for name, path in named_folders(options.colorized).items()}
-    truth, models = open_sources(_absolute(options.truth), named, options.image)  # workers stand in another folder
+    named = {name: storage.absolute(path) for name, path in named_folders(options.colorized).items()}
+    truth, models = open_sources(
+        storage.absolute(options.truth), named, options.image
+    )  # workers stand in another folder
     options = _with_samples(options, models)
     variants = [Variant(model=model.model, sample=sample) for model in models for sample in range(options.samples)]
     pool = choose_images(truth, models, variants, options)
@@ -84,9 +86,9 @@ def plan_study(options: PlanFlags, secret: bytes) -> tuple[StudyDesign, Source, 
         side=truth.side,
         made_from=made_from,
         sources={
-            "truth": _absolute(options.truth),
-            "models": {model.model: _absolute(model.path) for model in models},
-            "images": _absolute(options.images_to) if options.images_to else "",
+            "truth": storage.absolute(options.truth),
+            "models": {model.model: storage.absolute(model.path) for model in models},
+            "images": storage.absolute(options.images_to) if options.images_to else "",
         },
         planned=len(planned),
         forms=tuple(planned),
@@ -227,8 +229,3 @@ def write_parts(
         return False
     finishing.complete(out)  # A worker without this disk could not do it. After any other worker this does nothing.
     return True
-
-
-def _absolute(path: str) -> str:
-    """Returns a path that a later top-up can find from any folder."""
-    return path if storage.is_gcs(path) else os.path.abspath(path)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from coltran import storage
@@ -28,31 +28,24 @@ def for_workers(options: _Options, engine_options: PipelineOptions, names: Seque
     """
     if beam_options.is_local(engine_options):
         return options
-    made = {name: _absolute(getattr(options, name)) for name in names}
-    for name, value in made.items():
-        for path in _paths(value):
-            beam_options.check_paths(engine_options, {f"--{name}": path})
+
+    def visible(path: str, name: str) -> str:
+        path = storage.absolute(path)
+        beam_options.check_paths(engine_options, {f"--{name}": path})
+        return path
+
+    made = {name: _each_path(getattr(options, name), functools.partial(visible, name=name)) for name in names}
     return dataclasses.replace(options, **made)  # type: ignore[type-var]  # every command's options are a dataclass
 
 
-def _absolute(value: Any) -> Any:
+def _each_path(value: Any, change: Callable[[str], str]) -> Any:
+    """Returns an option's value with every path in it changed."""
     if isinstance(value, str):
-        return value if storage.is_gcs(value) else os.path.abspath(value)
+        return change(value)
     if isinstance(value, tuple):
-        return tuple(map(_absolute, value))
+        return tuple(_each_path(part, change) for part in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return dataclasses.replace(value, **{n: _absolute(v) for n, v in fields.items() if isinstance(v, tuple)})
+        changed = {name: _each_path(part, change) for name, part in fields.items() if isinstance(part, tuple)}
+        return dataclasses.replace(value, **changed)
     return value
-
-
-def _paths(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from _paths(part)
-    elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            if isinstance(getattr(value, field.name), tuple):
-                yield from _paths(getattr(value, field.name))

@@ -15,11 +15,10 @@ from typing import Any
 
 from coltran import storage
 from coltran.errors import UserError
-from coltran.folder_lock import LOCK
 from coltran.records import folder as record_folder, schema as records
 from coltran.records.folder import COMPLETED, MANIFEST, REJECTS, RUN, Manifest
 from pipelines.shards.inputs import count_inputs, to_lines
-from pipelines.shards.job import ShardJob
+from pipelines.shards.job import ShardJob, clear
 from pipelines.shards.plan import Plan, Run, read_plan, read_runs
 from pipelines.shards.rejects import check_share
 from pipelines.shards.report import ShardReport, read_reports, total
@@ -74,19 +73,13 @@ def _finish(job: ShardJob, max_reject_fraction: float, summarize: Summarize | No
 
 def _complete(job: ShardJob, manifest: Manifest) -> Manifest:
     storage.write_bytes(storage.join(job.folder, COMPLETED), b"")
-    _clear(job)
+    clear(job.folder)
     return manifest
 
 
 def _finished(job: ShardJob) -> Manifest:
-    _clear(job)
+    clear(job.folder)
     return record_folder.open_folder(job.folder).manifest
-
-
-def _clear(job: ShardJob) -> None:
-    """Removes the unfinished work, and the lock of a driver that may have died: a finished folder needs neither."""
-    job.remove_work()
-    storage.remove(storage.join(job.folder, LOCK))
 
 
 def _manifest(

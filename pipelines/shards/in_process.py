@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from coltran import cli
 from coltran.records.folder import Manifest
 from pipelines.shards.finish import finish
 from pipelines.shards.inputs import ShardInputs
 from pipelines.shards.job import ShardJob
-from pipelines.shards.plan import Plan, begin_run, missing_shards, now, read_plan, write_plan
+from pipelines.shards.plan import Plan, begin_run, missing_shards, origin_of, read_plan, write_plan
 
 
 def make_folder(
@@ -33,8 +32,7 @@ def make_folder(
     """
     plan = read_plan(job.folder)
     if plan is None and not job.is_completed():
-        origin = {"source": source, "command": cli.command_line(), "planned": now()}
-        plan = Plan(job=job, request={}, origin=origin, num_inputs=sum(map(len, inputs)))
+        plan = Plan(job=job, request={}, origin=origin_of(source), num_inputs=sum(map(len, inputs)))
         write_plan(plan, inputs)
     if plan is not None:
         missing = missing_shards(plan)

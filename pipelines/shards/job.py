@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from coltran import storage
+from coltran.folder_lock import LOCK
 from coltran.records import folder as record_folder, schema as records
 from coltran.records.folder import COMPLETED
 
@@ -41,6 +42,12 @@ def digest_listing(rows: Iterable[Sequence[object]]) -> str:
     for row in rows:
         digest.update(json.dumps(row).encode("utf-8", "surrogatepass") + b"\n")
     return digest.hexdigest()
+
+
+def clear(folder: str) -> None:
+    """Removes the unfinished work, and the lock of a driver that may have died: a finished folder needs neither."""
+    storage.remove_folder(storage.join(folder, WORK))
+    storage.remove(storage.join(folder, LOCK))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coltran import storage
+from coltran import cli, storage
 from coltran.errors import UserError
 from pipelines.shards.inputs import ShardInputs, write_inputs
-from pipelines.shards.job import ShardJob
+from pipelines.shards.job import WORK, ShardJob
 from pipelines.shards.report import finished_shards
 
 _PLAN, _STARTED = "plan.json", "started-"
@@ -50,7 +50,7 @@ def write_plan(plan: Plan, inputs: Sequence[ShardInputs]) -> None:
 
 def read_plan(folder: str) -> Plan | None:
     """Reads the plan of an unfinished folder. Returns None if there is none, or an earlier version wrote it."""
-    path = storage.join(folder, "_work", _PLAN)
+    path = storage.join(folder, WORK, _PLAN)
     if not storage.exists(path):
         return None
     try:
@@ -69,6 +69,11 @@ def missing_shards(plan: Plan) -> list[int]:
     done = finished_shards(plan.job)
     wanted = range(plan.job.num_shards) if plan.repair is None else plan.repair
     return [index for index in wanted if index not in done]
+
+
+def origin_of(source: str) -> dict[str, str]:
+    """Returns what people may want to know about where a folder comes from; see `Plan`."""
+    return {"source": source, "command": cli.command_line(), "planned": now()}
 
 
 def now() -> str:

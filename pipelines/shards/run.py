@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from coltran import cli, folder_lock as run_lock, storage
+from coltran import folder_lock as run_lock, storage
 from coltran.records import folder as record_folder
 from coltran.records.folder import Manifest
 from pipelines.beam import engine, options as beam_options
@@ -18,7 +18,7 @@ from pipelines.shards.earlier import Earlier
 from pipelines.shards.finish import Summarize, finish
 from pipelines.shards.inputs import ShardInputs, count_inputs
 from pipelines.shards.job import ShardJob
-from pipelines.shards.plan import Plan, begin_run, missing_shards, now, write_plan
+from pipelines.shards.plan import Plan, begin_run, missing_shards, origin_of, write_plan
 from pipelines.shards.report import count_done, finished_shards
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _write_plan(work: Work, found: Earlier, planned: Planned | None, request: Ma
     plan = Plan(
         job=planned.job,
         request=request,
-        origin={"source": work.source, "command": cli.command_line(), "planned": now()},
+        origin=origin_of(work.source),
         num_inputs=planned.num_inputs,
         passed_over=planned.passed_over,
         facts=planned.facts,
