@@ -54,18 +54,27 @@ def select(found: Sequence[ImageRef], *, split: str, holdout: int | None, limit:
     duplicates = [ref for ref in found if by_key.setdefault(ref.key, ref) is not ref]
     order = partition.shuffled(by_key, seed)
     held_out = 0 if split == "validation" else _holdout_size(len(order), split, holdout)
-    part = order[:held_out] if split == HOLDOUT else order[held_out:]
-    taken, in_part = set(part[:limit]), set(part)
-    elsewhere = TO_TRAIN if split == HOLDOUT else HELD_OUT
-    passed_over = collections.Counter(
-        BEYOND_LIMIT if ref.key in in_part else elsewhere for ref in found if ref.key not in taken
-    )
+    part, rest = order[held_out:], order[:held_out]
+    if split == HOLDOUT:
+        part, rest = rest, part
+    copies = collections.Counter(ref.key for ref in duplicates)
+    taken = {key for key in part[:limit] if key in copies}  # A set of all keys would take 100 MB for ImageNet.
+    beyond = part[limit:] if limit is not None else []
+    passed_over = {
+        BEYOND_LIMIT: _entries(beyond, copies),
+        TO_TRAIN if split == HOLDOUT else HELD_OUT: _entries(rest, copies),
+    }
     return Selection(
         images=tuple(by_key[key] for key in part[:limit]),
         duplicates=tuple(ref for ref in duplicates if ref.key in taken),
         held_out=held_out,
-        passed_over=dict(passed_over),
+        passed_over={reason: number for reason, number in passed_over.items() if number},
     )
+
+
+def _entries(keys: Sequence[str], copies: Mapping[str, int]) -> int:
+    """Counts the images with these keys, which are more than the keys if some have the same one."""
+    return len(keys) + sum(copies.get(key, 0) for key in keys)
 
 
 def _holdout_size(found: int, split: str, holdout: int | None) -> int:
