@@ -48,8 +48,8 @@ def chosen(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(pool(folder), key=lambda path: hashlib.sha256(path.read_bytes()).digest())[:COUNT]
 
 
-def colorize(photos: list[pathlib.Path], folder: pathlib.Path) -> list[list[Image.Image]]:
-    """Colors the photos with coltran-colorize and returns the pictures of each: gray, samples, certainty."""
+def colorize(photos: list[pathlib.Path], folder: pathlib.Path, flags: list[str]) -> list[list[Image.Image]]:
+    """Colors the photos by coltran-colorize with `flags`. Returns of each photo: gray, samples, certainty."""
     given, made = folder / "photos", folder / "colored"
     given.mkdir()
     for number, path in enumerate(photos):
@@ -57,7 +57,7 @@ def colorize(photos: list[pathlib.Path], folder: pathlib.Path) -> list[list[Imag
         photo.thumbnail((640, 640))
         photo.save(given / f"{number:02}.png")
     command = [pathlib.Path(sys.executable).parent / "coltran-colorize", given, "--out", made, "--uncertainty"]
-    subprocess.run([*command, "--samples", str(SAMPLES), "--seed", "1"], check=True)
+    subprocess.run([*command, "--samples", str(SAMPLES), "--seed", "1", *flags], check=True)
     rows = []
     for number in range(len(photos)):
         gray = Image.open(given / f"{number:02}.png").convert("L")
@@ -103,11 +103,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=pathlib.Path, required=True, help="folder of the unpacked packages")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="the picture to write")
-    options = parser.parse_args()
+    options, flags = parser.parse_known_args()  # the rest are flags of coltran-colorize, such as --colorizer
     photos = chosen(options.photos)
     print(*(path.name for path in photos), sep="\n")
     with tempfile.TemporaryDirectory() as folder:
-        draw(colorize(photos, pathlib.Path(folder))).save(options.out, optimize=True)
+        draw(colorize(photos, pathlib.Path(folder), flags)).save(options.out, optimize=True)
     print(options.out)
 
 
