@@ -4,10 +4,10 @@
     coltran-train --evaluate --data records/holdout --checkpoint runs/c --json bits.json
     coltran-train --plot runs/c --out curves.png
 
-The first prints validation bits per pixel before and after, next to the entropy of the folder's coarse colors; about
-a minute on 2 CPU cores. Run the same command again to go on after an interruption. The second prints bits and ends;
-its --json holds those of each image. The third draws training loss and validation bits of one or several runs. On
-several machines the same command runs on each: docs/training.md.
+The first prints validation bits per pixel before and after, next to the entropy of the folder's coarse colors; a few
+minutes on 2 CPU cores for records of --lo 32. Run the same command again to go on after an interruption. The second
+prints bits and ends; its --json holds those of each image. The third draws training loss and validation bits of one or
+several runs. On several machines the same command runs on each: docs/training.md.
 """
 
 from __future__ import annotations

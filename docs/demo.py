@@ -19,14 +19,11 @@ from coltran.records.stages import STAGES
 from coltran.weights import built_in
 
 PHOTOS = {
-    "skimage.data": (
-        *("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg"),
-        *("ihc.png", "motorcycle_left.png", "retina.jpg", "rocket.jpg"),
-    ),
+    "skimage.data": ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png"),
     "matplotlib": ("mpl-data/sample_data/grace_hopper.jpg",),
 }
 PHOTO = "chelsea.png"  # the one that is colorized whole at the end
-TILE, STRIDE, TILES_PER_PHOTO = 192, 96, 16
+TILE, STRIDE, TILES_PER_PHOTO = 256, 40, 30
 
 
 def tiles(folder: pathlib.Path) -> int:
@@ -60,7 +57,7 @@ def commands(out: str) -> list[str]:
         f"coltran-train --stage colorizer --config smoke --data {out}/records --workdir {out}/colorizer --steps 20 "
         "--seed 1",
         f"coltran-sample --records {out}/records {networks} --out {out}/colorized --samples 3 --num 40 "
-        "--part condition --seed 1",
+        "--top_k 8 --part condition --seed 1",
         f"coltran-fid --real {out}/records --rows model={out}/colorized truth grayscale --extractor random "
         f"--out {out}/fid",
         f"coltran-study design --truth {out}/records --colorized {out}/colorized --out {out}/study --seed 1 "
@@ -70,7 +67,7 @@ def commands(out: str) -> list[str]:
         f"coltran-study simulate --study {out}/study --out {out}/rehearsal --seed 1",
         f"coltran-study ingest --study {out}/study --out {out}/rehearsal/ratings.csv {out}/rehearsal/turkle.csv",
         f"coltran-study score --study {out}/study --ratings {out}/rehearsal/ratings.csv --out {out}/rehearsal/score",
-        f"coltran-colorize {out}/{PHOTO} --samples 3 --out {out}/colored --seed 1",
+        f"coltran-colorize {out}/{PHOTO} --samples 3 --top_k 8 --out {out}/colored --seed 1",
     ]
 
 
@@ -79,7 +76,7 @@ def main() -> None:
     parser.add_argument("--out", default="demo", help="folder for everything (demo)")
     options = parser.parse_args()
     started = time.monotonic()
-    print(f"{tiles(pathlib.Path(options.out, 'photos'))} tiles of 9 photos in {options.out}/photos")
+    print(f"{tiles(pathlib.Path(options.out, 'photos'))} tiles of 5 photos in {options.out}/photos")
     # Simulated raters are refused in a folder that holds answers already: made-up and real ones must never mix.
     shutil.rmtree(pathlib.Path(options.out, "rehearsal"), ignore_errors=True)
     shutil.copy(importlib.resources.files("skimage.data") / PHOTO, options.out)

@@ -1,4 +1,4 @@
-"""Which checkpoints samples are doubted of: by their bits, by their steps, and never what this project did not train."""
+"""Which checkpoints samples are doubted of: by their bits, by their steps; and none that others trained."""
 
 import pytest
 
