@@ -32,5 +32,5 @@ def resolved(checkpoint: str | Path, stage: str | None) -> str | Path:
     if os.fspath(checkpoint) != NAME:
         return checkpoint
     if stage is None:
-        raise UserError(f"{NAME} means three networks: say which one with a stage (a folder of that name: ./{NAME})")
+        raise UserError(f"{NAME} means three networks: give a --stage too, or ./{NAME} for a folder of that name")
     return folder(stage)

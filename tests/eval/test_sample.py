@@ -6,9 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
+from coltran.errors import UserError
 from coltran.records import folder as record_folder, schema
 from coltran.weights import built_in, maturity
 from eval import sample
+from pipelines.beam import worker_paths
 from tests.eval.conftest import STAGES, save_untrained
 
 
@@ -83,6 +85,22 @@ def test_the_networks_that_ship_have_a_name_and_a_size(truth_folder, checkpoints
     assert status == 2
     assert f"{built_in.folder('colorizer')}: was trained for 32x32 pixels" in err
     assert "preprocess with --lo 32" in err
+
+
+def test_workers_elsewhere_have_the_networks_that_ship(truth_folder, checkpoints, tmp_path, capsys, monkeypatch):
+    """Their package lies elsewhere, so the word travels as it is, and no absolute path is made of it."""
+    made_absolute: list[str] = []
+
+    def stop(options, engine_options, names):
+        made_absolute.extend(names)
+        raise UserError("seen enough")
+
+    monkeypatch.setattr(worker_paths, "for_workers", stop)
+    arguments = ["--colorizer=built_in", "--seed=1"]
+    status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "out", *arguments, stages=["color_upsampler"])
+    assert (status, "seen enough" in err) == (2, True)
+    assert "colorizer" not in made_absolute
+    assert {"records", "out", "color_upsampler"} <= set(made_absolute)
 
 
 @pytest.mark.slow

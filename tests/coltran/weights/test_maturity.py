@@ -62,7 +62,7 @@ def test_the_networks_that_ship_are_trusted_and_known_by_one_word():
     assert not list(maturity.doubts(dict.fromkeys(presets.PRESETS, built_in.NAME)))
     for stage in presets.PRESETS:
         assert checkpoint.describe(built_in.NAME, stage=stage)[0] == str(built_in.folder(stage))
-    with pytest.raises(UserError, match="say which one"):
+    with pytest.raises(UserError, match="give a --stage too"):
         checkpoint.describe(built_in.NAME)
 
 
