@@ -60,7 +60,8 @@ def smooth(image_hwC: np.ndarray, height: int, width: int, rows: tuple[float, fl
 
     box = (0, rows[0] * image_hwC.shape[0], image_hwC.shape[1], rows[1] * image_hwC.shape[0])
     planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(image_hwC, -1, 0)]
-    return np.stack([plane.resize((width, height), Image.Resampling.BICUBIC, box) for plane in planes], axis=-1)
+    resized = [np.asarray(plane.resize((width, height), Image.Resampling.BICUBIC, box)) for plane in planes]
+    return np.stack(resized, axis=-1)
 
 
 def _bilateral(color_hwC: np.ndarray, light_HW: np.ndarray, light_hw: np.ndarray) -> np.ndarray:
