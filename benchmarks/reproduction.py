@@ -5,7 +5,8 @@
     python benchmarks/reproduction.py --page                   only writes the page, from benchmarks/results
 
 Records are of the public 32x32 ImageNet, by `coltran-preprocess --hi none --lo 32 --stages colorizer,color_upsampler`.
-`--colorizer` and `--color_upsampler` name other networks than those of the package. Each part leaves a file in
+`--colorizer` and `--color_upsampler` name other networks than those of the package, whose colorizer needs `--small
+records/train16 records/validation16` (`--lo 16 --stages colorizer`) for its bits. Each part leaves a file in
 benchmarks/results/reproduction, and a part whose file is there is not run again; samples and features of a part that
 was interrupted stay in --out. Hours on 2 cores: baselines and quality 0.3 each, each FID row of 2,000 images 0.1.
 
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--train", help="record folder that the count models count")
     made.add_argument("--validation", help="record folder that nothing was trained on")
+    made.add_argument("--small", nargs=2, metavar="RECORDS", help="both at the colorizer's side, if it is smaller")
     made.add_argument("--out", type=pathlib.Path, help="folder for samples and features")
     made.add_argument("--colorizer", default=reproduction_parts.built_in("colorizer"), help="(the package's)")
     made.add_argument("--color_upsampler", default=reproduction_parts.built_in("color_upsampler"), help="(its)")

@@ -31,10 +31,11 @@ def built_in(stage: str) -> str:
 
 def baselines(options: argparse.Namespace) -> dict:
     """Measures bits per pixel of the colorizer and of count models on the whole validation folder."""
-    train, test = reproduction_counts.read(options.train), reproduction_counts.read(options.validation)
+    train_records, records = options.small or (options.train, options.validation)
+    train, test = reproduction_counts.read(train_records), reproduction_counts.read(records)
     rows = {name: reproduction_counts.bits(name, train, test) for name in reproduction_counts.MODELS}
     kept = options.out / "bits.json"
-    command = ["coltran-train", "--stage=colorizer", f"--data={options.validation}", "--evaluate", f"--json={kept}"]
+    command = ["coltran-train", "--stage=colorizer", f"--data={records}", "--evaluate", f"--json={kept}"]
     _run([*command, f"--checkpoint={options.colorizer}"])
     return {
         "images": len(test.gray),
@@ -120,11 +121,14 @@ def figure6(options: argparse.Namespace) -> dict:
     return _fid(options, "figure6", rows, options.num, "lo")
 
 
-def pooling(options: argparse.Namespace) -> dict:
-    """Scores the exact sampler beside the public release's, which pools one row at a time."""
+def pooling(options: argparse.Namespace) -> dict | None:
+    """Scores the exact sampler and the public release's, which pools a row at a time, on figure 4's last network."""
+    if not options.lambdas:
+        return None
+    colorizer = options.lambdas[-1].split("=", 1)[1]
     rows = []
     for name in POOLINGS:
-        networks = ["--colorizer", options.colorizer, "--pooling", name]
+        networks = ["--colorizer", colorizer, "--pooling", name]
         rows.append(f"{name}={_sampled(options, f'pooling_{name}', options.num, networks)}")
     return _fid(options, "pooling", rows, options.num, "coarse")
 
