@@ -1,4 +1,4 @@
-"""Finds the model that ships with this package, as packed checkpoints for 32x32 pixels. See coltran/model/README.md.
+"""Finds the model that ships with this package, as packed checkpoints. coltran/model/README.md is its card.
 
 Wherever a command or function takes a checkpoint's folder and knows the stage, it takes the word `built_in` too:
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from coltran.errors import UserError
 
 NAME = "built_in"
-DESCRIPTION = "built in, 32x32, trained on 60,000 ImageNet images (coltran/model/README.md)"
+DESCRIPTION = "built in, 16x16, trained on 60,000 ImageNet images; for the paper's size: --weights imagenet"
 _FOLDER = "model"
 
 

@@ -31,9 +31,10 @@ def test_a_checkpoint_and_the_release_s_format_are_the_same_network(tmp_path):
 
 
 def test_bits_of_a_photo():
-    network = loading.load(str(built_in.folder("colorizer")))
-    rgb = smooth_photo(3, 32, 32)
+    network = loading.load(built_in.folder("colorizer"))
+    side = network.config.height
+    rgb = smooth_photo(3, side, side)
     batch = {"gray": colors.rgb_to_gray(rgb)[None], "symbols": colors.rgb_to_coarse(rgb)[None]}
     decoder, parallel = colorizer_bits(network, batch)
-    assert decoder.shape == parallel.shape == (1, 32, 32)
+    assert decoder.shape == parallel.shape == (1, side, side)
     assert 0 < float(np.mean(decoder)) < 9

@@ -81,9 +81,10 @@ def test_a_network_that_was_trained_too_little_is_said_once(truth_folder, checkp
 
 
 def test_the_networks_that_ship_have_a_name_and_a_size(truth_folder, checkpoints, tmp_path, capsys):
-    status, _, err = run(capsys, truth_folder, checkpoints, tmp_path, "--colorizer=built_in", "--seed=1", stages=[])
+    arguments = ["--color_upsampler=built_in", "--coarse=truth", "--seed=1"]
+    status, _, err = run(capsys, truth_folder, checkpoints, tmp_path, *arguments, stages=[])
     assert status == 2
-    assert f"{built_in.folder('colorizer')}: was trained for 32x32 pixels" in err
+    assert f"{built_in.folder('color_upsampler')}: was trained for 32x32 pixels" in err
     assert "preprocess with --lo 32" in err
 
 
