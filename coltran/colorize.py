@@ -130,6 +130,7 @@ def _load_model(options: Options) -> ColorizationPipeline:
     from coltran.sampling.pipeline import ColorizationPipeline
     from coltran.sampling.programs import images_at_once
     from coltran.sampling.sampler import SamplerOptions
+    from coltran.weights import maturity
 
     networks: dict[str, str | Path | None] = {
         "colorizer": options.colorizer,
@@ -141,7 +142,9 @@ def _load_model(options: Options) -> ColorizationPipeline:
 
         networks = dict(public.fetch())
     elif options.colorizer is None:
-        networks = {stage: built_in.folder(stage) for stage in ("colorizer", "color_upsampler")}
+        networks = dict.fromkeys(("colorizer", "color_upsampler"), built_in.NAME)
+    for line in maturity.doubts(networks):
+        print(f"{PROG}: {line}", file=sys.stderr)
     return ColorizationPipeline.load(
         **networks,
         batch_size=options.batch_size or images_at_once(BATCH_SIZE),
@@ -281,7 +284,7 @@ def report(summary: Summary, options: Options) -> Iterator[str]:
     rows = [("folder", options.out)]
     if options.weights == IMAGENET:
         rows.append(("model", "the public release's, trained on ImageNet (gs://gresearch/coltran)"))
-    elif options.colorizer is None:
+    elif options.colorizer in (None, built_in.NAME):
         rows.append(("model", built_in.DESCRIPTION))
     if summary.sheet:
         share = f" ({_share(summary.shown, summary.colorized)})" if summary.shown < summary.colorized else ""

@@ -7,6 +7,7 @@ network = loading.load("runs/colorizer")
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coltran import storage
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from coltran.weights.parameters import Network
 
 
-def load(folder: str, *, weights: str = "ema", compute_dtype: str = "float32") -> Network:
+def load(folder: str | Path, *, weights: str = "ema", compute_dtype: str = "float32") -> Network:
     """Loads the network of a folder, whatever its stage and format.
 
     Args:
@@ -36,6 +37,7 @@ def load(folder: str, *, weights: str = "ema", compute_dtype: str = "float32") -
     from coltran.weights import checkpoint, parameters
 
     configs.refuse_unknown("kind of weights", weights, checkpoint.WEIGHTS)
+    folder = str(folder)
     if not _is_release(folder):
         return checkpoint.load_network(folder, weights=weights, compute_dtype=compute_dtype)[0]
     found = variables.read(folder)

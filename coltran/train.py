@@ -4,16 +4,16 @@
     coltran-train --evaluate --data records/holdout --checkpoint runs/c --json bits.json
     coltran-train --plot runs/c --out curves.png
 
-The first prints validation bits per pixel before and after, next to the entropy of the folder's coarse colors; about
-a minute on 2 CPU cores. Run the same command again to go on after an interruption. The second prints bits and ends;
-its --json holds those of each image. The third draws training loss and validation bits of one or several runs. On
-several machines the same command runs on each: docs/training.md.
+The first prints validation bits per pixel before and after, next to the entropy of the folder's coarse colors; a few
+minutes on 2 CPU cores for records of --lo 32. Run the same command again to go on after an interruption. The second
+prints bits and ends; its --json holds those of each image. The third draws training loss and validation bits of one or
+several runs. On several machines the same command runs on each: docs/training.md.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from coltran import cli
@@ -64,14 +64,15 @@ def _train(options: Options) -> int:
     training_options = train_options(stage, options.config, options.learning)
     config = _network_config(options, inputs.network_side(data, stage))
     with workdir_lock.held(options.needed("workdir")), inputs.Examples(data, stage, config) as examples:
-        trainer = _trainer(options, training_options, config, examples)
+        # Only process 0 writes checkpoints, so only it has to know what they say.
+        facts, entropy = _entropy(stage, examples, training_options.seed) if mesh.is_primary() else ({}, "")
+        trainer = _trainer(options, training_options, config, examples, facts)
         say = print if mesh.is_primary() else _say_nothing
         say(f"{stage} ({options.config}): {_size(config)}, {len(examples):,} examples")
         if trainer.placement.mesh.size > 1 or jax.default_backend() != "cpu":
             say(trainer.placement.describe())
         if trainer.step:
             say(f"going on from step {trainer.step} of {options.workdir}")
-        entropy = _entropy_line(stage, examples, training_options.seed) if mesh.is_primary() else ""
         bits = trainer.evaluate()
         say(_bits_line(trainer.step, bits, entropy), flush=True)
         if trainer.step < training_options.steps:
@@ -87,7 +88,13 @@ def _train(options: Options) -> int:
     return 0
 
 
-def _trainer(options: Options, training_options: TrainOptions, config: NetworkConfig, examples: Examples) -> Trainer:
+def _trainer(
+    options: Options,
+    training_options: TrainOptions,
+    config: NetworkConfig,
+    examples: Examples,
+    facts: Mapping[str, float],
+) -> Trainer:
     from coltran.training import inputs, trainer
     from coltran.training.mesh import Placement
 
@@ -105,6 +112,7 @@ def _trainer(options: Options, training_options: TrainOptions, config: NetworkCo
         training=examples,
         validation=validation,
         placement=Placement(shard_parameters=options.shard_parameters),
+        facts=facts,
     )
 
 
@@ -154,13 +162,16 @@ def _changes(options: Options) -> list[tuple[str, str]]:
     return changes
 
 
-def _entropy_line(stage: str, examples: Examples, seed: int) -> str:
+def _entropy(stage: str, examples: Examples, seed: int) -> tuple[dict[str, float], str]:
+    """Measures the entropy of a colorizer's training colors. Returns it for the checkpoints, and the text about it."""
     from coltran.training import inputs
+    from coltran.weights.maturity import HISTOGRAM_BITS
 
     if stage != "colorizer":
-        return ""
+        return {}, ""
     entropy, count = inputs.coarse_entropy(examples, seed)
-    return f"; entropy of the coarse-color histogram of {count:,} training images: {entropy:.4f} bits"
+    what = f"entropy of the coarse-color histogram of {count:,} training images"
+    return {HISTOGRAM_BITS: entropy}, f"; {what}: {entropy:.4f} bits"
 
 
 def _bits_line(step: int, bits: dict[str, float], note: str = "") -> str:

@@ -1,7 +1,7 @@
 """`make demo`: the whole way, from photos that ship inside installed packages to a FID number and a study folder.
 
-Prints every command before it runs it, so that a reader learns the commands in the order of the data. The
-networks are tiny and trained for a minute each: the point is the path, not the colors.
+Prints every command before it runs it, so that a reader learns the commands in the order of the data. The networks are
+those that ship with the package; a tiny colorizer is trained for a few seconds to show the command, and used by none.
 """
 
 import argparse
@@ -15,15 +15,15 @@ import time
 
 from PIL import Image
 
+from coltran.records.stages import STAGES
+from coltran.weights import built_in
+
 PHOTOS = {
-    "skimage.data": (
-        *("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg"),
-        *("ihc.png", "motorcycle_left.png", "retina.jpg", "rocket.jpg"),
-    ),
+    "skimage.data": ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png"),
     "matplotlib": ("mpl-data/sample_data/grace_hopper.jpg",),
 }
 PHOTO = "chelsea.png"  # the one that is colorized whole at the end
-TILE, STRIDE, TILES_PER_PHOTO = 192, 96, 16
+TILE, STRIDE, TILES_PER_PHOTO = 256, 40, 30
 
 
 def tiles(folder: pathlib.Path) -> int:
@@ -49,16 +49,15 @@ def tiles(folder: pathlib.Path) -> int:
     return count
 
 
-def commands(out: str, steps: int) -> list[str]:
+def commands(out: str) -> list[str]:
     """The commands, in the order of the data; the last is for a photo that is in no record folder."""
-    train = f"coltran-train --config smoke --data {out}/records --seed 1"
-    runs = " ".join(f"--{stage} {out}/{stage}" for stage in ("colorizer", "color_upsampler", "spatial_upsampler"))
+    networks = " ".join(f"--{stage} {built_in.NAME}" for stage in STAGES)
     return [
-        f"coltran-preprocess --source {out}/photos --out {out}/records --hi 64 --lo 32",
-        f"{train} --stage colorizer --workdir {out}/colorizer --steps {steps}",
-        f"{train} --stage color_upsampler --workdir {out}/color_upsampler --steps {3 * steps // 2}",
-        f"{train} --stage spatial_upsampler --workdir {out}/spatial_upsampler --steps {3 * steps // 2} --batch_size 2",
-        f"coltran-sample --records {out}/records {runs} --out {out}/colorized --samples 3 --part condition --seed 1",
+        f"coltran-preprocess --source {out}/photos --out {out}/records --hi 128 --lo 32",
+        f"coltran-train --stage colorizer --config smoke --data {out}/records --workdir {out}/colorizer --steps 20 "
+        "--seed 1",
+        f"coltran-sample --records {out}/records {networks} --out {out}/colorized --samples 3 --num 40 "
+        "--top_k 8 --part condition --seed 1",
         f"coltran-fid --real {out}/records --rows model={out}/colorized truth grayscale --extractor random "
         f"--out {out}/fid",
         f"coltran-study design --truth {out}/records --colorized {out}/colorized --out {out}/study --seed 1 "
@@ -68,21 +67,20 @@ def commands(out: str, steps: int) -> list[str]:
         f"coltran-study simulate --study {out}/study --out {out}/rehearsal --seed 1",
         f"coltran-study ingest --study {out}/study --out {out}/rehearsal/ratings.csv {out}/rehearsal/turkle.csv",
         f"coltran-study score --study {out}/study --ratings {out}/rehearsal/ratings.csv --out {out}/rehearsal/score",
-        f"coltran-colorize {out}/{PHOTO} --samples 3 --out {out}/colored {runs} --seed 1",
+        f"coltran-colorize {out}/{PHOTO} --samples 3 --top_k 8 --out {out}/colored --seed 1",
     ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default="demo", help="folder for everything (demo)")
-    parser.add_argument("--steps", type=int, default=400, help="training steps of the colorizer (400)")
     options = parser.parse_args()
     started = time.monotonic()
-    print(f"{tiles(pathlib.Path(options.out, 'photos'))} tiles of 9 photos in {options.out}/photos")
+    print(f"{tiles(pathlib.Path(options.out, 'photos'))} tiles of 5 photos in {options.out}/photos")
     # Simulated raters are refused in a folder that holds answers already: made-up and real ones must never mix.
     shutil.rmtree(pathlib.Path(options.out, "rehearsal"), ignore_errors=True)
     shutil.copy(importlib.resources.files("skimage.data") / PHOTO, options.out)
-    for command in commands(options.out, options.steps):
+    for command in commands(options.out):
         print(f"\n$ {command}", flush=True)
         done = subprocess.run(shlex.split(command))
         if done.returncode:

@@ -7,6 +7,7 @@ image is lost or made twice.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from coltran.errors import UserError
 from coltran.options import deciding, flag_names
 from coltran.records import folder as record_folder, partition, schema
 from coltran.records.folder import Manifest, RecordFolder
+from coltran.records.stages import STAGES
+from coltran.weights import built_in
 from eval.sampling.arguments import PROG, Options, fingerprinted, parse
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from pipelines.shards.run import ShardRun
 
 GALLERY = "gallery.png"
-_FOLDERS = ("records", "out", "colorizer", "color_upsampler", "spatial_upsampler", "png_folder", "uncertainty")
+_FOLDERS = ("records", "out", *STAGES, "png_folder", "uncertainty")
 _FULL_BATCHES = 4  # A worker makes this many batches at a time. At worst one batch in five is padding.
 
 
@@ -40,10 +43,12 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None
     from pipelines.shards import run as shard_run
 
     engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
-    options = for_workers(options, engine_options, _FOLDERS)
+    folders = [name for name in _FOLDERS if getattr(options, name) != built_in.NAME]  # a worker has its own copy
+    options = for_workers(options, engine_options, folders)
     hints = take_network_hints(engine_options)
     source = record_folder.open_folder(options.records, schema=schema.TRUTH, needs=needed_features(options))
     job = _plan_job(source, options)
+    _warn(options)
     work = shard_run.Work(
         folder=options.out,
         request={"options": job.options, "fingerprint": job.fingerprint},
@@ -60,6 +65,19 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None
     if result is not None:
         _add_gallery(source, options, result.manifest)
     return result
+
+
+def _warn(options: Options) -> None:
+    """Says on stderr which networks were trained too little."""
+    from coltran.weights import maturity
+
+    for line in maturity.doubts({stage: getattr(options, stage) for stage in STAGES}):
+        _say(f"{PROG}: {line}")
+
+
+@functools.cache  # coltran-fid --protocol table2 samples from the same network many times
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _gallery(

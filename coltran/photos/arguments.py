@@ -37,8 +37,8 @@ local or gs://. A color photo is treated as if it were gray, so that the result 
 
     coltran-colorize faces/ --out colored --colorizer runs/colorizer --color_upsampler runs/color_upsampler
 
-stops after the color upsampler, as the paper does for 64x64 faces, and enlarges that color smoothly. --uncertainty adds
-photo_sample0_certainty.png, a map of how sure the colorizer was at each pixel, and the numbers as .npy.
+stops after the color upsampler, as the paper does for 64x64 faces. --uncertainty adds photo_sample0_certainty.png, a
+map of how sure the colorizer was at each pixel, and the numbers as .npy.
 
 The same photo, seed, weights and --batch_size give the same colors, alone or among thousands, whatever its name: colors
 are drawn by a hash of the file's bytes. Rerunning the command replaces its files with the same ones, and never a file

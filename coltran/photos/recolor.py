@@ -1,7 +1,7 @@
 """Turns a photo of any size into the networks' gray images, and puts their colors back onto the photo.
 
-The networks color a small square. We keep only the color of their result and enlarge it to the photo's size. Light and
-dark, and with them every detail, stay the photo's own.
+The networks color a small square. We keep only the color of their result and enlarge it along the photo's edges to the
+photo's size. Light and dark, and with them every detail, stay the photo's own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 from coltran.images import colors, geometry
 from coltran.images.colors import luma
+from coltran.photos import enlarge
 
 FITS = ("squeeze", "pad")
 _STRIP_PIXELS = 1 << 20  # pixels to recolor at once, because float images of a whole scan would not fit in memory
@@ -90,22 +91,28 @@ def recolor(photo_rgb: np.ndarray, color_rgb: np.ndarray) -> np.ndarray:
     Returns:
       uint8 [H, W, 3]; its `luma` equals the photo's, within the rounding error of 0.5.
     """
-    from PIL import Image
-
     height, width = photo_rgb.shape[:2]
-    # Bicubic gives color that changes smoothly. It also averages if the photo is smaller than the networks' square.
-    enlarged = np.asarray(Image.fromarray(color_rgb).resize((width, height), Image.Resampling.BICUBIC))
+    chroma = _enlarged_chroma(photo_rgb, color_rgb)
     result = np.empty((height, width, 3), np.uint8)
     step = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, step):
-        strip = slice(top, top + step)
-        result[strip] = _recolor_strip(photo_rgb[strip], enlarged[strip])
+        bottom = min(top + step, height)
+        rows = (top / height, bottom / height)
+        result[top:bottom] = _recolor_strip(photo_rgb[top:bottom], enlarge.smooth(chroma, bottom - top, width, rows))
     return result
 
 
-def _recolor_strip(photo_rgb: np.ndarray, color_rgb: np.ndarray) -> np.ndarray:
-    light = luma(photo_rgb)[..., None]
+def _enlarged_chroma(photo_rgb: np.ndarray, color_rgb: np.ndarray) -> np.ndarray:
+    """Computes color minus luma, enlarged along the photo's edges to its size, or to WORK_SIDE if it is larger."""
+    low = color_rgb.shape[:2]
+    factor = enlarge.work_factor(low, photo_rgb.shape[:2])
     chroma = color_rgb - luma(color_rgb)[..., None]
+    light, light_low = (luma(geometry.area_resize(photo_rgb, k * low[0], k * low[1])) for k in (factor, 1))
+    return enlarge.enlarge(chroma, light, light_low)
+
+
+def _recolor_strip(photo_rgb: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+    light = luma(photo_rgb)[..., None]
     room = np.where(chroma > 0, 255 - light, light)
     share = (room / np.maximum(np.abs(chroma), 1e-3)).min(axis=-1, keepdims=True)
     mixed = light + chroma * np.minimum(share, 1)

@@ -15,14 +15,16 @@ from coltran.weights.kinds import WEIGHTS
 class SamplingFlags:
     """The flags of every command that samples. A command's own options inherit them, and may declare one again."""
 
-    colorizer: str | None = option(None, metavar="FOLDER", help="checkpoint of stage colorizer")
+    colorizer: str | None = option(
+        None, metavar="FOLDER", help="checkpoint of stage colorizer; the word 'built_in' is the one of this package"
+    )
     color_upsampler: str | None = option(
-        None, metavar="FOLDER", help="checkpoint of stage color_upsampler (else coarse colors alone)"
+        None, metavar="FOLDER", help="checkpoint of stage color_upsampler, or 'built_in' (else coarse colors alone)"
     )
     spatial_upsampler: str | None = option(
         None,
         metavar="FOLDER",
-        help="checkpoint of stage spatial_upsampler (else the low resolution's colors alone)",
+        help="checkpoint of stage spatial_upsampler, or 'built_in' (else the low resolution's colors alone)",
     )
     weights: str = option("ema", choices=WEIGHTS, help="moving average of the weights, or the raw ones")
     compute_dtype: str = option(

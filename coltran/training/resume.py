@@ -17,8 +17,8 @@ from coltran.training.checkpoint_writer import best_score
 from coltran.training.options import TrainOptions
 from coltran.weights import checkpoint, steps
 from coltran.weights.arrays import DamagedError
+from coltran.weights.maturity import FINGERPRINT
 
-FINGERPRINT = "data_fingerprint"
 CHECKPOINTS = "checkpoints"  # the folder of checkpoints in a work folder
 _NEW, _GO_ON, _REFUSED = range(3)
 

@@ -11,6 +11,7 @@ several processes, all run this loop together, and only process 0 has a work fol
 import contextlib
 import dataclasses
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -28,6 +29,7 @@ from coltran.training.meter import Meter, matmul_rate
 from coltran.training.options import RunOptions, StepOptions, TrainOptions
 from coltran.training.preemption import Preemption
 from coltran.training.sample_grid import SampleGrid
+from coltran.weights.maturity import FINGERPRINT
 
 
 class Trainer:
@@ -45,12 +47,15 @@ class Trainer:
         validation: inputs.Examples | None,
         placement: Placement | None = None,
         how: StepOptions | None = None,
+        facts: Mapping[str, Any] | None = None,
     ):
+        """Finds where the run stands. `facts` of the data go into the description of each checkpoint."""
         self.stage, self.config, self.options, self.run = stage, config, options, run
         self.placement, self.how = placement or Placement(), how or StepOptions()
         self.workdir, self.training, self.validation = workdir, training, validation
+        self._facts = dict(facts or {})
         self.placement.check_batch(options.batch_size, self.how.accumulate)
-        self._identity = {**dataclasses.asdict(options), resume.FINGERPRINT: training.fingerprint}
+        self._identity = {**dataclasses.asdict(options), FINGERPRINT: training.fingerprint}
         self._agree()
         start = resume.start(
             self.workdir, stage=stage, config=config, options=options, data_fingerprint=training.fingerprint
@@ -177,7 +182,7 @@ class Trainer:
                 ema=ema,
                 weights=weights,
                 optimizer=optimizer,
-                training={**self._identity, **counts, **changes},
+                training={**self._identity, **self._facts, **counts, **changes},
                 validation=bits,
             )
 

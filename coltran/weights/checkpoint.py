@@ -20,7 +20,7 @@ from coltran import storage
 from coltran.errors import UserError
 from coltran.networks import config as configs
 from coltran.networks.config import NetworkConfig
-from coltran.weights import arrays as saved_arrays, packed, parameters, steps
+from coltran.weights import arrays as saved_arrays, built_in, packed, parameters, steps
 from coltran.weights.arrays import DamagedError, first_line
 from coltran.weights.kinds import WEIGHTS
 from coltran.weights.steps import METADATA, finished_steps as finished_steps, step_folder as step_folder
@@ -126,7 +126,8 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
     """Loads the newest finished checkpoint below `folder`, or `folder` itself if it is a checkpoint.
 
     Args:
-      folder: a training work folder, its checkpoint folder, or one step's folder.
+      folder: a training work folder, its checkpoint folder, one step's folder, or the word `built_in`, which is the
+        network of `stage` that ships (coltran/weights/built_in.py).
       stage: the stage it must belong to; None for any.
       config: the config it must have; None for any.
 
@@ -200,7 +201,7 @@ def describe(folder: str | Path, *, stage: str | None = None) -> tuple[str, str,
     Raises:
       UserError: there is no checkpoint, or it belongs to another stage.
     """
-    path = steps.locate(folder)
+    path = steps.locate(built_in.resolved(folder, stage))
     metadata = read_metadata(path)
     found, config = configs.from_json(metadata["config"])
     if stage is not None and found != stage:

@@ -14,7 +14,7 @@ from coltran.images import colors, decoding
 from coltran.networks import presets
 from coltran.networks.config import replace_fields
 from coltran.photos import outputs, recolor
-from coltran.weights import checkpoint, parameters
+from coltran.weights import checkpoint, maturity, parameters
 from tests.conftest import encoded, smooth_photo
 from tests.pipelines.sources.hostile_files import bad_files, odd_but_good
 
@@ -331,6 +331,18 @@ def test_480_real_photos_and_a_corrupt_one(shared_data, networks, tmp_path, caps
         # Not the file's own levels: some gray photos have a profile, and are shown (and colorized) as sRGB.
         levels = decoding.decode((source / f"{name}.JPEG").read_bytes()).rgb[..., 0].astype(int)
         assert np.abs(np.asarray(Image.open(made[name]).convert("L")).astype(int) - levels).max() <= 1
+
+
+def test_networks_that_were_trained_too_little_are_said(networks, tmp_path, capsys):
+    shutil.copytree(networks / "colorizer", tmp_path / "colorizer")
+    (path,) = tmp_path.glob("colorizer/*/checkpoint.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"training": {maturity.FINGERPRINT: "abc"}}))
+    photos = write(tmp_path / "in", {"photo.jpg": encoded(smooth_photo(1, 30, 40))})
+    given = [f"--out={tmp_path / 'out'}", f"--color_upsampler={networks / 'color_upsampler'}", str(photos)]
+    status, _, err = run(capsys, [*given, f"--colorizer={tmp_path / 'colorizer'}"])
+    assert status == 0
+    assert f"coltran-colorize: {path.parent}: this colorizer was trained for 1 steps, fewer than" in err
+    assert err.count("steps, fewer than") == 1
 
 
 def test_the_built_in_model_has_no_raw_weights(tmp_path, capsys):

@@ -6,8 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
+from coltran.errors import UserError
 from coltran.records import folder as record_folder, schema
+from coltran.weights import built_in, maturity
 from eval import sample
+from pipelines.beam import worker_paths
 from tests.eval.conftest import STAGES, save_untrained
 
 
@@ -63,6 +66,41 @@ def test_a_sample_does_not_depend_on_what_shares_its_batch(sampled, truth_folder
     for place, values in part.items():
         for name, value in values.items():
             np.testing.assert_array_equal(value, whole[place][name], err_msg=f"{place} {name}")
+
+
+def test_a_network_that_was_trained_too_little_is_said_once(truth_folder, checkpoints, tmp_path, capsys):
+    shutil.copytree(checkpoints / "color_upsampler", tmp_path / "color_upsampler")
+    (path,) = tmp_path.glob("color_upsampler/*/checkpoint.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"training": {maturity.FINGERPRINT: "abc"}}))
+    for out in ("a", "b"):
+        arguments = ["--coarse=truth", "--num=1", "--seed=1", "--gallery=0"]
+        status, _, err = run(capsys, truth_folder, tmp_path, tmp_path / out, *arguments, stages=["color_upsampler"])
+        assert status == 0, err
+        said = f"coltran-sample: {path.parent}: this color_upsampler was trained for 7 steps, fewer than"
+        assert (said in err) == (out == "a")
+
+
+def test_the_networks_that_ship_have_a_name_and_a_size(truth_folder, checkpoints, tmp_path, capsys):
+    status, _, err = run(capsys, truth_folder, checkpoints, tmp_path, "--colorizer=built_in", "--seed=1", stages=[])
+    assert status == 2
+    assert f"{built_in.folder('colorizer')}: was trained for 32x32 pixels" in err
+    assert "preprocess with --lo 32" in err
+
+
+def test_workers_elsewhere_have_the_networks_that_ship(truth_folder, checkpoints, tmp_path, capsys, monkeypatch):
+    """Their package lies elsewhere, so the word travels as it is, and no absolute path is made of it."""
+    made_absolute: list[str] = []
+
+    def stop(options, engine_options, names):
+        made_absolute.extend(names)
+        raise UserError("seen enough")
+
+    monkeypatch.setattr(worker_paths, "for_workers", stop)
+    arguments = ["--colorizer=built_in", "--seed=1"]
+    status, _, err = run(capsys, truth_folder, checkpoints, tmp_path / "out", *arguments, stages=["color_upsampler"])
+    assert (status, "seen enough" in err) == (2, True)
+    assert "colorizer" not in made_absolute
+    assert {"records", "out", "color_upsampler"} <= set(made_absolute)
 
 
 @pytest.mark.slow
