@@ -116,7 +116,7 @@ def run(row: Row) -> dict[str, Any]:
         done = subprocess.run([sys.executable, *command], check=True, stdout=subprocess.PIPE, text=True)
         text = written.read_text() if written.exists() else done.stdout.splitlines()[-1]
     return {
-        "command": f"python benchmarks/{' '.join(row.command)}",
+        "command": f"python benchmarks/{' '.join(row.command).format(json='rows.json')}",
         "machine": machine(),
         "load": round(load, 1),
         "date": datetime.date.today().isoformat(),
