@@ -16,7 +16,6 @@ MODES = {
     "cold": {"temperature": 0.4},
     "top_k": {"top_k": 3},
     "argmax": {"mode": "argmax"},
-    "row pooling": {"pooling": "row"},
 }
 
 
@@ -35,7 +34,7 @@ def assert_same(made, expected) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "window"),
-    [("sample", 2), ("cold", 99), ("top_k", 3), ("argmax", WIDTH), ("row pooling", 3)],
+    [("sample", 2), ("cold", 99), ("top_k", 3), ("argmax", WIDTH)],
 )
 def test_every_mode_gives_the_plain_order_s_samples(mode, window):
     net = network(layers=2 if mode == "sample" else 1)
