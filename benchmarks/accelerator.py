@@ -55,6 +55,12 @@ def rows(small: bool) -> dict[str, list[str]]:
         size = ["--batches", str(batch), "--spatial_batches", str(batch), "--seconds", "1"]
         command = [sys.executable, str(HERE / "sampling.py"), "--rows", row, "--dtypes", dtype, *size]
         commands[f"sampling_{row}_{batch}_{dtype}"] = command
+    # The small network's passes are a trained one's; the paper's size says what a pass costs.
+    windows = ["--batch_sizes", "1", "--windows", "1", "4", "8", "16", "32"]
+    forecast = [sys.executable, str(HERE / "forecast.py"), *windows, "--repeats", "1" if small else "5"]
+    commands["forecast_built_in"] = [*forecast, "--images", "1" if small else "8"]
+    if not small:
+        commands["forecast_paper"] = [*forecast, "--images", "1", "--paper"]
     return commands
 
 

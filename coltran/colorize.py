@@ -150,7 +150,9 @@ def _load_model(options: Options) -> ColorizationPipeline:
         batch_size=options.batch_size or images_at_once(BATCH_SIZE),
         weights=WEIGHTS[0] if options.weights == IMAGENET else options.weights,
         compute_dtype=options.compute_dtype,
-        options=SamplerOptions(mode=options.mode, temperature=options.temperature, top_k=options.top_k),
+        options=SamplerOptions(
+            mode=options.mode, temperature=options.temperature, top_k=options.top_k, window=options.window
+        ),
     )
 
 

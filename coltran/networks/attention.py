@@ -97,6 +97,29 @@ class AxialAttention(nnx.Module):
         heads_XK = _attend_once(query.reshape(-1, head_size), cache, bias_XL)
         return self._merge_heads(heads_XK.reshape(batch, other, num_heads, 1, head_size)), cache
 
+    def step_window(
+        self, x_B1PD: jax.Array, first: jax.Array, cache: KeyValueCache, modulation: dict[str, jax.Array]
+    ) -> tuple[jax.Array, KeyValueCache]:
+        """Does what `step` does along a single row, for P neighboring positions at once, and adds them to the cache.
+
+        Args:
+          x_B1PD: the positions' inputs.
+          first: int32, the first of the P positions, at most `length` - P.
+          cache: holds what came before. What it holds from the first position on is replaced, or masked.
+          modulation: the positions' modulations [B,1,P,N,M].
+        """
+        query, key, value = self._project(x_B1PD, modulation)  # [B,1,N,P,K]
+        batch, _, num_heads, window, head_size = query.shape
+        update = jax.lax.dynamic_update_slice_in_dim
+        cache = KeyValueCache(
+            key_XLK=update(cache.key_XLK, key.reshape(-1, window, head_size), first, axis=1),
+            value_XLK=update(cache.value_XLK, value.reshape(-1, window, head_size), first, axis=1),
+        )
+        bias_NPL = jax.lax.dynamic_slice_in_dim(self._bias(), first, window, axis=1)
+        shape_B1NLK = (batch, 1, num_heads, self.length, head_size)
+        heads = _attend(query, cache.key_XLK.reshape(shape_B1NLK), cache.value_XLK.reshape(shape_B1NLK), bias_NPL)
+        return self._merge_heads(heads), cache
+
     def _project(self, x_BHWD: jax.Array, modulation: dict[str, jax.Array]) -> list[jax.Array]:
         """Computes query (scaled), key and value as [B,O,N,L,K]."""
         projected = []

@@ -127,6 +127,18 @@ class AxialLayer(nnx.Module):
         attended, cache = self.attention.step(x, index, cache, modulation.attention)
         return self._finish(x, attended, modulation, norms), cache
 
+    def step_window(
+        self,
+        x_B1PD: jax.Array,
+        first: jax.Array,
+        cache: KeyValueCache,
+        modulation: Modulation,
+        norms: NormModulation,
+    ) -> tuple[jax.Array, KeyValueCache]:
+        """Applies a row layer at P neighboring pixels of a row, [B,1,P,D] -> [B,1,P,D]; see AxialAttention."""
+        attended, cache = self.attention.step_window(x_B1PD, first, cache, modulation.attention)
+        return self._finish(x_B1PD, attended, modulation, norms), cache
+
     def _finish(self, x: jax.Array, attended: jax.Array, modulation: Modulation, norms: NormModulation) -> jax.Array:
         x = _normalize(self.attention_norm, x + attended, norms.attention)
         h = self.mlp_output(jax.nn.relu(self.mlp_hidden(x)))

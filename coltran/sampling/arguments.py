@@ -43,6 +43,12 @@ class SamplingFlags:
         metavar="K",
         help="draw from the K most likely colors only",
     )
+    window: int = option(
+        SamplerOptions.window,
+        parse=cli.positive,
+        metavar="P",
+        help="pixels of a row that are forecast and checked at once: the same samples in fewer, larger steps",
+    )
 
 
 def refuse_equal_samples(mode: str, samples: int) -> None:

@@ -24,6 +24,8 @@ class SamplerOptions:
       top_k: draws only from the k most likely symbols (paper, appendix E); None for all.
       pooling: what the inner decoder's conditional layer norm pools. It is the whole `image`, as in training, or one
         `row`, as in the public release when it samples. Only `image` samples from the distribution that was trained.
+      window: how many pixels of a row are forecast and checked at once (see `forecast.py`); 1 goes pixel by pixel.
+        The samples are the same, but for the rounding of sums in another order.
       keep_logits: whether to return all logits too, [B,H,W,V].
     """
 
@@ -31,6 +33,7 @@ class SamplerOptions:
     temperature: float = 1.0
     top_k: int | None = None
     pooling: str = "image"
+    window: int = 1
     keep_logits: bool = False
 
     def __post_init__(self) -> None:
@@ -40,3 +43,5 @@ class SamplerOptions:
             raise UserError(f"temperature must be above 0, got {self.temperature} (mode 'argmax' is its limit at 0)")
         if self.top_k is not None and self.top_k < 1:
             raise UserError(f"top_k must be at least 1, got {self.top_k}")
+        if self.window < 1:
+            raise UserError(f"window must be at least 1, got {self.window}")

@@ -41,6 +41,12 @@ def _fold(key: jax.Array, hashes_B: jax.Array, indices_B: jax.Array) -> jax.Arra
     return fold(hashes_B, indices_B)
 
 
+def row_keys(keys_B2: jax.Array, first_pixel: jax.Array, width: int) -> jax.Array:
+    """Makes each sample's keys for all pixels of a row: uint32 [B,W,2], equal to `pixel_keys` at each of them."""
+    pixels_W = first_pixel + jnp.arange(width)
+    return jax.vmap(pixel_keys, in_axes=(None, 0), out_axes=1)(keys_B2, pixels_W)
+
+
 def pixel_keys(keys_B2: jax.Array, pixel: jax.Array) -> jax.Array:
     """Makes each sample's key for one pixel, given by its index in raster order: uint32 [B,2]."""
     return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys_B2, pixel.astype(jnp.uint32))

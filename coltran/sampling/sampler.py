@@ -3,8 +3,8 @@
 The sampler is exact. It draws from the same teacher-forced probabilities as in training. It is also fast. The encoder
 runs once per image. The outer decoder runs once per row on that row alone (its column attention keeps the keys and
 values of the rows above). The inner decoder runs once per pixel at that pixel alone (its row attention keeps those of
-the pixels to the left). The context is projected once per row. The public release instead recomputes rows and images
-for every pixel.
+the pixels to the left), or at a few pixels at once (`forecast.py`). The context is projected once per row. The public
+release instead recomputes rows and images for every pixel.
 
 coltran/networks/layers.py explains the shape suffixes.
 """
@@ -19,8 +19,11 @@ from coltran.errors import UserError
 from coltran.networks.attention import KeyValueCache
 from coltran.networks.axial_layer import Modulation, NormModulation
 from coltran.networks.colorizer import Colorizer, Context
+from coltran.sampling import forecast, rows
 from coltran.sampling.choices import SamplerOptions
-from coltran.sampling.random_keys import pixel_keys
+from coltran.sampling.draws import Choice, describe, draw, gumbel_noise
+from coltran.sampling.random_keys import row_keys
+from coltran.sampling.rows import Row, split
 
 
 class CoarseSamples(struct.PyTreeNode):
@@ -33,6 +36,7 @@ class CoarseSamples(struct.PyTreeNode):
       log_likelihood_B: float32, log2 of the model's probability of the whole image, in bits, at most 0. "The model" is
         the decoder, or in the mode `parallel` the parallel head.
       logits_BHWV: float32, or None without SamplerOptions.keep_logits.
+      passes_BH: int32, how often the inner decoder ran for each row; None in the mode `parallel`, which has no decoder.
     """
 
     symbols_BHW: jax.Array
@@ -40,21 +44,11 @@ class CoarseSamples(struct.PyTreeNode):
     max_probability_BHW: jax.Array
     log_likelihood_B: jax.Array
     logits_BHWV: jax.Array | None
+    passes_BH: jax.Array | None = None
 
 
-class _Choice(struct.PyTreeNode):
-    """The choices at one pixel of every image [B], at all pixels [B,H,W], or stacked by a scan [H,W,B]."""
-
-    symbol: jax.Array
-    log_probability: jax.Array
-    max_probability: jax.Array
-    logits: jax.Array | None
-
-
-# A scan hands on the embedding of what came before [B,1,W or 1,D], and the keys and values of each layer.
-_RowCarry = tuple[jax.Array, list[KeyValueCache]]
-# The input of a pixel is its column, its embedding [B,1,1,D] and each layer's modulation.
-_PixelInput = tuple[jax.Array, jax.Array, list[Modulation]]
+# A scan over rows hands on the outer decoder's output [B,1,W,D], and the keys and values of its column layers.
+_Carry = tuple[jax.Array, list[KeyValueCache]]
 
 
 def sample(network: Colorizer, gray_BHW: jax.Array, keys_B2: jax.Array, options: SamplerOptions) -> CoarseSamples:
@@ -72,12 +66,14 @@ def sample_from_context(
     if options.top_k is not None and options.top_k > network.config.num_symbols:
         raise UserError(f"top_k must be at most {network.config.num_symbols}, got {options.top_k}")
     if options.mode == "parallel":
-        return _collect(_choose(network.parallel_logits(context), None, options))
+        logits_BHWV = network.parallel_logits(context)
+        return _collect(describe(draw(logits_BHWV, None, options), logits_BHWV, options), None)
     batch, height, width, _ = context.pixel_BHWD.shape
+    sample_row = forecast.sample_row if options.window > 1 else rows.sample_row
     outer_norms = [layer.project_norms(context.pixel_BHWD) for layer in network.outer_decoder.layers]
     inner_norms = [layer.project_norms(context.pixel_BHWD) for layer in network.inner_decoder.layers]
 
-    def one_row(carry: _RowCarry, row_input: tuple[jax.Array, ...]) -> tuple[_RowCarry, _Choice]:
+    def one_row(carry: _Carry, row_input: tuple[jax.Array, ...]) -> tuple[_Carry, tuple[Choice, jax.Array]]:
         outer_B1WD, caches = carry
         row, pixel_B1WD, modulating_B1WD, outer_position, inner_position = row_input
         row_context = Context(pixel_BHWD=pixel_B1WD, modulating_BHWD=modulating_B1WD)
@@ -85,11 +81,13 @@ def sample_from_context(
         if options.pooling == "row":
             layers = network.inner_decoder.layers
             norms = [layer.project_norms(pixel_B1WD, row_alone=True) for layer in layers]
-        choices = _sample_row(network, row * width, row_context, outer_B1WD, inner_position, norms, keys_B2, options)
+        keys_BW2 = row_keys(keys_B2, row * width, width)
+        known = _know(network, row_context, outer_B1WD, inner_position, norms, keys_BW2, options)
+        choices, passes_B = sample_row(network, known, options)
         embedded_B1WD = network.symbol_embedding.embed(choices.symbol.T[:, None])
         x_B1WD = (embedded_B1WD + outer_position + pixel_B1WD).astype(pixel_B1WD.dtype)
         carry = _outer_row(network, row, x_B1WD, modulating_B1WD, caches, outer_norms)
-        return carry, choices
+        return carry, (choices, passes_B)
 
     caches = [
         layer.attention.empty_cache(batch, width, context.pixel_BHWD.dtype)
@@ -97,54 +95,37 @@ def sample_from_context(
         if layer.attention.along_columns
     ]
     start = (jnp.zeros_like(context.pixel_BHWD[:, :1]), caches)
-    rows = (
+    inputs = (
         jnp.arange(height),
-        _split(context.pixel_BHWD, 1),
-        _split(context.modulating_BHWD, 1),
-        _split(network.outer_decoder.positions(), 1),
-        _split(network.inner_decoder.positions(), 1),
+        split(context.pixel_BHWD, 1),
+        split(context.modulating_BHWD, 1),
+        split(network.outer_decoder.positions(), 1),
+        split(network.inner_decoder.positions(), 1),
     )
-    _, choices_HWB = jax.lax.scan(one_row, start, rows)
-    return _collect(jax.tree.map(lambda array: jnp.moveaxis(array, 2, 0), choices_HWB))
+    _, (choices_HWB, passes_HB) = jax.lax.scan(one_row, start, inputs)
+    return _collect(jax.tree.map(lambda array: jnp.moveaxis(array, 2, 0), choices_HWB), passes_HB.T)
 
 
-def _sample_row(
+def _know(
     network: Colorizer,
-    first_pixel: jax.Array,
     context: Context,
     outer_B1WD: jax.Array,
     position_11WD: jax.Array,
     norms: list[NormModulation],
-    keys_B2: jax.Array,
+    keys_BW2: jax.Array,
     options: SamplerOptions,
-) -> _Choice:
-    """Chooses a row's symbols from left to right. It stacks the choices of the pixels on the first axis, [W,B,...]."""
-    layers = network.inner_decoder.layers
-    batch, _, width, _ = outer_B1WD.shape
+) -> Row:
+    """Gathers what is known of a row before its symbols; the context [B,1,W,D] is that of the row."""
+    parallel_BWV = network.parallel_logits(context)[:, 0]
     modulating_B1WC = jnp.concatenate([context.modulating_BHWD, outer_B1WD], axis=-1)
-    modulations = [layer.project_context(modulating_B1WC) for layer in layers]
-    base_B1WD = position_11WD + context.pixel_BHWD + outer_B1WD
-
-    def one_pixel(carry: _RowCarry, pixel_input: _PixelInput) -> tuple[_RowCarry, _Choice]:
-        previous_B11D, caches = carry
-        column, base_B11D, modulation = pixel_input
-        x_B11D, new_caches = (previous_B11D + base_B11D).astype(outer_B1WD.dtype), []
-        for layer, cache, at_pixel, norm in zip(layers, caches, modulation, norms, strict=True):
-            x_B11D, cache = layer.step(x_B11D, column, cache, at_pixel, norm)
-            new_caches.append(cache)
-        logits_BV = network.predict(x_B11D[:, 0, 0])
-        choice = _choose(logits_BV, pixel_keys(keys_B2, first_pixel + column), options)
-        embedded_B11D = network.symbol_embedding.embed(choice.symbol[:, None, None])
-        return (embedded_B11D, new_caches), choice
-
-    # Left of the first pixel there is nothing. In training, the shift puts zeros there.
-    start = (jnp.zeros_like(base_B1WD[:, :, :1]), network.inner_decoder.empty_caches(batch, outer_B1WD.dtype))
-    columns = (
-        jnp.arange(width),
-        _split(base_B1WD, 2),
-        jax.tree.map(lambda array: _split(array, 2), modulations),
+    return Row(
+        base_B1WD=position_11WD + context.pixel_BHWD + outer_B1WD,
+        modulations=[layer.project_context(modulating_B1WC) for layer in network.inner_decoder.layers],
+        norms=norms,
+        noise_BWV=gumbel_noise(keys_BW2, parallel_BWV, options),
+        parallel_BWV=parallel_BWV,
+        dtype=outer_B1WD.dtype,
     )
-    return jax.lax.scan(one_pixel, start, columns)[1]
 
 
 def _outer_row(
@@ -167,32 +148,7 @@ def _outer_row(
     return x_B1WD, new_caches
 
 
-def _choose(logits: jax.Array, keys_B2: jax.Array | None, options: SamplerOptions) -> _Choice:
-    """Draws one symbol from each row of logits [..., V], or takes the most likely one (any shape, no keys)."""
-    log_p = jax.nn.log_softmax(logits, axis=-1)
-    if options.mode != "sample" or keys_B2 is None:
-        symbol = jnp.argmax(logits, axis=-1)
-    else:
-        scaled_BV, allowed_BV = logits / options.temperature, None
-        if options.top_k is not None:
-            scaled_BV, allowed_BV = jax.lax.top_k(scaled_BV, options.top_k)
-        symbol = jax.vmap(jax.random.categorical)(keys_B2, scaled_BV)
-        if allowed_BV is not None:
-            symbol = jnp.take_along_axis(allowed_BV, symbol[:, None], axis=-1)[:, 0]
-    return _Choice(
-        symbol=symbol.astype(jnp.int32),
-        log_probability=jnp.take_along_axis(log_p, symbol[..., None], axis=-1)[..., 0],
-        max_probability=jnp.minimum(jnp.exp(log_p.max(axis=-1)), 1.0),
-        logits=logits if options.keep_logits else None,
-    )
-
-
-def _split(array: jax.Array, axis: int) -> jax.Array:
-    """Turns [..., L, ...] into [L, ..., 1, ...], so that a scan over `axis` reads one slice at a time."""
-    return jnp.expand_dims(jnp.moveaxis(array, axis, 0), axis + 1)
-
-
-def _collect(images: _Choice) -> CoarseSamples:
+def _collect(images: Choice, passes_BH: jax.Array | None) -> CoarseSamples:
     """Turns choices [B,H,W] into images."""
     return CoarseSamples(
         symbols_BHW=images.symbol,
@@ -200,6 +156,7 @@ def _collect(images: _Choice) -> CoarseSamples:
         max_probability_BHW=images.max_probability,
         log_likelihood_B=images.log_probability.sum(axis=(1, 2)) / math.log(2),
         logits_BHWV=images.logits,
+        passes_BH=passes_BH,
     )
 
 

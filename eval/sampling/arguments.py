@@ -84,11 +84,12 @@ class Options(SamplingFlags):
 
 
 def fingerprinted(kept: Mapping[str, object]) -> dict[str, object]:
-    """Returns what the fingerprint of a sampling covers, which is all of `kept` except the default dtype.
+    """Returns what the fingerprint of a sampling covers, which is all of `kept` except two options at their defaults.
 
-    So folders of versions that knew no other dtype keep their fingerprint.
+    So folders of versions that knew no other dtype, and no window, keep their fingerprint.
     """
-    return {name: value for name, value in kept.items() if (name, value) != ("compute_dtype", COMPUTE_DTYPES[0])}
+    later = {"compute_dtype": COMPUTE_DTYPES[0], "window": SamplerOptions.window}
+    return {name: value for name, value in kept.items() if name not in later or later[name] != value}
 
 
 def parser() -> cli.Parser:

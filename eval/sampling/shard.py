@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 def sampler_options(options: Options) -> SamplerOptions:
     """Returns the options of the sampler. It raises a UserError for values out of range."""
     return SamplerOptions(
-        mode=options.mode, temperature=options.temperature, top_k=options.top_k, pooling=options.pooling
+        mode=options.mode,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        pooling=options.pooling,
+        window=options.window,
     )
 
 

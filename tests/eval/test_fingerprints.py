@@ -27,6 +27,8 @@ def test_a_sampling_is_told_by_what_changes_a_record():
     }
     coarse = dataclasses.replace(options, compute_dtype="bfloat16")
     assert fingerprinted(deciding(coarse))["compute_dtype"] == "bfloat16"
+    by_forecasts = dataclasses.replace(options, window=8)
+    assert fingerprinted(deciding(by_forecasts)) == fingerprinted(deciding(options)) | {"window": 8}
 
 
 def test_a_distance_is_told_by_its_sets_and_extractor_and_three_options():

@@ -92,9 +92,10 @@ def test_row_pooling_is_another_distribution():
     assert np.abs(used - teacher_forced(net, gray(), np.asarray(drawn.symbols_BHW))).max() > 1e-3
 
 
-def test_row_pooling_gives_the_release_s_argmax_images(release_colorizer):
+@pytest.mark.parametrize("window", [1, 3])
+def test_row_pooling_gives_the_release_s_argmax_images(window, release_colorizer):
     net, gray_BHW, _, data = release_colorizer("coltran")
-    options = SamplerOptions(mode="argmax", pooling="row", keep_logits=True)
+    options = SamplerOptions(mode="argmax", pooling="row", window=window, keep_logits=True)
     drawn = sample_compiled(net, gray_BHW, keys(("a", "b"), (0, 0)), options=options)
     symbols = np.asarray(drawn.symbols_BHW)
     rgb = np.stack([symbols // 64, symbols // 8 % 8, symbols % 8], axis=-1) << 5
