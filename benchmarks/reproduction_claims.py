@@ -58,7 +58,7 @@ def best(what: str, rows: Mapping[str, Any], claimed: str) -> str:
     order = sorted(rows, key=lambda name: rows[name]["fid"])
     if order[0] == claimed:
         return f"These numbers agree: {claimed} has the least FID" + _margin(rows, order[0], order[1])
-    return f"Here {what} {order[0]} has the least FID" + _margin(rows, order[0], claimed, f" than {claimed}")
+    return f"Here {what} {order[0]} has the least FID" + _margin(rows, order[0], claimed)
 
 
 def below(rows: Mapping[str, Any], fewer: Sequence[str], more: str) -> str:
@@ -71,13 +71,13 @@ def below(rows: Mapping[str, Any], fewer: Sequence[str], more: str) -> str:
     return f"These numbers {'agree' if agree else 'do not agree'}: {', '.join(parts)}."
 
 
-def _margin(rows: Mapping[str, Any], low: str, high: str, tail: str = "") -> str:
+def _margin(rows: Mapping[str, Any], low: str, high: str) -> str:
     gap = rows[high]["fid"] - rows[low]["fid"]
     error = math.hypot(rows[high]["standard_error"], rows[low]["standard_error"])
     certain = (
         "more than two standard errors" if gap > 2 * error else "within two standard errors, so it decides nothing"
     )
-    return f", by {gap:.2f}{tail} ({certain})."
+    return f", {gap:.2f} below {high} ({certain})."
 
 
 def colorful(found: Mapping[str, Any]) -> str:
