@@ -107,7 +107,7 @@ def main() -> None:
     photos = chosen(options.photos)
     print(*(path.name for path in photos), sep="\n")
     with tempfile.TemporaryDirectory() as folder:
-        draw(colorize(photos, pathlib.Path(folder), flags)).quantize(256).save(options.out, optimize=True)
+        draw(colorize(photos, pathlib.Path(folder), flags)).save(options.out, optimize=True)
     print(options.out)
 
 
