@@ -48,7 +48,7 @@ def _baselines(results: Results, _: Results) -> Iterator[str]:
         yield "Not run."
         return
     yield _text(
-        f"Bits per pixel of coarse colors on all {found['images']:,} validation images o",
+        f"Bits per pixel of coarse colors on all {found['images']:,} validation images of",
         f"{found['side']}x{found['side']};",
         f"the count models counted {found['counted_images']:,} training images (`benchmarks/reproduction_counts.py`).",
         "The command is `python benchmarks/reproduction.py --parts baselines ...`.",
@@ -68,7 +68,7 @@ def _figure3(_: Results, variants: Results) -> Iterator[str]:
     yield "## Conditional layers (figure 3)"
     layers = " + ".join(str(config[f"num_{part}_layers"]) for part in ("encoder", "outer", "inner"))
     yield _text(
-        f"Held-out bits per pixel after {options['steps']} steps of {options['batch_size']} images, moving average o",
+        f"Held-out bits per pixel after {options['steps']} steps of {options['batch_size']} images, moving average of",
         f"{options['ema_decay']}, hidden size {config['hidden_size']}, {layers} layers, in bfloat16 on an",
         f"{variants['device'].split()[1]}, about 11 seconds a run.",
     )
@@ -266,13 +266,19 @@ def _picture(results: Results, variants: Results) -> bytes:
     for place, name in enumerate(names):
         for seed, value in table[name].items():
             first.plot(value, place, "o" if seed else "s", color="C1" if name == _FULL else "C0")
-    first.set(yticks=range(len(names)), yticklabels=names, xlabel="held-out bits per pixel", title="figure 3: variants")
+    first.set(
+        yticks=range(len(names)),
+        yticklabels=names,
+        xlabel="held-out bits per pixel (squares: seed 0)",
+        title="figure 3: variants",
+    )
     for axes, part, title in (
         (second, "figure4", "figure 4: lambda"),
         (third, "figure6", "figure 6: top-K"),
         (fourth, "table2", "table 2"),
     ):
         rows = results.get(part, {}).get("rows", {})
+        axes.set_visible(bool(rows))
         labels = [name.removeprefix("K ") for name in rows]
         errors = [row["standard_error"] for row in rows.values()]
         axes.barh(labels[::-1], [row["fid"] for row in rows.values()][::-1], xerr=errors[::-1], color="C0", alpha=0.8)
