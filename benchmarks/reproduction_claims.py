@@ -81,16 +81,25 @@ def _margin(rows: Mapping[str, Any], low: str, high: str) -> str:
 
 
 def colorful(found: Mapping[str, Any]) -> str:
-    """Says how the default compares with what was aimed at."""
-    row, truth = found["rows"]["temperature 1"], found["truth_colorfulness"]
-    closest, by_gray, gray = (
-        row["chroma_error_of_the_best"],
-        found["mean_by_gray_chroma_error"],
-        found["grayscale_chroma_error"],
+    """Says how the defaults of coltran-colorize and coltran-sample compare with what was aimed at."""
+    return " ".join(
+        _compared(name, program, found)
+        for name, program in (("top-K 8", "coltran-colorize"), ("temperature 1", "coltran-sample"))
+    )
+
+
+def _compared(name: str, program: str, found: Mapping[str, Any]) -> str:
+    row, truth = found["rows"][name], found["truth_colorfulness"]
+    closest = row["chroma_error_of_the_best"]
+    against = ", ".join(
+        f"{'closer' if closest < other else 'farther'} than {what} ({other:.2f})"
+        for what, other in (
+            ("grayscale", found["grayscale_chroma_error"]),
+            ("the mean color of each gray level", found["mean_by_gray_chroma_error"]),
+        )
     )
     return (
-        f"The default, temperature 1 without top-K, is {row['colorfulness'] / truth:.0%} as colorful as truth (aim: "
-        f"within 25%); its samples differ on {row['images_whose_samples_differ']:.1%} of images. The best of three is "
-        f"{'closer to' if closest < by_gray else 'farther from'} the truth than the mean color of each gray level "
-        f"({closest:.2f} against {by_gray:.2f}), and {'closer' if closest < gray else 'farther'} than grayscale."
+        f"The default of `{program}`, {name}, is {row['colorfulness'] / truth:.0%} as colorful as truth (aim: within 25%), "
+        f"its samples differ on {row['images_whose_samples_differ']:.0%} of images, and the best of three is {closest:.2f} "
+        f"from the truth: {against}."
     )
