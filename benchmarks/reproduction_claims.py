@@ -99,7 +99,7 @@ def _compared(name: str, program: str, found: Mapping[str, Any]) -> str:
         )
     )
     return (
-        f"The default of `{program}`, {name}, is {row['colorfulness'] / truth:.0%} as colorful as truth (aim: within 25%), "
-        f"its samples differ on {row['images_whose_samples_differ']:.0%} of images, and the best of three is {closest:.2f} "
-        f"from the truth: {against}."
+        f"The default of `{program}`, {name}, is {row['colorfulness'] / truth:.0%} as colorful as truth (aim: within "
+        f"25%), its samples differ on {row['images_whose_samples_differ']:.0%} of images, and the best of three is "
+        f"{closest:.2f} from the truth: {against}."
     )
