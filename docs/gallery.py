@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 COUNT, SAMPLES = 24, 3
-CELL = (132, 99)
+CELL = (76, 57)  # so small that the picture stays below 1 MB
 COLUMNS = 3  # blocks of one photo side by side
 GAP = 10
 DRAWINGS = ("Fossa", "Infinite-Sea", "Painting-Colors", "analogpattern", "umang")
@@ -84,7 +84,7 @@ def draw(rows: list[list[Image.Image]]) -> Image.Image:
         left, top = number % COLUMNS * (block + GAP), 20 + number // COLUMNS * (CELL[1] + 2)
         for place, picture in enumerate(row):
             if number < COLUMNS:
-                pen.text((left + place * CELL[0] + 4, 1), TITLES[place], fill="black", font_size=14)
+                pen.text((left + place * CELL[0] + 4, 1), TITLES[place], fill="black", font_size=12)
             sheet.paste(fill_cell(picture), (left + place * CELL[0], top))
     return sheet
 
