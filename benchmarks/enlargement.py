@@ -28,35 +28,27 @@ from scipy import ndimage
 
 from coltran import loading
 from coltran.images import colors, geometry
-from coltran.photos import enlarge
+from coltran.photos import enlarge, recolor
 from coltran.records import folder as record_folder, schema
 from coltran.weights import built_in
 
 LOW, HIGH, LONGEST = 32, 128, 640
 
 
-def chroma(rgb: np.ndarray) -> np.ndarray:
-    """Computes color minus luma, float32 [H, W, 3]."""
-    return rgb - colors.luma(rgb)[..., None]
-
-
 def smooth(low_rgb: np.ndarray, photo_rgb: np.ndarray) -> np.ndarray:
     """Enlarges bicubically."""
-    return enlarge.smooth(chroma(low_rgb), *photo_rgb.shape[:2])
+    return enlarge.smooth(colors.chroma(low_rgb), *photo_rgb.shape[:2])
 
 
 def edges(low_rgb: np.ndarray, photo_rgb: np.ndarray) -> np.ndarray:
     """Enlarges along the photo's edges."""
-    low = low_rgb.shape[:2]
-    factor = enlarge.work_factor(low, photo_rgb.shape[:2])
-    light, light_low = (colors.luma(geometry.area_resize(photo_rgb, k * low[0], k * low[1])) for k in (factor, 1))
-    return enlarge.smooth(enlarge.enlarge(chroma(low_rgb), light, light_low), *photo_rgb.shape[:2])
+    return enlarge.smooth(recolor.enlarged_chroma(photo_rgb, low_rgb), *photo_rgb.shape[:2])
 
 
 def guided(low_rgb: np.ndarray, photo_rgb: np.ndarray) -> np.ndarray:
     """Fits color as a linear function of luma in each window, after bicubic enlargement."""
     side = 512
-    color = enlarge.smooth(chroma(low_rgb), side, side)
+    color = enlarge.smooth(colors.chroma(low_rgb), side, side)
     light = colors.luma(geometry.area_resize(photo_rgb, side, side))[..., None]
 
     def mean(image: np.ndarray) -> np.ndarray:
@@ -105,7 +97,7 @@ def main() -> None:
         picture = Image.open(path).convert("RGB")
         picture.thumbnail((LONGEST, LONGEST))
         photo = np.asarray(picture)
-        low, truth = geometry.area_resize(photo, LOW, LOW), chroma(photo)
+        low, truth = geometry.area_resize(photo, LOW, LOW), colors.chroma(photo)
         errors["gray"].append(float(np.sqrt(np.mean(truth**2))))
         for name, method in methods.items():
             started = time.perf_counter()

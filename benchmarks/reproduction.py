@@ -19,12 +19,12 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
-import platform
 import sys
 import time
 
 import reproduction_page
 import reproduction_parts
+import table
 
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "results" / "reproduction"
@@ -49,15 +49,6 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def machine() -> str:
-    """Names the processor."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def main() -> None:
     options = parser().parse_args()
     if not options.page:
@@ -78,7 +69,7 @@ def main() -> None:
                 print(f"{name}: not run, it lacks its inputs", flush=True)
                 continue
             about = {
-                "processor": machine(),
+                "processor": table.processor(),
                 "seconds": round(time.monotonic() - started),
                 "date": time.strftime("%Y-%m-%d"),
             }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pathlib
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import reproduction_claims as claims
 PICTURE = "reproduction.png"
 _FULL = "coltran"
 Results = Mapping[str, Any]
+Section = Callable[[Results, Results], Iterator[str]]
 
 _HEAD = """\
 # The paper's experiments at a small size
@@ -31,8 +32,10 @@ def page(results: Results, variants: Results, docs: pathlib.Path) -> str:
     """Writes the picture into `docs` and returns the page."""
     (docs / PICTURE).write_bytes(_picture(results, variants))
     parts = [_head(variants), f"![bits of variants, FID by lambda and by top-K, table 2]({PICTURE})\n"]
-    for section in (_baselines, _figure3, _figure4, _averages, _figure6, _table2, _pooling, _quality):
-        parts.append("\n".join(section(results, variants)) + "\n")
+    for title, part, section in _SECTIONS:
+        found = {} if part is None else results.get(part)
+        lines = ["Not run."] if found is None else section(found, variants)
+        parts.append("\n".join([f"## {title}", *lines]) + "\n")
     parts.append("\n".join(_not_run(results, variants)) + "\n")
     return "\n".join(parts)
 
@@ -41,12 +44,7 @@ def _head(variants: Results) -> str:
     return _HEAD.format(parameters=variants["runs"][f"{_FULL}, seed 1"]["parameters"] / 1e6)
 
 
-def _baselines(results: Results, _: Results) -> Iterator[str]:
-    found = results.get("baselines")
-    yield "## What a colorizer must beat"
-    if not found:
-        yield "Not run."
-        return
+def _baselines(found: Results, _: Results) -> Iterator[str]:
     yield _text(
         f"Bits per pixel of coarse colors on all {found['images']:,} validation images of",
         f"{found['side']}x{found['side']};",
@@ -65,7 +63,6 @@ def _baselines(results: Results, _: Results) -> Iterator[str]:
 
 def _figure3(_: Results, variants: Results) -> Iterator[str]:
     options, config = variants["options"], variants["config"]
-    yield "## Conditional layers (figure 3)"
     layers = " + ".join(str(config[f"num_{part}_layers"]) for part in ("encoder", "outer", "inner"))
     yield _text(
         f"Held-out bits per pixel after {options['steps']} steps of {options['batch_size']} images, moving average of",
@@ -89,12 +86,7 @@ def _figure3(_: Results, variants: Results) -> Iterator[str]:
         yield f"| {text} | {verdict} |"
 
 
-def _figure4(results: Results, variants: Results) -> Iterator[str]:
-    yield "## Weight of the parallel head (figure 4)"
-    found = results.get("figure4")
-    if not found:
-        yield "Not run."
-        return
+def _figure4(found: Results, variants: Results) -> Iterator[str]:
     yield _text(
         f"FID of coarse samples over {found['images']:,} images.",
         "The network of 0.01 has seed 1, the others have seed 0.",
@@ -117,23 +109,16 @@ def _averages(_: Results, variants: Results) -> Iterator[str]:
             for run in variants["runs"].values()
         ]
     )
-    yield "## Moving average of the weights (figure 6, left)"
     yield _text(
         f"Over the {gaps.size} runs above, the raw weights' bits minus the moving average's are {gaps.mean():+.4f} on",
-        f"average; the raw weights are better in {(gaps < 0).sum()} of {gaps.size}. The paper calls",
-        "the average extremely",
-        "crucial, for FID after hundreds of thousands of steps at a fixed learning rate. After 800",
-        "steps with a cosine that",
-        "ends at zero, the average lags behind weights that still improve, so this size does not show it.",
+        f"average; the raw weights are better in {(gaps < 0).sum()} of {gaps.size}. The paper calls the",
+        "average extremely crucial, for FID after hundreds of thousands of steps at a fixed learning rate.",
+        "After 800 steps with a cosine that ends at zero, the average lags behind weights that still improve,",
+        "so this size does not show it.",
     )
 
 
-def _figure6(results: Results, _: Results) -> Iterator[str]:
-    yield "## Top-K sampling (figure 6, right)"
-    found = results.get("figure6")
-    if not found:
-        yield "Not run."
-        return
+def _figure6(found: Results, _: Results) -> Iterator[str]:
     yield _text(
         f"FID over {found['images']:,} images of the model in the box;",
         "K = 1 is argmax, K = 512 the whole distribution.",
@@ -144,12 +129,7 @@ def _figure6(results: Results, _: Results) -> Iterator[str]:
     yield _text("The paper says that K = 4 and 8 beat 512.", claims.below(rows, ("4", "8"), "512"))
 
 
-def _table2(results: Results, _: Results) -> Iterator[str]:
-    yield "## Table 2"
-    found = results.get("table2")
-    if not found:
-        yield "Not run."
-        return
+def _table2(found: Results, _: Results) -> Iterator[str]:
     yield _text(
         f"{found['images']:,} images against {found['images']:,} other true images of 32x32; the model in the box was",
         "sampled with three seeds. `truth` is the distance of two disjoint sets of photos.",
@@ -164,12 +144,7 @@ def _table2(results: Results, _: Results) -> Iterator[str]:
     )
 
 
-def _pooling(results: Results, _: Results) -> Iterator[str]:
-    yield "## Exact sampler and the release's"
-    found = results.get("pooling")
-    if not found:
-        yield "Not run."
-        return
+def _pooling(found: Results, _: Results) -> Iterator[str]:
     yield _text(
         "The public release's sampler computes conditional layer norm over one row instead of the",
         "whole image, so it draws",
@@ -179,12 +154,7 @@ def _pooling(results: Results, _: Results) -> Iterator[str]:
     yield from _table(found, "pooled over", str)
 
 
-def _quality(results: Results, _: Results) -> Iterator[str]:
-    yield "## Colors of the model in the box"
-    found = results.get("quality")
-    if not found:
-        yield "Not run."
-        return
+def _quality(found: Results, _: Results) -> Iterator[str]:
     yield _text(
         f"{found['images']:,} validation images, three samples each, after the color upsampler",
         "(32x32). Colorfulness is",
@@ -289,3 +259,16 @@ def _picture(results: Results, variants: Results) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110, metadata={"Software": None})
     return buffer.getvalue()
+
+
+# (title, part whose result the section shows, or None for the variants', section)
+_SECTIONS: tuple[tuple[str, str | None, Section], ...] = (
+    ("What a colorizer must beat", "baselines", _baselines),
+    ("Conditional layers (figure 3)", None, _figure3),
+    ("Weight of the parallel head (figure 4)", "figure4", _figure4),
+    ("Moving average of the weights (figure 6, left)", None, _averages),
+    ("Top-K sampling (figure 6, right)", "figure6", _figure6),
+    ("Table 2", "table2", _table2),
+    ("Exact sampler and the release's", "pooling", _pooling),
+    ("Colors of the model in the box", "quality", _quality),
+)

@@ -96,8 +96,7 @@ def quality(options: argparse.Namespace) -> dict:
 
 def chroma_error(made: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Computes each image's root mean square error of color minus luma, in levels: uint8 [N,H,W,3] twice -> [N]."""
-    chroma = [image - colors.luma(image)[..., None] for image in (made, truth)]
-    return np.sqrt(np.mean((chroma[0] - chroma[1]) ** 2, axis=(1, 2, 3)))
+    return np.sqrt(np.mean((colors.chroma(made) - colors.chroma(truth)) ** 2, axis=(1, 2, 3)))
 
 
 def figure4(options: argparse.Namespace) -> dict | None:

@@ -130,12 +130,16 @@ def machine() -> str:
 
     if jax.default_backend() != "cpu":
         return f"{jax.device_count()} {jax.devices()[0].device_kind}"
+    return f"{len(os.sched_getaffinity(0))} cores of {processor()}"
+
+
+def processor() -> str:
+    """Names the processor."""
     info = pathlib.Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    name = next(
+    return next(
         (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
     )
-    return f"{len(os.sched_getaffinity(0))} cores of {name}"
 
 
 def page(results: dict[str, dict[str, Any]]) -> str:

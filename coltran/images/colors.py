@@ -72,3 +72,8 @@ def _expect_rgb(array: np.ndarray) -> None:
 def luma(rgb: np.ndarray) -> np.ndarray:
     """Computes the Y of JPEG's YCbCr without rounding, from uint8 [..., 3] to float32 [...] in 0..255."""
     return rgb.astype(np.float32) @ np.array(LUMA_WEIGHTS, np.float32)
+
+
+def chroma(rgb: np.ndarray) -> np.ndarray:
+    """Computes color minus luma, from uint8 [..., 3] to float32 [..., 3]; 0 for gray."""
+    return rgb - luma(rgb)[..., None]

@@ -92,7 +92,7 @@ def recolor(photo_rgb: np.ndarray, color_rgb: np.ndarray) -> np.ndarray:
       uint8 [H, W, 3]; its `luma` equals the photo's, within the rounding error of 0.5.
     """
     height, width = photo_rgb.shape[:2]
-    chroma = _enlarged_chroma(photo_rgb, color_rgb)
+    chroma = enlarged_chroma(photo_rgb, color_rgb)
     result = np.empty((height, width, 3), np.uint8)
     step = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, step):
@@ -102,13 +102,20 @@ def recolor(photo_rgb: np.ndarray, color_rgb: np.ndarray) -> np.ndarray:
     return result
 
 
-def _enlarged_chroma(photo_rgb: np.ndarray, color_rgb: np.ndarray) -> np.ndarray:
-    """Computes color minus luma, enlarged along the photo's edges to its size, or to WORK_SIDE if it is larger."""
+def enlarged_chroma(photo_rgb: np.ndarray, color_rgb: np.ndarray) -> np.ndarray:
+    """Computes color minus luma, enlarged along the photo's edges to about its size, or to WORK_SIDE if it is larger.
+
+    Args:
+      photo_rgb: uint8 [H, W, 3], of which only the luma counts.
+      color_rgb: uint8 [h, w, 3], of the same picture.
+
+    Returns:
+      float32 [k * h, k * w, 3] with a whole factor k.
+    """
     low = color_rgb.shape[:2]
     factor = enlarge.work_factor(low, photo_rgb.shape[:2])
-    chroma = color_rgb - luma(color_rgb)[..., None]
     light, light_low = (luma(geometry.area_resize(photo_rgb, k * low[0], k * low[1])) for k in (factor, 1))
-    return enlarge.enlarge(chroma, light, light_low)
+    return enlarge.enlarge(colors.chroma(color_rgb), light, light_low)
 
 
 def _recolor_strip(photo_rgb: np.ndarray, chroma: np.ndarray) -> np.ndarray:
