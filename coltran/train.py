@@ -73,17 +73,18 @@ def _train(options: Options) -> int:
             say(trainer.placement.describe())
         if trainer.step:
             say(f"going on from step {trainer.step} of {options.workdir}")
-        bits = trainer.evaluate()
-        say(_bits_line(trainer.step, bits, entropy), flush=True)
+        if trainer.validation is not None:
+            say(trainer.validation.describe())
         if trainer.step < training_options.steps:
+            say(_bits_line(trainer.step, trainer.evaluate(everything=False), entropy), flush=True)
             with mesh.leaving_together(PROG):
                 finished = trainer.train()
             if not finished:
                 reached = f"stopped by SIGTERM at step {trainer.step}, saved; the same command goes on"
                 print(f"{PROG}: {reached}", file=sys.stderr)
                 return TERMINATED_STATUS
-            bits = trainer.last_bits
-        say(_bits_line(trainer.step, bits, entropy))
+        # A run that had ended before has measured nothing yet.
+        say(_bits_line(trainer.step, trainer.last_bits or trainer.evaluate(), entropy))
         say(f"checkpoint: {options.workdir}")
     return 0
 
@@ -182,12 +183,10 @@ def _bits_line(step: int, bits: dict[str, float], note: str = "") -> str:
 def _evaluate(options: Options) -> int:
     import json
 
-    import numpy as np
-
     from coltran import storage
     from coltran.networks import config as configs
     from coltran.training import inputs
-    from coltran.training.evaluation import bits_of_batches, described, make_evaluator
+    from coltran.training.evaluation import bits_of_examples, described, make_evaluator
     from coltran.weights import checkpoint
 
     loaded = checkpoint.load(options.needed("checkpoint"), stage=options.stage)
@@ -200,8 +199,8 @@ def _evaluate(options: Options) -> int:
         examples.check_size(config)
         flat = loaded.ema if options.weights == "ema" else loaded.weights
         size = options.learning.get("batch_size") or min(16, len(examples))
-        batches = list(bits_of_batches(make_evaluator(config), flat, examples, size))
-        bits = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+        weights = {options.weights: flat}
+        bits = bits_of_examples(make_evaluator(config), weights, examples, size)[options.weights]
         print(f"{loaded.stage}, step {loaded.step}, {options.weights} weights, {len(examples):,} examples")
         print(cli.table([(name.replace("_", " "), f"{values.mean():.6f}") for name, values in bits.items()]))
         if options.json:

@@ -17,13 +17,21 @@ def score(validation: Mapping[str, float]) -> float:
     return next(iter(validation.values()), math.inf)
 
 
-def best_score(folder: str) -> float:
-    """Returns the score of the best checkpoint in `folder`, or infinity if there is no best one yet."""
+IsComparable = Callable[[Mapping[str, Any]], bool]
+
+
+def best_score(folder: str, is_comparable: IsComparable = lambda training: True) -> float:
+    """Returns the score of the best checkpoint in `folder`, or infinity if there is no best one yet.
+
+    It is infinite too if `is_comparable` says of the `training` part of its description that other images were
+    measured.
+    """
     best = steps.best_step(folder)
     try:
-        return math.inf if best is None else score(checkpoint.read_metadata(best).get("validation", {}))
+        metadata = {} if best is None else checkpoint.read_metadata(best)
     except UserError:
         return math.inf
+    return score(metadata.get("validation", {})) if is_comparable(metadata.get("training", {})) else math.inf
 
 
 class CheckpointWriter:
@@ -33,9 +41,19 @@ class CheckpointWriter:
     checkpoint.
     """
 
-    def __init__(self, folder: str, *, keep: int, before: Callable[[], None] = lambda: None):
-        """Makes a writer of `folder` that keeps `keep` checkpoints, calling `before` ahead of each."""
-        self._folder, self._keep, self._before = folder, keep, before
+    def __init__(
+        self,
+        folder: str,
+        *,
+        keep: int,
+        before: Callable[[], None] = lambda: None,
+        is_comparable: IsComparable = lambda training: True,
+    ):
+        """Makes a writer of `folder` that keeps `keep` checkpoints, calling `before` ahead of each.
+
+        `is_comparable` is that of `best_score`.
+        """
+        self._folder, self._keep, self._before, self._is_comparable = folder, keep, before, is_comparable
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._pending: Future | None = None
 
@@ -64,6 +82,6 @@ class CheckpointWriter:
 
     def _save(self, validation: Mapping[str, float], parts: Mapping[str, Any]) -> None:
         checkpoint.save(self._folder, validation=validation, **parts)
-        if score(validation) < best_score(self._folder):
+        if score(validation) < best_score(self._folder, self._is_comparable):
             steps.mark_best(self._folder, parts["step"])
         steps.remove_old(self._folder, self._keep)

@@ -1,6 +1,6 @@
 """Measures the likelihood of a whole record folder in bits. Every example counts exactly once (paper, section 5.2)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -46,40 +46,41 @@ def make_evaluator(
     return jax.jit(function, out_shardings=None if placement is None else placement.replicated)
 
 
-def evaluate(
+def bits_of_examples(
     evaluator: Callable,
-    flat: Mapping[str, Any],
+    weights: Mapping[str, Mapping[str, Any]],
     examples: inputs.Examples,
     batch_size: int,
     placement: Placement | None = None,
-) -> dict[str, float]:
-    """Measures {metric: mean over all examples}, bits per pixel of both heads, or bits per dim over three channels.
+    chosen: np.ndarray | None = None,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Measures the bits of each example under several sets of weights, which one program reads batch by batch.
 
     With `placement`, each process reads its rows of every batch, and all must call this together.
-    """
-    totals: dict[str, float] = {}
-    for found in bits_of_batches(evaluator, flat, examples, batch_size, placement):
-        for name, bits_B in found.items():
-            totals[name] = totals.get(name, 0.0) + float(bits_B.sum())
-    return {name: total / len(examples) for name, total in totals.items()}
 
+    Args:
+      evaluator: what `make_evaluator` returned.
+      weights: {name: parameters}, such as the moving average and the raw weights.
+      examples: the record folder.
+      batch_size: examples at once.
+      placement: where the parameters lie.
+      chosen: which examples to measure, int64 [examples]; None for all, in their order.
 
-def bits_of_batches(
-    evaluator: Callable,
-    flat: Mapping[str, Any],
-    examples: inputs.Examples,
-    batch_size: int,
-    placement: Placement | None = None,
-) -> Iterator[dict[str, np.ndarray]]:
-    """Yields {metric: bits of each example, float64 [B]} of one batch after another, in the order of the examples.
-
-    The last batch may be smaller. The arguments are those of `evaluate`.
+    Returns:
+      {name: {metric: float64 [examples]}}: bits per pixel of both heads, or bits per dim over three channels.
     """
     rows = None if placement is None else placement.rows(batch_size)
-    for batch, mask in inputs.evaluation_batches(examples, batch_size, rows):
+    chosen = np.arange(len(examples)) if chosen is None else chosen
+    found: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in weights}
+    for batch, count in inputs.evaluation_batches(examples, chosen, batch_size, rows):
         placed = batch if placement is None else placement.put_batch(batch, batch_size)
-        real = mask > 0  # and not the padding of the last batch
-        yield {name: np.asarray(bits_B, np.float64)[real] for name, bits_B in evaluator(flat, placed).items()}
+        computing = {name: evaluator(flat, placed) for name, flat in weights.items()}
+        for name, bits in computing.items():
+            for metric, bits_B in bits.items():
+                found[name].setdefault(metric, []).append(np.asarray(bits_B, np.float64)[:count])
+    return {
+        name: {metric: np.concatenate(parts) for metric, parts in metrics.items()} for name, metrics in found.items()
+    }
 
 
 def described(

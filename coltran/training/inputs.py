@@ -5,9 +5,11 @@ batch may contain the end of one epoch and the start of the next.
 """
 
 import collections
+import contextlib
 import functools
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -91,11 +93,17 @@ class Examples:
         data = framing.unframe(storage.read_range(path, offset, size), f"{path}: record at byte {offset}")
         return schema.decode(schema.TRUTH, data, self._folder.sizes, self._features)
 
-    def name(self, index: int) -> dict[str, object]:
+    def name(self, index: int) -> dict[str, Any]:
         """Reads what tells one example from the others: the key and the crop of its record, by these names."""
         path, offset, size = self._where[index]
         data = framing.unframe(storage.read_range(path, offset, size), f"{path}: record at byte {offset}")
         return schema.decode(schema.TRUTH, data, self._folder.sizes, [schema.KEY, schema.CROP])
+
+    def names(self) -> list[tuple[str, int]]:
+        """Reads (key, crop) of every example."""
+        each = self._readers.map if self._readers is not None else map
+        found = each(self.name, range(len(self)))
+        return [(str(values[schema.KEY]), int(values[schema.CROP])) for values in found]
 
     def batch(self, indices: np.ndarray) -> Batch:
         """Reads the examples at `indices` (int64 [B]) and stacks the network's inputs.
@@ -163,12 +171,17 @@ def training_batches(
         batch = examples.batch(batch_indices(len(examples), batch_size, seed, step)[share])
         return mirrored(batch, flips(batch_size, seed, step)[share]) if flip else batch
 
+    yield from _read_ahead(make, range(first_step, steps))
+
+
+def _read_ahead(make: Callable[[int], Batch], places: range) -> Generator[Batch, None, None]:
+    """Yields what `make` returns for each place. Threads make the next ones while the caller computes."""
     with ThreadPoolExecutor(max_workers=BATCHES_AHEAD) as readers:
         waiting: collections.deque[Future] = collections.deque()
         try:
-            for step in range(first_step, steps):
-                while len(waiting) < BATCHES_AHEAD and step + len(waiting) < steps:
-                    waiting.append(readers.submit(make, step + len(waiting)))
+            for number in range(len(places)):
+                while len(waiting) < BATCHES_AHEAD and number + len(waiting) < len(places):
+                    waiting.append(readers.submit(make, places[number + len(waiting)]))
                 yield waiting.popleft().result()
         finally:
             for future in waiting:
@@ -176,17 +189,25 @@ def training_batches(
 
 
 def evaluation_batches(
-    examples: Examples, batch_size: int, rows: np.ndarray | None = None
-) -> Iterator[tuple[Batch, np.ndarray]]:
-    """Yields all examples once, in order, with a mask, float32 [B], in which 0 marks the padding of the last batch.
+    examples: Examples, chosen: np.ndarray, batch_size: int, rows: np.ndarray | None = None
+) -> Generator[tuple[Batch, int], None, None]:
+    """Yields the chosen examples once, in their order, and how many of a batch count. The rest of the last is padding.
 
-    With `rows` (int64 [rows]), it reads only these rows of each batch, but the mask covers the whole batch.
+    Args:
+      examples: the record folder.
+      chosen: which of its examples, int64 [examples].
+      batch_size: of every batch, also the last one.
+      rows: int64 [rows], which rows of each batch to read; None for all. The count is of the whole batch.
     """
     share = np.arange(batch_size) if rows is None else rows
-    for start in range(0, len(examples), batch_size):
-        indices = np.arange(start, start + batch_size)
-        mask = (indices < len(examples)).astype(np.float32)
-        yield examples.batch(np.minimum(indices[share], len(examples) - 1)), mask
+    starts = range(0, len(chosen), batch_size)
+
+    def make(start: int) -> Batch:
+        return examples.batch(chosen[np.minimum(start + share, len(chosen) - 1)])
+
+    with contextlib.closing(_read_ahead(make, starts)) as batches:
+        for start, batch in zip(starts, batches, strict=True):
+            yield batch, min(batch_size, len(chosen) - start)
 
 
 def coarse_entropy(examples: Examples, seed: int, limit: int = 20_000) -> tuple[float, int]:

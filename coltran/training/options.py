@@ -175,6 +175,13 @@ class RunOptions:
     evaluate_every: int = option(
         1000, decides=False, parse=cli.positive, metavar="STEPS", help="measure the bits of --validation as often"
     )
+    evaluate_images: int = option(
+        1000,
+        decides=False,
+        parse=cli.whole,
+        metavar="N",
+        help="images of --validation to measure then, by a hash of their keys, 0 for all; the end measures all",
+    )
     log_every: int = option(
         10, decides=False, parse=cli.positive, metavar="STEPS", help="log loss and rates after so many steps"
     )

@@ -13,7 +13,7 @@ from coltran import storage
 from coltran.errors import UserError
 from coltran.networks.config import NetworkConfig, first_difference
 from coltran.training import mesh, step as train_step
-from coltran.training.checkpoint_writer import best_score
+from coltran.training.checkpoint_writer import IsComparable, best_score
 from coltran.training.options import TrainOptions
 from coltran.weights import checkpoint, steps
 from coltran.weights.arrays import DamagedError
@@ -38,10 +38,18 @@ class Start:
     resumed: bool
 
 
-def start(workdir: str, *, stage: str, config: NetworkConfig, options: TrainOptions, data_fingerprint: str) -> Start:
+def start(
+    workdir: str,
+    *,
+    stage: str,
+    config: NetworkConfig,
+    options: TrainOptions,
+    data_fingerprint: str,
+    is_comparable: IsComparable,
+) -> Start:
     """Finds the state from which to go on, or makes a new one.
 
-    Only process 0 reads the work folder. The other processes get its arrays.
+    Only process 0 reads the work folder. The other processes get its arrays. `is_comparable` is that of `best_score`.
 
     Raises:
       UserError: the work folder was trained with other options, or none of its checkpoints is good.
@@ -54,7 +62,8 @@ def start(workdir: str, *, stage: str, config: NetworkConfig, options: TrainOpti
             saved = _last_good(checkpoints, stage)
             if saved is not None:
                 _check_same(workdir, saved, config, options, data_fingerprint)
-                state, best = train_step.restore_state(saved, options), best_score(checkpoints)
+                state = train_step.restore_state(saved, options)
+                best = best_score(checkpoints, is_comparable)
         except UserError as error:
             refusal = error
     outcome = _REFUSED if refusal else _NEW if state is None else _GO_ON

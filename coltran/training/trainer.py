@@ -22,13 +22,14 @@ from coltran.networks import flops
 from coltran.networks.config import NetworkConfig, to_json
 from coltran.training import checkpoint_writer, inputs, mesh, resume, step as train_step
 from coltran.training.checkpoint_writer import CheckpointWriter
-from coltran.training.evaluation import evaluate, make_evaluator
+from coltran.training.evaluation import make_evaluator
 from coltran.training.log import TrainingLog
 from coltran.training.mesh import Placement
 from coltran.training.meter import Meter, matmul_rate
 from coltran.training.options import RunOptions, StepOptions, TrainOptions
 from coltran.training.preemption import Preemption
 from coltran.training.sample_grid import SampleGrid
+from coltran.training.validation import EMA, IMAGES, RAW, Means, Measured, Validation
 from coltran.weights.maturity import FINGERPRINT
 
 
@@ -52,19 +53,29 @@ class Trainer:
         """Finds where the run stands. `facts` of the data go into the description of each checkpoint."""
         self.stage, self.config, self.options, self.run = stage, config, options, run
         self.placement, self.how = placement or Placement(), how or StepOptions()
-        self.workdir, self.training, self.validation = workdir, training, validation
+        self.workdir, self.training = workdir, training
         self._facts = dict(facts or {})
+        self.validation: Validation | None = None
+        if validation is not None:
+            evaluator = make_evaluator(config, self.placement)
+            # The training batch size is a multiple of the number of devices, so it splits evenly here too.
+            self.validation = Validation(validation, run.evaluate_images, evaluator, options.batch_size, self.placement)
+            self._facts[IMAGES] = len(self.validation.chosen)
         self.placement.check_batch(options.batch_size, self.how.accumulate)
         self._identity = {**dataclasses.asdict(options), FINGERPRINT: training.fingerprint}
         self._agree()
         start = resume.start(
-            self.workdir, stage=stage, config=config, options=options, data_fingerprint=training.fingerprint
+            self.workdir,
+            stage=stage,
+            config=config,
+            options=options,
+            data_fingerprint=training.fingerprint,
+            is_comparable=self._is_comparable,
         )
         self.state = self.placement.put(start.state)
-        self.last_bits: dict[str, float] = {}
-        self._first_bits: dict[str, float] = {}
+        self.last_bits: Means = {}
+        self._first: Measured | None = None
         self._best, self._saved = start.best, self.step if start.resumed else -1
-        self._evaluator = make_evaluator(config, self.placement)
         # This is a function that compiles itself, or the result of `prepare`.
         self._step_function: Any = train_step.make_train_step(config, options, self.placement, self.how)
         self._limit: float | None = None
@@ -83,7 +94,7 @@ class Trainer:
         batch = self.placement.put_batch(self.training.batch(self.placement.rows(size) * 0), size)
         self._step_function = self._step_function.lower(self.state, batch).compile()
         self._limit = self._matmul_limit()
-        self.evaluate()
+        self.evaluate(everything=False)
 
     def _matmul_limit(self) -> float:
         return matmul_rate(self.config.compute_dtype) * self.placement.mesh.size
@@ -100,11 +111,14 @@ class Trainer:
             if mesh.is_primary():
                 log = stack.enter_context(contextlib.closing(TrainingLog(self.workdir, self.step)))
                 folder = storage.join(self.workdir, resume.CHECKPOINTS)
-                writer = stack.enter_context(CheckpointWriter(folder, keep=self.run.keep, before=log.flush))
-                if self.step == 0:
-                    _log_bits(log, 0, self._first_bits, self._first_bits)  # the moving average begins as the weights
+                writer = CheckpointWriter(
+                    folder, keep=self.run.keep, before=log.flush, is_comparable=self._is_comparable
+                )
+                stack.enter_context(writer)
+                if self.step == 0 and self._first is not None:
+                    self._log_bits(log, self._first)
             finished = self._loop(log, writer, preemption)
-            self.save(writer, self._evaluate_and_log(log) if finished else {})
+            self.save(writer, self._evaluate_and_log(log, everything=True) if finished else {})
         return finished
 
     def _loop(self, log: TrainingLog | None, writer: CheckpointWriter | None, preemption: Preemption) -> bool:
@@ -135,32 +149,44 @@ class Trainer:
                     meter.pause()
         return True
 
-    def evaluate(self, weights: str = "ema") -> dict[str, float]:
+    def evaluate(self, weights: str = "ema", *, everything: bool = True) -> Means:
         """Measures the bits of the validation folder with the moving average or the `raw` weights.
 
-        The result is empty without a validation folder.
+        Without `everything`, it measures the images of every evaluation. The result is empty without a folder.
         """
         if self.validation is None:
             return {}
-        flat = self.state.ema if weights == "ema" else self.state.weights
-        # The training batch size is a multiple of the number of devices, so it splits evenly here too.
-        bits = evaluate(self._evaluator, flat, self.validation, self.options.batch_size, self.placement)
+        name, flat = (EMA, self.state.ema) if weights == "ema" else (RAW, self.state.weights)
+        measured = self.validation.measure({name: flat}, everything=everything)
         if self.step == 0:
-            self._first_bits = bits
-        return bits
+            # The moving average begins as the weights.
+            self._first = Measured(subset=dict.fromkeys((EMA, RAW), measured.subset[name]), everything=None)
+        return (measured.everything or measured.subset)[name]
 
-    def _evaluate_and_log(self, log: TrainingLog | None) -> dict[str, float]:
-        """Returns the moving average's bits. Logs them and the raw weights' bits, and draws the samples."""
-        self.last_bits, raw = self.evaluate(), self.evaluate("raw")
-        if not self.last_bits:
+    def _evaluate_and_log(self, log: TrainingLog | None, *, everything: bool = False) -> Means:
+        """Returns the moving average's bits, logs them and the raw weights' bits, and draws the samples.
+
+        What it returns is of the images of every evaluation. `last_bits` are of all images, with `everything`.
+        """
+        if self.validation is None:
             return {}
+        weights = {EMA: self.state.ema, RAW: self.state.weights}
+        measured = self.validation.measure(weights, everything=everything)
+        self.last_bits = (measured.everything or measured.subset)[EMA]
         # Either all processes gather sharded weights, or none does.
         ema = self.placement.fetch(self.state.ema) if self.run.samples else None
         if log is not None:
-            _log_bits(log, self.step, self.last_bits, raw)
+            self._log_bits(log, measured)
             if self._grid is not None and ema is not None:
                 log.picture(self.step, self._grid.draw(ema))
-        return self.last_bits
+        return measured.subset[EMA]
+
+    def _log_bits(self, log: TrainingLog, measured: Measured) -> None:
+        if self.validation is not None:
+            log.scalars(self.step, self.validation.scalars(measured))
+
+    def _is_comparable(self, training: Mapping[str, Any]) -> bool:
+        return self.validation is None or self.validation.is_comparable(training)
 
     def save(self, writer: CheckpointWriter | None, bits: dict[str, float], **changes: Any) -> None:
         """Begins to write a checkpoint of the state, unless this step has one. All processes must call it.
@@ -225,14 +251,7 @@ class Trainer:
 
     def _agree(self) -> None:
         """Checks that all processes were started with the same options and data."""
-        validation = self.validation.fingerprint if self.validation else None
+        validation = self.validation.examples.fingerprint if self.validation else None
         shared = {**self._identity, "config": to_json(self.stage, self.config), "validation": validation}
         how = {**dataclasses.asdict(self.how), **dataclasses.asdict(self.run), "mesh": str(self.placement.mesh.shape)}
         mesh.agree({**shared, **how, "jax": jax.__version__})
-
-
-def _log_bits(log: TrainingLog, step: int, ema: dict[str, float], raw: dict[str, float]) -> None:
-    named = {"validation": ema, "validation_raw": raw}
-    scalars = {f"{tag}/{name}": value for tag, bits in named.items() for name, value in bits.items()}
-    if scalars:
-        log.scalars(step, scalars)

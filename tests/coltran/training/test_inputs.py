@@ -69,10 +69,18 @@ def test_flips_mirror_half_of_the_images_wherever_training_begins(truth_folder):
         np.testing.assert_array_equal(one["target"][rows], other["target"])
 
 
-def test_evaluation_masks_the_padding_of_the_last_batch(truth_folder):
+def test_evaluation_reads_what_was_chosen_and_pads_the_last_batch(truth_folder):
+    chosen = np.array([7, 2, 11, 0, 5])
     with inputs.Examples(str(truth_folder), "colorizer") as examples:
-        masks = [mask for _, mask in inputs.evaluation_batches(examples, 5)]
-    assert np.concatenate(masks).tolist() == [1] * 12 + [0] * 3
+        want = examples.batch(chosen)["symbols"]
+        batches = list(inputs.evaluation_batches(examples, chosen, 3))
+        mine = list(inputs.evaluation_batches(examples, chosen, 3, rows=np.array([1, 2])))
+    assert [count for _, count in batches] == [count for _, count in mine] == [3, 2]
+    np.testing.assert_array_equal(np.concatenate([batch["symbols"][:count] for batch, count in batches]), want)
+    assert batches[1][0]["symbols"].shape == batches[0][0]["symbols"].shape
+    np.testing.assert_array_equal(
+        [batch["symbols"] for batch, _ in mine], [batch["symbols"][1:] for batch, _ in batches]
+    )
 
 
 def test_entropy_of_the_coarse_colors(truth_folder):
