@@ -93,12 +93,12 @@ def colorize(
     for first, photo in zip(range(0, len(rows), options.samples), batch, strict=True):
         samples = slice(first, first + options.samples)
         yield (
-            np.stack([_in_own_pixels(photo.gray.crop(image), model) for image in colored[samples]]),
+            np.stack([in_own_pixels(photo.gray.crop(image), model) for image in colored[samples]]),
             np.stack([photo.gray.crop(image) for image in certainty[samples]]),
         )
 
 
-def _in_own_pixels(image: np.ndarray, model: ColorizationPipeline) -> np.ndarray:
+def in_own_pixels(image: np.ndarray, model: ColorizationPipeline) -> np.ndarray:
     """Averages the low resolution's colors uint8 [h, w, 3] to the pixel size at which the colorizer chose them.
 
     A color upsampler that is larger than its colorizer gets each coarse color several times, and within that color it
