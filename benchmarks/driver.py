@@ -13,9 +13,11 @@ import argparse
 import contextlib
 import functools
 import http.server
+import json
 import logging
 import multiprocessing
 import os
+import pathlib
 import socket
 import time
 import urllib.request
@@ -131,6 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=int, default=2560)
     parser.add_argument("--delay", type=float, default=0.05, help="seconds by which every request is late")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
     inputs = [[{"key": f"train/{shard}_{n}"} for n in range(_INPUTS)] for shard in range(options.shards)]
     with slow_storage() as delay:
@@ -155,8 +158,11 @@ def main() -> None:
         timed("workers: all shards, no delay (not counted)", 0.0, lambda: make_all(job, inputs))
         total += timed("last step of the pipeline: finish", options.delay, last_step)
         total += timed("driver: read what was finished", options.delay, last_step)
-        timed("a rerun of the finished folder", options.delay, lambda: earlier.look(job.folder))
+        rerun = timed("a rerun of the finished folder", options.delay, lambda: earlier.look(job.folder))
         print(f"{'all but the shards':44} {total:7.2f} s for {options.shards} shards at {options.delay * 1000:.0f} ms")
+    if options.json:
+        found = {"shards": options.shards, "delay": options.delay, "seconds": total, "rerun": rerun}
+        options.json.write_text(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

@@ -156,8 +156,8 @@ def _pooling(found: Results, _: Results) -> Iterator[str]:
 
 def _quality(found: Results, _: Results) -> Iterator[str]:
     yield _text(
-        f"{found['images']:,} validation images, three samples each, after the color upsampler",
-        "(32x32). Colorfulness is",
+        f"{found['images']:,} validation images of 32x32, three samples each, as `coltran-colorize` colors",
+        "photos. Colorfulness is",
         "Hasler and Suesstrunk's M3; the error is the root mean square of color minus luma, in levels.",
     )
     yield ""

@@ -13,8 +13,10 @@ import numpy as np
 import reproduction_counts
 
 from coltran.images import colors
+from coltran.photos import batches, recolor
 from coltran.records import folder as record_folder, partition, schema
 from coltran.sampling.choices import POOLINGS, SamplerOptions
+from coltran.sampling.pipeline import ColorizationPipeline
 from coltran.weights import built_in as model
 from eval.images.color_figures import colorfulness, diversity
 
@@ -47,19 +49,19 @@ def baselines(options: argparse.Namespace) -> dict:
 
 
 def quality(options: argparse.Namespace) -> dict:
-    """Measures colors and differences of samples, for several ways to choose colors."""
-    from coltran.sampling.pipeline import ColorizationPipeline
-
+    """Measures colors and differences of samples of coltran-colorize, for several ways to choose colors."""
     folder = record_folder.open_folder(options.validation, schema=schema.TRUTH)
     keys, gray, truth = _chosen(folder, options.quality_num)
     by_level = _mean_by_gray(options.train)
-    gray_error = chroma_error(np.repeat(gray[..., None], 3, axis=-1), truth)
+    photos = np.repeat(gray[..., None], 3, axis=-1)
+    gray_error = chroma_error(photos, truth)
     rows = {}
     for name, choice in {
         "temperature 1": SamplerOptions(),
         "temperature 0.9": SamplerOptions(temperature=0.9),
         "temperature 1.1": SamplerOptions(temperature=1.1),
         "top-K 32": SamplerOptions(top_k=32),
+        "temperature 0.9, top-K 16": SamplerOptions(temperature=0.9, top_k=16),
         "top-K 8": SamplerOptions(top_k=8),
         "argmax": SamplerOptions(mode="argmax"),
         "parallel head": SamplerOptions(mode="parallel"),
@@ -68,12 +70,7 @@ def quality(options: argparse.Namespace) -> dict:
             colorizer=options.colorizer, color_upsampler=options.color_upsampler, batch_size=_BATCH, options=choice
         )
         samples = SAMPLES if choice.mode == "sample" else 1
-        made = np.stack(
-            [
-                pipeline.colorize(gray, None, keys=keys, sample_indices=[index] * len(keys), seed=_SEED).rgb_lo
-                for index in range(samples)
-            ]
-        )
+        made = np.stack([_recolored(pipeline, photos, keys, index) for index in range(samples)])
         errors = np.stack([chroma_error(sample, truth) for sample in made])
         distances = [diversity(list(made[:, index])) or 0.0 for index in range(len(keys))]
         rows[name] = {
@@ -92,6 +89,14 @@ def quality(options: argparse.Namespace) -> dict:
         "mean_by_gray_chroma_error": float(chroma_error(by_level[gray], truth).mean()),
         "rows": rows,
     }
+
+
+def _recolored(pipeline: ColorizationPipeline, photos: np.ndarray, keys: list[str], sample: int) -> np.ndarray:
+    """Colors gray images uint8 [N,H,W,3] as coltran-colorize colors photos of their size."""
+    indices = [sample] * len(keys)
+    low = pipeline.colorize(photos[..., 0], None, keys=keys, sample_indices=indices, seed=_SEED).rgb_lo
+    pairs = zip(photos, low, strict=True)
+    return np.stack([recolor.recolor(photo, batches.in_own_pixels(image, pipeline)) for photo, image in pairs])
 
 
 def chroma_error(made: np.ndarray, truth: np.ndarray) -> np.ndarray:

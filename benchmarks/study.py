@@ -13,6 +13,7 @@ Images are smooth noise with grain, whose PNGs are about as long as a photo's. E
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pathlib
 import subprocess
@@ -89,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--samples", type=int, default=3)
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
     different = options.images * (options.samples + 1)
     print(f"{os.cpu_count()} cores, {options.images} images x {options.samples} samples x 5 raters at {SIDE}x{SIDE}")
@@ -113,6 +115,9 @@ def main() -> None:
     print(f"{'encode':8} {encode:7.1f} s")
     print(f"{'design':8} {design:7.1f} s, {encode / design:.2f} of encode")
     print(f"{'export':8} {export:7.1f} s, three formats")
+    if options.json:
+        found = {"images": different, "encode": encode, "design": design, "export": export}
+        options.json.write_text(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

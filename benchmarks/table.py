@@ -79,6 +79,17 @@ def _forecast(found: Sequence[dict[str, float]]) -> tuple[str, str, str]:
     return result, f"{ratio}, {made['differing']} of {made['symbols']} symbols differ", ""
 
 
+def _driver(found: dict[str, float]) -> tuple[str, str, str]:
+    one_by_one = found["shards"] * found["delay"]
+    peer = f"{found['seconds'] / one_by_one:.2f} of a request for each shard, one after the other"
+    return f"{found['seconds']:.3g} s, rerun {found['rerun']:.2g} s", peer, ""
+
+
+def _study(found: dict[str, float]) -> tuple[str, str, str]:
+    peer = f"{found['design'] / found['encode']:.2f} times encoding its {found['images']:,} PNGs in one process"
+    return f"design {found['design']:.3g} s, exports {found['export']:.3g} s", peer, ""
+
+
 def _rows() -> list[Row]:
     rows = []
     for network, batch in (
@@ -100,6 +111,10 @@ def _rows() -> list[Row]:
         rows.append(Row(f"forecast_{batch}", f"forecasts of 8, model in the box, batch {batch}", command, _forecast))
     command = ("forecast.py", "--paper", "--images", "1", "--batch_sizes", "1", *windows)
     rows.append(Row("forecast_paper", "forecasts of 8, paper's size, random weights, batch 1", command, _forecast))
+    command = ("driver.py", "--shards", "2560", "--delay", "0.05", "--json", "{json}")
+    rows.append(Row("driver", "a job of 2,560 shards beside its shards, 50 ms a request", command, _driver))
+    command = ("study.py", "--images", "100", "--json", "{json}")
+    rows.append(Row("study", "a study of 100 images x 3 samples x 5 raters", command, _study))
     return rows
 
 

@@ -7,25 +7,23 @@ photos there are.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coltran import cli, folder_lock, storage
-from coltran.errors import UserError
-from coltran.images import colors, decoding, encoding
+from coltran.images import colors, encoding
 from coltran.images.contact_sheet import contact_sheet, thumbnail
 from coltran.images.decoding import ImageRejected
 from coltran.images.formats import heic_hint
-from coltran.photos import inputs, outputs, recolor
+from coltran.photos import batches, inputs, outputs, recolor
 from coltran.photos.arguments import BATCH_SIZE, IMAGENET, PROG, Options, parse
+from coltran.photos.batches import Photo
 from coltran.photos.inputs import FoundPhotos, PhotoFile
-from coltran.photos.recolor import GrayInputs
 from coltran.sampling import certainty as certainties
 from coltran.walking import describe_passed_over
 from coltran.weights import built_in
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from coltran.sampling.pipeline import ColorizationPipeline
 
 REJECTED_STATUS = 1
-_BATCH_PIXELS = 50_000_000  # of photos in memory at once; a larger photo is a batch of its own
 _SHEET_SIDE = 256
 _SHEET_SAMPLES = 6
 
@@ -58,17 +55,6 @@ class Summary:
     passed_over: Mapping[str, int]
     sheet: str | None
     shown: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Photo:
-    """A decoded photo with its file, uint8 [H, W, 3] pixels, record key, what the networks see of it, and a note."""
-
-    file: PhotoFile
-    rgb: np.ndarray
-    key: str
-    gray: GrayInputs
-    note: str
 
 
 def run(options: Options) -> Summary:
@@ -96,8 +82,8 @@ def _colorize_all(options: Options, found: FoundPhotos, model: ColorizationPipel
             bar.write(f"{PROG}: {_printable(file.path)}: {error.reason}, {error}", file=sys.stderr)
             bar.update()
 
-        for batch in _batches(files, lambda file: _load(file, options, model), model.batch_size, reject):
-            for photo, (colored, certainty) in zip(batch, _colorize(batch, options, model), strict=True):
+        for batch in batches.batches(files, lambda file: batches.load(file, options, model), model.batch_size, reject):
+            for photo, (colored, certainty) in zip(batch, batches.colorize(batch, options, model), strict=True):
                 if photo.note:
                     bar.write(f"{PROG}: {_printable(photo.file.path)}: {photo.note}", file=sys.stderr)
                 cells = _write_photo(options, photo, colored, certainty)
@@ -156,70 +142,7 @@ def _load_model(options: Options) -> ColorizationPipeline:
     )
 
 
-def _batches(
-    files: Sequence[PhotoFile],
-    load: Callable[[PhotoFile], _Photo],
-    batch_size: int,
-    reject: Callable[[PhotoFile, ImageRejected], None],
-) -> Iterator[list[_Photo]]:
-    """Yields loaded photos, at most `batch_size` at a time and, if more than one, at most _BATCH_PIXELS."""
-    batch: list[_Photo] = []
-    for file in files:
-        try:
-            photo = load(file)
-        except ImageRejected as error:
-            reject(file, error)
-            continue
-        pixels = sum(other.rgb.size for other in [*batch, photo]) // 3
-        if len(batch) == batch_size or (batch and pixels > _BATCH_PIXELS):
-            yield batch
-            batch = []
-        batch.append(photo)
-    if batch:
-        yield batch
-
-
-def _load(file: PhotoFile, options: Options, model: ColorizationPipeline) -> _Photo:
-    """Reads and decodes a photo. Raises ImageRejected if it cannot be used."""
-    try:
-        data = storage.read_bytes(file.path)
-    except (UserError, OSError) as error:
-        raise ImageRejected("unreadable", str(error).removeprefix(f"{file.path}: ")) from error
-    decoded = decoding.decode(data, max_pixels=options.max_pixels, min_side=1)
-    rgb = decoded.rgb
-    if options.format == "jpeg" and max(rgb.shape[:2]) > encoding.MAX_JPEG_SIDE:
-        height, width = rgb.shape[:2]
-        raise ImageRejected("too_large", f"{width}x{height} pixels, more than a JPEG file can hold; use --format png")
-    assert model.size is not None  # every pipeline with a colorizer has a size
-    gray = recolor.gray_inputs(rgb, model.size, model.size_hi, options.fit)
-    return _Photo(file=file, rgb=rgb, key=hashlib.sha256(data).hexdigest(), gray=gray, note=decoded.note)
-
-
-def _colorize(
-    batch: list[_Photo], options: Options, model: ColorizationPipeline
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields each photo's colors uint8 [K, h, w, 3] and certainty float32 [K, h, w], cut to the photo's part."""
-    # The samples of a photo follow each other, so that the photo is encoded only once.
-    rows = [photo.gray for photo in batch for _ in range(options.samples)]
-    high = [gray.hi for gray in rows if gray.hi is not None]
-    result = model.colorize(
-        np.stack([gray.lo for gray in rows]),
-        np.stack(high) if high else None,
-        keys=[photo.key for photo in batch for _ in range(options.samples)],
-        sample_indices=list(range(options.samples)) * len(batch),
-        seed=options.seed,
-    )
-    colored, certainty = result.rgb_lo if result.rgb_hi is None else result.rgb_hi, result.max_probability
-    assert certainty is not None  # because a colorizer ran
-    for first, photo in zip(range(0, len(rows), options.samples), batch, strict=True):
-        samples = slice(first, first + options.samples)
-        yield (
-            np.stack([photo.gray.crop(image) for image in colored[samples]]),
-            np.stack([photo.gray.crop(image) for image in certainty[samples]]),
-        )
-
-
-def _write_photo(options: Options, photo: _Photo, colored: np.ndarray, certainty: np.ndarray) -> list[np.ndarray]:
+def _write_photo(options: Options, photo: Photo, colored: np.ndarray, certainty: np.ndarray) -> list[np.ndarray]:
     """Writes a photo's results. Returns its row of the contact sheet: gray, samples, with --uncertainty also certainty.
 
     Only one full-size image is in memory at a time.

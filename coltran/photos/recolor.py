@@ -119,8 +119,10 @@ def enlarged_chroma(photo_rgb: np.ndarray, color_rgb: np.ndarray) -> np.ndarray:
 
 
 def _recolor_strip(photo_rgb: np.ndarray, chroma: np.ndarray) -> np.ndarray:
-    light = luma(photo_rgb)[..., None]
-    room = np.where(chroma > 0, 255 - light, light)
-    share = (room / np.maximum(np.abs(chroma), 1e-3)).min(axis=-1, keepdims=True)
-    mixed = light + chroma * np.minimum(share, 1)
+    light = luma(photo_rgb)
+    share = np.ones_like(light)
+    for plane in np.moveaxis(chroma, -1, 0):  # a minimum over the last axis takes numpy twice as long
+        room = np.where(plane > 0, 255 - light, light)
+        np.minimum(share, room / np.maximum(np.abs(plane), 1e-3), out=share)
+    mixed = light[..., None] + chroma * share[..., None]
     return np.rint(mixed).clip(0, 255).astype(np.uint8)

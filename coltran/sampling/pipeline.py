@@ -156,6 +156,11 @@ class ColorizationPipeline:
         return self._size
 
     @property
+    def size_of_colors(self) -> tuple[int, int] | None:
+        """Returns (h, w) at which colors are chosen: the colorizer's own, or the low resolution without a colorizer."""
+        return self._colorizer_size or self._size
+
+    @property
     def size_hi(self) -> tuple[int, int] | None:
         """Returns (H, W) of the high resolution, or None without a spatial upsampler."""
         return self._size_hi
