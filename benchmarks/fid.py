@@ -3,23 +3,28 @@
     python benchmarks/fid.py                        all rows (about 5 minutes on 2 cores)
     python benchmarks/fid.py --images 1024 --rows loop job
     python benchmarks/fid.py --rows jax             on a GPU
+    python benchmarks/fid.py --rows engines --json rows.json
 
 loop   a plain loop in one process: read records, fill a batch, run the network
 job    coltran-fid's Beam job on the same records; `of loop` is its rate divided by the loop's of the same round
 jax    the JAX engine on batches in memory
+engines  every engine that is installed (fid_engines.py), on one batch in memory, in turn
 numbers  merging ten tenths, one distance and a whole score (19 distances) at 5000 x 2048, and the peak memory
 
-The weights are random: they cost what the public ones do. Rounds alternate, and the medians are printed.
+The weights are random: they cost what the public ones do. Rounds alternate, and the medians are printed. The limit is
+the network's counted operations at the rate of a plain matrix product in the same process.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pathlib
 import statistics
 import tempfile
 import time
+from typing import Any
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as coltran-fid sets it
 
@@ -28,7 +33,7 @@ import numpy as np
 from coltran import cli
 from coltran.records import folder as record_folder, schema
 
-ROWS = ("loop", "job", "jax", "numbers")
+ROWS = ("loop", "job", "jax", "engines", "numbers")
 SIDE = 256
 
 
@@ -93,7 +98,8 @@ def beam_job(folder: record_folder.RecordFolder, options, store: str) -> float:
     return folder.num_records / (time.perf_counter() - started)
 
 
-def features(rows: list[str], count: int, rounds: int, batch_size: int) -> None:
+def features(rows: list[str], count: int, rounds: int, batch_size: int) -> dict[str, float]:
+    """Prints the rows `loop` and `job`, and returns {row: images a second}."""
     from eval.scoring import network
     from eval.scoring.arguments import Options
 
@@ -118,6 +124,7 @@ def features(rows: list[str], count: int, rounds: int, batch_size: int) -> None:
         for name, values in rates.items():
             if values:
                 print(f"{name:8} {statistics.median(values):6.1f} images/s{_beside(name, rates)}", flush=True)
+    return {name: statistics.median(values) for name, values in rates.items() if values}
 
 
 def _beside(name: str, rates: dict[str, list[float]]) -> str:
@@ -139,6 +146,33 @@ def jax_engine(count: int, batch_size: int) -> None:
     for _ in range(batches):
         extractor.features(batch)
     print(f"jax      {batches * batch_size / (time.perf_counter() - started):6.1f} images/s", flush=True)
+
+
+def engines(rounds: int, batch_size: int) -> dict[str, Any]:
+    """Prints the rate of every engine, and returns the rates beside the operations and the rate of the machine."""
+    import fid_engines
+
+    from coltran.training.meter import matmul_rate
+    from eval.features.inception_weights import random_weights
+    from eval.features.resize import TF1
+
+    batch = np.random.default_rng(0).integers(0, 256, (batch_size, SIDE, SIDE, 3), dtype=np.uint8)
+    rate = matmul_rate("float32")
+    names = fid_engines.installed()
+    found = fid_engines.measure(names, random_weights(0), TF1, batch, rounds)
+    rate = max(rate, matmul_rate("float32"))
+    flops = fid_engines.operations()
+    for name, row in found.items():
+        share = row["images_per_second"] * flops / rate
+        print(
+            f"{name:12} {row['images_per_second']:6.1f} images/s, {share:.2f} of the matmul rate, "
+            f"features differ from {names[0]}'s by {row['difference']:.1e} at most",
+            flush=True,
+        )
+    missing = sorted(fid_engines.NEEDS.keys() - found.keys())
+    if missing:
+        print(f"not installed: {', '.join(missing)}", flush=True)
+    return {"engines": found, "rate": rate, "flops": flops}
 
 
 def numbers() -> None:
@@ -167,15 +201,21 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512, help="in the records (512)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--json", type=pathlib.Path, help="also write the rows loop, job and engines to this file")
     options = parser.parse_args()
     cli.quiet_libraries()
     print(f"{os.cpu_count()} cores, {options.images} images of {SIDE}x{SIDE}, batches of {options.batch_size}")
+    found: dict[str, Any] = {}
     if {"loop", "job"} & set(options.rows):
-        features(options.rows, options.images, options.rounds, options.batch_size)
+        found |= features(options.rows, options.images, options.rounds, options.batch_size)
     if "jax" in options.rows:
         jax_engine(options.images // 4, options.batch_size)
+    if "engines" in options.rows:
+        found |= engines(options.rounds, options.batch_size)
     if "numbers" in options.rows:
         numbers()
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
     status = pathlib.Path("/proc/self/status")
     if status.exists():
         peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

@@ -90,6 +90,18 @@ def _study(found: dict[str, float]) -> tuple[str, str, str]:
     return f"design {found['design']:.3g} s, exports {found['export']:.3g} s", peer, ""
 
 
+def _fid_job(found: dict[str, float]) -> tuple[str, str, str]:
+    return f"{found['job']:.3g} images/s", f"{found['job'] / found['loop']:.2f} of a plain loop's rate", ""
+
+
+def _fid_engines(found: dict[str, Any]) -> tuple[str, str, str]:
+    rates = {name: row["images_per_second"] for name, row in found["engines"].items()}
+    default, *others = rates
+    peers = ", ".join(f"{name} {rates[name] / rates[default]:.2f} times as fast" for name in others)
+    limit = found["rate"] / found["flops"] / rates[default]
+    return f"{default} {rates[default]:.3g} images/s", peers, f"{limit:.2f} times"
+
+
 def _rows() -> list[Row]:
     rows = []
     for network, batch in (
@@ -115,6 +127,10 @@ def _rows() -> list[Row]:
     rows.append(Row("driver", "a job of 2,560 shards beside its shards, 50 ms a request", command, _driver))
     command = ("study.py", "--images", "100", "--json", "{json}")
     rows.append(Row("study", "a study of 100 images x 3 samples x 5 raters", command, _study))
+    command = ("fid.py", "--rows", "engines", "--rounds", "5", "--json", "{json}")
+    rows.append(Row("fid_engines", "Inception features of 32 images of 256x256, by engine", command, _fid_engines))
+    command = ("fid.py", "--rows", "loop", "job", "--images", "256", "--rounds", "2", "--json", "{json}")
+    rows.append(Row("fid_job", "features of 256 records by the job of FID", command, _fid_job))
     return rows
 
 

@@ -86,6 +86,7 @@ def open_images(path: str, alpha: str | None = None) -> Source:
         chunks=tuple(tuple(names[start : start + _FILES_A_CHUNK]) for start in range(0, len(names), _FILES_A_CHUNK)),
         alpha=alpha,
         told=tuple(told),
+        passed_over=passed_over.total(),
     )
 
 

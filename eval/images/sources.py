@@ -42,6 +42,7 @@ class Source:
       prefix: what names begin with, so that those of several folders in one set differ; empty for records.
       alpha: what becomes of pixels that are not opaque (`lossless_files.ALPHAS`); None for opaque images.
       told: what a reader of the numbers must know about the source, in words.
+      passed_over: number of files in the folder that are no images.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Source:
     prefix: str = ""
     alpha: str | None = None
     told: tuple[str, ...] = ()
+    passed_over: int = 0
 
     @property
     def names(self) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -37,6 +36,7 @@ from pipelines.shards import submission
 
 _images_done = 0  # The number of images that this process has finished. The progress bar shows it.
 _REMOTE_SECONDS = 5.0  # between two looks at features that are computed elsewhere
+_COMPUTED = "computed"  # the output with numbers of images
 _FULL_BATCHES = 16  # A worker computes this many batches at a time. At worst one batch in seventeen is padding.
 
 
@@ -54,9 +54,8 @@ def run(scoring: Scoring, options: Options, engine_options: Any, hints: Mapping[
     layout = scoring.layout
     sets = distinct_sets(scoring.rows).values()
     tasks = tasks_of(sets, scoring.extractor, layout.features)
-    scoring = dataclasses.replace(scoring, images=sum(len(task.memberships) for task in tasks))
     if not tasks and not beam_options.only_writes_template(engine_options):
-        finish(scoring)
+        finish(scoring, computed=0)
         return True
     with _progress(tasks, layout, engine_options):
         return engine.run_pipeline(
@@ -99,15 +98,21 @@ def build(
         if storage.exists(completed):  # a late duplicate of a finished job leaves no work behind
             storage.remove_folder(folder)
 
-    _ = (
+    extracting = beam.ParDo(ExtractFeatures(options))
+    extracting.with_resource_hints(**hints)
+    made = (
         pipeline
         | "Tasks" >> beam.Create(in_groups(tasks, _FULL_BATCHES * options.batch_size), reshuffle=False)
         | "Spread" >> beam.Reshuffle()
-        | "Features" >> beam.ParDo(ExtractFeatures(options)).with_resource_hints(**hints)
+        | "Features" >> extracting.with_outputs(_COMPUTED, main="features")
+    )
+    computed = made[_COMPUTED] | "Count computed" >> beam.CombineGlobally(sum)
+    _ = (
+        made.features
         | "Sum up" >> beam.CombinePerKey(CombineStatistics(FEATURE_DIMS))
         | "Keep" >> beam.MapTuple(keep)
         | "Wait for all" >> beam.combiners.Count.Globally()
-        | "Score" >> beam.ParDo(Finish(scoring))
+        | "Score" >> beam.ParDo(Finish(scoring), beam.pvalue.AsSingleton(computed))
     )
 
 
@@ -117,12 +122,13 @@ class Finish(beam.DoFn):
     def __init__(self, scoring: Scoring) -> None:
         self._scoring = scoring
 
-    def process(self, _: int) -> None:
-        finish(self._scoring)
+    def process(self, _: int, computed: int) -> None:
+        """Finishes the folder. `computed` is the number of images whose features this job computed."""
+        finish(self._scoring, computed)
 
 
 class ExtractFeatures(beam.DoFn):
-    """Turns lists of tasks into ((set, tenth), float32 [images, 2048])."""
+    """Turns lists of tasks into ((set, tenth), float32 [images, 2048]), and counts the images that it computed."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -130,8 +136,8 @@ class ExtractFeatures(beam.DoFn):
     def setup(self) -> None:
         self._extractor = network.shared_extractor(self._options)
 
-    def process(self, tasks: Sequence[Task]) -> Iterator[tuple[tuple[str, int], np.ndarray]]:
-        """Yields ((set, tenth), float32 [images, 2048]) for the images of some tasks."""
+    def process(self, tasks: Sequence[Task]) -> Iterator[tuple[tuple[str, int], np.ndarray] | beam.pvalue.TaggedOutput]:
+        """Yields ((set, tenth), float32 [images, 2048]) for the images of some tasks, and how many were computed."""
         kept = [feature_store.load(task.path) for task in tasks]
         missing = [task.memberships.keys() - set(found.names) for task, found in zip(tasks, kept, strict=True)]
         _count(sum(len(task.memberships) for task in tasks) - sum(map(len, missing)))
@@ -142,6 +148,7 @@ class ExtractFeatures(beam.DoFn):
                 feature_store.save(task.path, found)
             counters.count({"read": len(task.memberships)})
             yield from _by_member(task, found.select(task.memberships))
+        yield beam.pvalue.TaggedOutput(_COMPUTED, sum(map(len, missing)))
 
     def _compute(self, tasks: Sequence[Task], missing: Sequence[set[str]]) -> list[list[Features]]:
         """Computes the new features of each task in full batches. A batch may reach from one task into the next."""

@@ -92,6 +92,12 @@ def test_further_rows_compute_only_what_is_new(tmp_path, holdout, more, seen):
     assert [row.name for row in result.rows] == ["more", "truth"]
     # The truth half and the other half are 18 of 21 images, of which the first run had 9.
     assert 9 <= seen[0] <= 12
+    # 21 true images, of which two halves of 9 are scored, and all 9 of the other folder; 18 were kept by the first run.
+    told = json.loads((tmp_path / "b" / "run.json").read_text())
+    counts = {name: told[name] for name in ("found", "scored", "not_chosen", "passed_over")}
+    assert counts == {"found": 30, "scored": 27, "not_chosen": 3, "passed_over": 0}
+    assert (told["features_computed"], told["features_kept"]) == (seen[0], 27 - seen[0])
+    assert [folder["found"] for folder in told["folders"]] == [21, 9]
     assert result.rows[0].scores[0].floor == result.rows[1].fid
 
 
