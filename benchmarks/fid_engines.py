@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -132,6 +133,8 @@ def load(name: str, weights: Mapping[str, np.ndarray], resize: Resize, shape: tu
 
         session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
         return lambda images: session.run(None, {"images": images})[0]
+    # OpenVINO would report its use from a forked process, and forks of a process that runs JAX may never end.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
     core = openvino.Core()
