@@ -15,10 +15,11 @@ from eval.images.sources import Source
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FolderCount:
-    """What became of the files or records of one folder.
+    """What became of the files or records of one folder. A folder of which both colors and gray are scored has two.
 
     Attributes:
       path: the folder, as the user wrote it first.
+      feature: which pixels of the records; None for files.
       found: all that is in it; of records with several samples or crops, those that were asked for.
       scored: images that are in some set. Each counts once, even if it is in several sets.
       not_chosen: images that no half and no --num chose.
@@ -26,6 +27,7 @@ class FolderCount:
     """
 
     path: str
+    feature: str | None
     found: int
     scored: int
     not_chosen: int
@@ -47,6 +49,7 @@ def count_folders(sets: Iterable[ImageSet]) -> list[FolderCount]:
         counted.append(
             FolderCount(
                 path=source.path,
+                feature=source.feature,
                 found=images_there + source.passed_over,
                 scored=used,
                 not_chosen=images_there - used,
