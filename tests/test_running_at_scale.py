@@ -67,7 +67,7 @@ def test_only_the_steps_that_run_networks_ask_for_accelerators():
         scoring_job.build(pipeline, [], options, types.SimpleNamespace(layout=Layout.of(options)), hints)
 
     assert with_accelerator(sampling) == {"Make"}
-    assert with_accelerator(scoring) == {"Features"}
+    assert with_accelerator(scoring) == {"Features/ParDo(ExtractFeatures)"}
 
 
 def test_templates_get_parameters_that_they_have():
