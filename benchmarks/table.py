@@ -90,6 +90,21 @@ def _study(found: dict[str, float]) -> tuple[str, str, str]:
     return f"design {found['design']:.3g} s, exports {found['export']:.3g} s", peer, ""
 
 
+def _preprocessed(found: dict[str, dict[str, float]]) -> tuple[str, str, str]:
+    made, loop, alone = found["c2"], found["b"], found["a"]
+    result = f"{made['speed']:.3g} images/s with 2 workers, {loop['speed']:.3g} in a loop"
+    peer = f"the loop {loop['ratio']:.2f} of Pillow's decoding alone, {alone['speed']:.3g} images/s"
+    return result, peer, f"{made['ratio']:.2f} of two loops"
+
+
+def _started(found: dict[str, dict[str, list[float]]]) -> tuple[str, str, str]:
+    """Tells the slowest of the helps and of the refusals, and the small jobs, in seconds of the processors."""
+    busy = {title: times["now"][1] for title, times in found.items()}
+    slowest = {word: max(busy[title] for title in busy if word in title) for word in ("--help", "no such")}
+    jobs = ", ".join(f"{title} {busy[title]:.2g} s" for title in list(busy)[-3:])
+    return f"--help at most {slowest['--help']:.2g} s, a mistake {slowest['no such']:.2g} s; {jobs}", "", ""
+
+
 def _rows() -> list[Row]:
     rows = []
     for network, batch in (
@@ -115,6 +130,10 @@ def _rows() -> list[Row]:
     rows.append(Row("driver", "a job of 2,560 shards beside its shards, 50 ms a request", command, _driver))
     command = ("study.py", "--images", "100", "--json", "{json}")
     rows.append(Row("study", "a study of 100 images x 3 samples x 5 raters", command, _study))
+    command = ("preprocess.py", "--rounds", "3", "--json", "{json}")
+    rows.append(Row("preprocess", "preprocessing photos of ImageNet's size (COLTRAN_PHOTOS)", command, _preprocessed))
+    command = ("startup.py", "--rounds", "3", "--json", "{json}")
+    rows.append(Row("startup", "start of the commands, processor seconds", command, _started))
     return rows
 
 
