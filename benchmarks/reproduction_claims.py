@@ -61,6 +61,12 @@ def best(what: str, rows: Mapping[str, Any], claimed: str) -> str:
     return f"Here {what} {order[0]} has the least FID" + _margin(rows, order[0], claimed)
 
 
+def least(rows: Mapping[str, Any]) -> str:
+    """Says which row has the least FID and how far the next one is, where there is no claim to compare with."""
+    first, second = sorted(rows, key=lambda name: rows[name]["fid"])[:2]
+    return f"The paper has no such numbers. Here {first} has the least FID" + _margin(rows, first, second)
+
+
 def below(rows: Mapping[str, Any], fewer: Sequence[str], more: str) -> str:
     """Says which of the rows `fewer` have a smaller FID than the row `more`."""
     parts = []

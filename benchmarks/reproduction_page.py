@@ -152,6 +152,8 @@ def _pooling(found: Results, _: Results) -> Iterator[str]:
         f"{found['images']:,} images:",
     )
     yield from _table(found, "pooled over", str)
+    yield ""
+    yield _text(claims.least(found["rows"]))
 
 
 def _quality(found: Results, _: Results) -> Iterator[str]:
