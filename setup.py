@@ -7,7 +7,7 @@ Versions here are ranges; `requirements.lock` holds the exact set that `make ins
 from setuptools import find_packages, setup
 
 PACKAGES = ("coltran", "pipelines", "eval", "human_eval")  # and every room in them
-BEAM = ["apache-beam[gcp]>=2.77,<2.78"]
+BEAM = ["apache-beam[gcp]>=2.77,<2.78", "simplejpeg>=1.8"]
 MODEL = ["flax>=0.12,<0.13", "jax>=0.10,<0.12", "optax>=0.2.8,<0.3", "orbax-checkpoint>=0.12,<0.13"]
 TENSORFLOW = ["tensorflow>=2.21,<2.22"]
 RELEASE = [*MODEL, *TENSORFLOW, "pyyaml>=6"]

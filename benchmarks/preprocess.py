@@ -2,9 +2,10 @@
 
     python benchmarks/preprocess.py PHOTOS             rates and ratios (seven minutes)
     python benchmarks/preprocess.py PHOTOS --encodings raw, PNG and WebP: size, writing, reading
+    python benchmarks/preprocess.py PHOTOS --before F  (b) and (c) of another checkout too, in turn with this one's
 
-PHOTOS is a folder of photos of ImageNet's size, gone through several times, so that a job's start (a second) hardly
-counts. The rows:
+PHOTOS is a folder of photos of ImageNet's size (by default the variable COLTRAN_PHOTOS), gone through several times, so
+that a job's start (a second) hardly counts. The rows:
 
     (a) decode            Pillow alone, one thread
     (b) decode + resize   a plain loop: crop, both sizes, grays, coarse colors; nothing is written
@@ -13,23 +14,27 @@ counts. The rows:
     (e) two plain loops   (b) in two threads: what two workers could reach if they read and wrote no file
 
 The machine may be shared, and its speed changes from second to second: every round measures all rows one after the
-other, a ratio is made of two rows of one round, and of several rounds the median ratio counts.
+other, a ratio is made of two rows of one round, and of several rounds the median ratio counts. Where other programs
+take a processor away, two workers lose more by it than one loop does; so the ratio of processor seconds stands beside.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import io
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -72,31 +77,58 @@ def release_pipeline(photos: Sequence[bytes]) -> None:
         pass
 
 
-def job(folder: pathlib.Path, count: int, workers: int, encoding: str) -> tuple[float, float]:
-    """Images a second of the job's own work, as its run.json has it, and the peak memory of its process in MB."""
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Images a second of wall time and of processor time, and the peak memory in MB, 0 for a loop."""
+
+    wall: float
+    processor: float
+    peak: float = 0.0
+
+
+def ask(checkout: pathlib.Path, *arguments: str) -> Any:
+    """The JSON that this program prints last in a process of its own, with the packages of a checkout."""
+    command = [sys.executable, __file__, *arguments]
+    surroundings = os.environ | {"PYTHONPATH": str(checkout)}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=surroundings)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def job(checkout: pathlib.Path, folder: pathlib.Path, count: int, workers: int, encoding: str) -> Measured:
+    """Measures the job's own work, as its run.json has it."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as out:
         target = pathlib.Path(out) / "records"
-        command = [sys.executable, __file__, "--job", str(folder), str(target), str(workers), encoding]
-        peak = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        found = ask(checkout, "--job", str(folder), str(target), str(workers), encoding)
         run = json.loads((target / "run.json").read_text())
         assert run["images_made"] == count
-        return run["images_per_second"], peak
+        return Measured(run["images_per_second"], count / found["processor"], found["peak"])
 
 
 def run_job(folder: str, target: str, workers: str, encoding: str) -> None:
+    import apache_beam  # noqa: F401  # not part of the job's own work
+
     from pipelines import preprocess
 
+    began = time.process_time()
     arguments = ["--source", folder, "--out", target, f"--encoding={encoding}", f"--direct_num_workers={workers}"]
     assert preprocess.main(arguments) == 0
     # Not getrusage: its peak counts what the starting process had in memory.
     status = pathlib.Path("/proc/self/status").read_text()
-    print(json.dumps(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000))
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000
+    print(json.dumps({"peak": peak, "processor": time.process_time() - began}))
 
 
-def rate(work: Callable[[Sequence[bytes]], None], photos: Sequence[bytes]) -> float:
-    started = time.perf_counter()
+def loop(work: Callable[[Sequence[bytes]], None], photos: Sequence[bytes]) -> Measured:
+    started, began = time.perf_counter(), time.process_time()
     work(photos)
-    return len(photos) / (time.perf_counter() - started)
+    seconds, processor = time.perf_counter() - started, time.process_time() - began
+    return Measured(len(photos) / seconds, len(photos) / processor)
+
+
+def run_loop(folder: str) -> None:
+    photos = read(pathlib.Path(folder))
+    decode_and_resize(photos[:20])
+    print(json.dumps(dataclasses.astuple(loop(decode_and_resize, photos))))
 
 
 def two_loops(photos: Sequence[bytes]) -> None:
@@ -109,42 +141,66 @@ def two_loops(photos: Sequence[bytes]) -> None:
 
 LOOPS = {"a": decode_only, "b": decode_and_resize, "d": release_pipeline, "e": two_loops}
 JOBS = {"c1": (1, "raw"), "c2": (2, "raw"), "c2png": (2, "png")}
+HERE = pathlib.Path(__file__).resolve().parent.parent
+OLD = ("b before", "c2 before")
 ROWS = [  # title, row, what it is a ratio of, and how often that
     ("(a) decode", "a", "a", 1),
     ("(b) decode + resize", "b", "a", 1),
+    ("(b) before", "b before", "a", 1),
     ("(e) (b) in two threads", "e", "b", 2),
     ("(c) job, 1 worker, raw", "c1", "b", 1),
     ("(c) job, 2 workers, raw", "c2", "b", 2),
+    ("(c) before", "c2 before", "b before", 2),
     ("(c) job, 2 workers, PNG", "c2png", "b", 2),
     ("(d) release's tf.data, 2 threads", "d", "b", 2),
 ]
 
 
-def measure(photos: Sequence[bytes], folder: pathlib.Path, count: int, rounds: int) -> None:
-    found: dict[str, list[float]] = {name: [] for name in (*LOOPS, *JOBS)}
-    memory: dict[str, float] = {}
+def measure(
+    files: Sequence[pathlib.Path], folder: pathlib.Path, count: int, rounds: int, before: pathlib.Path | None
+) -> dict[str, list[Measured]]:
+    """Measures all rows, round by round."""
+    photos = [path.read_bytes() for path in files]
+    found: dict[str, list[Measured]] = {}
     for work in LOOPS.values():
         work(photos[:20])  # imports, and tables that are kept
     for _ in range(rounds):
         for name, work in LOOPS.items():
-            found[name].append(rate(work, photos))
+            found.setdefault(name, []).append(loop(work, photos))
         for name, (workers, encoding) in JOBS.items():
-            speed, memory[name] = job(folder, count, workers, encoding)
-            found[name].append(speed)
-    print(f"{count} photos in a job, {len(photos)} in a loop, {os.cpu_count()} cores, medians of {rounds} rounds")
+            found.setdefault(name, []).append(job(HERE, folder, count, workers, encoding))
+        if before:
+            found.setdefault(OLD[0], []).append(Measured(*ask(before, "--loop", str(files[0].parent))))
+            found.setdefault(OLD[1], []).append(job(before, folder, count, *JOBS["c2"]))
+    return found
+
+
+def ratios(found: dict[str, list[Measured]], name: str, base: str, times: int) -> tuple[np.ndarray, np.ndarray]:
+    """A row's ratios to `times` another row, of each round: of wall time, and of processor time."""
+    pairs = list(zip(found[name], found[base], strict=True))
+    wall = np.array([mine.wall / other.wall / times for mine, other in pairs])
+    return wall, np.array([mine.processor / other.processor for mine, other in pairs])
+
+
+def tell(found: dict[str, list[Measured]]) -> dict[str, dict[str, float]]:
+    """Prints the rows, and returns their medians."""
+    medians = {}
     for title, name, base, times in ROWS:
-        ratios = np.array(found[name]) / np.array(found[base]) / times
-        spread = (
-            f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f}) of {'twice ' * (times > 1)}({base})"
-        )
-        peak = f", peak {memory[name]:.0f} MB" if name in memory else ""
-        print(f"{title:34} {np.median(found[name]):7.1f} images/s   {spread}{peak}")
+        if name not in found:
+            continue
+        wall, processor = ratios(found, name, base, times)
+        speed, peak = np.median([one.wall for one in found[name]]), found[name][-1].peak
+        spread = f"{np.median(wall):.2f} ({wall.min():.2f} to {wall.max():.2f}) of {'twice ' * (times > 1)}({base})"
+        memory = f", peak {peak:.0f} MB" if peak else ""
+        print(f"{title:34} {speed:7.1f} images/s   {spread}, in processor time {np.median(processor):.2f}{memory}")
+        medians[name] = {"speed": speed, "ratio": np.median(wall), "of_processor": np.median(processor)}
+    return medians
 
 
 def compare_encodings(photos: Sequence[bytes]) -> None:
     squares = [make_records(ImageRef(key="x", name="x", path="", size=0), data, _OPTIONS).values[0] for data in photos]
     pixels = [(values["rgb_hi"], values["gray_hi"]) for values in squares]
-    prepared = rate(decode_and_resize, photos)
+    prepared = loop(decode_and_resize, photos).wall
     print("encoding  KB of rgb_hi  KB of gray_hi  of raw    writing and reading, of (b)'s rate")
     for encoding in pixel_codec.ENCODINGS:
         started = time.perf_counter()
@@ -161,25 +217,45 @@ def compare_encodings(photos: Sequence[bytes]) -> None:
         print(f"{encoding:9} {sizes[0]:12.1f} {sizes[1]:14.1f} {share:7.2f} {rates}")
 
 
+def photo_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg"))
+
+
+def read(folder: pathlib.Path) -> list[bytes]:
+    return [path.read_bytes() for path in photo_files(folder)]
+
+
 def main() -> None:
-    if sys.argv[1:2] == ["--job"]:
-        return run_job(*sys.argv[2:])
+    inner = {"--job": run_job, "--loop": run_loop}
+    if sys.argv[1:2] and sys.argv[1] in inner:
+        return inner[sys.argv[1]](*sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=pathlib.Path)
+    parser.add_argument("photos", type=pathlib.Path, nargs="?", default=os.environ.get("COLTRAN_PHOTOS"))
     parser.add_argument("--encodings", action="store_true")
+    parser.add_argument("--before", type=pathlib.Path, metavar="FOLDER", help="another checkout of this project")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=5760, help="go through the photos until a job has so many (5760)")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the medians there")
     options = parser.parse_args()
-    files = sorted(path for path in options.photos.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg"))
-    photos = [path.read_bytes() for path in files]
+    if options.photos is None:
+        parser.error("give a folder of photos, or set COLTRAN_PHOTOS")
+    files = photo_files(pathlib.Path(options.photos))
     if options.encodings:
-        return compare_encodings(photos)
+        return compare_encodings([path.read_bytes() for path in files])
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder) / "photos"
         source.mkdir()
         for number in range(options.images):
-            (source / f"{number:06d}.JPEG").symlink_to(files[number % len(files)].resolve())
-        measure(photos, source, options.images, options.rounds)
+            name = source / f"{number:06d}.JPEG"
+            if number < len(files):
+                shutil.copy(files[number], name)
+            else:  # a symbolic link to a photo that is listed already would be passed over
+                name.hardlink_to(source / f"{number % len(files):06d}.JPEG")
+        found = measure(files, source, options.images, options.rounds, options.before)
+    print(f"{options.images} photos in a job, {len(files)} in a loop, {os.cpu_count()} cores, {options.rounds} rounds")
+    medians = tell(found)
+    if options.json:
+        options.json.write_text(json.dumps(medians, indent=1) + "\n")
 
 
 if __name__ == "__main__":

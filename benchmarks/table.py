@@ -102,6 +102,21 @@ def _fid_engines(found: dict[str, Any]) -> tuple[str, str, str]:
     return f"{default} {rates[default]:.3g} images/s", peers, f"{limit:.2f} times"
 
 
+def _preprocessed(found: dict[str, dict[str, float]]) -> tuple[str, str, str]:
+    made, loop, alone = found["c2"], found["b"], found["a"]
+    result = f"{made['speed']:.3g} images/s with 2 workers, {loop['speed']:.3g} in a loop"
+    peer = f"the loop {loop['ratio']:.2f} of Pillow's decoding alone, {alone['speed']:.3g} images/s"
+    return result, peer, f"{made['ratio']:.2f} of two loops"
+
+
+def _started(found: dict[str, dict[str, list[float]]]) -> tuple[str, str, str]:
+    """Tells the slowest of the helps and of the refusals, and the small jobs, in seconds of the processors."""
+    busy = {title: times["now"][1] for title, times in found.items()}
+    slowest = {word: max(busy[title] for title in busy if word in title) for word in ("--help", "no such")}
+    jobs = ", ".join(f"{title} {busy[title]:.2g} s" for title in list(busy)[-3:])
+    return f"--help at most {slowest['--help']:.2g} s, a mistake {slowest['no such']:.2g} s; {jobs}", "", ""
+
+
 def _rows() -> list[Row]:
     rows = []
     for network, batch in (
@@ -131,6 +146,10 @@ def _rows() -> list[Row]:
     rows.append(Row("fid_engines", "Inception features of 32 images of 256x256, by engine", command, _fid_engines))
     command = ("fid.py", "--rows", "loop", "job", "--images", "256", "--rounds", "2", "--json", "{json}")
     rows.append(Row("fid_job", "features of 256 records by the job of FID", command, _fid_job))
+    command = ("preprocess.py", "--rounds", "3", "--json", "{json}")
+    rows.append(Row("preprocess", "preprocessing photos of ImageNet's size (COLTRAN_PHOTOS)", command, _preprocessed))
+    command = ("startup.py", "--rounds", "3", "--json", "{json}")
+    rows.append(Row("startup", "start of the commands, processor seconds", command, _started))
     return rows
 
 

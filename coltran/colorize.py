@@ -113,9 +113,6 @@ def _share(shown: int, colorized: int) -> str:
 
 
 def _load_model(options: Options) -> ColorizationPipeline:
-    from coltran.sampling.pipeline import ColorizationPipeline
-    from coltran.sampling.programs import images_at_once
-    from coltran.sampling.sampler import SamplerOptions
     from coltran.weights import maturity
 
     networks: dict[str, str | Path | None] = {
@@ -131,6 +128,11 @@ def _load_model(options: Options) -> ColorizationPipeline:
         networks = dict.fromkeys(("colorizer", "color_upsampler"), built_in.NAME)
     for line in maturity.doubts(networks):
         print(f"{PROG}: {line}", file=sys.stderr)
+    # These import JAX, which takes seconds. A folder without a network is refused before.
+    from coltran.sampling.pipeline import ColorizationPipeline
+    from coltran.sampling.programs import images_at_once
+    from coltran.sampling.sampler import SamplerOptions
+
     return ColorizationPipeline.load(
         **networks,
         batch_size=options.batch_size or images_at_once(BATCH_SIZE),

@@ -48,10 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(options: Options) -> int:
+    from coltran.training import inputs
+    from coltran.training.options import train_options
+
+    data, stage = options.needed("data"), options.needed("stage")
+    training_options = train_options(stage, options.config, options.learning)
+    config = _network_config(options, inputs.network_side(data, stage))
+    # These import JAX, which takes seconds. What the options and the records do not allow is refused before.
     import jax
 
-    from coltran.training import inputs, mesh, workdir_lock
-    from coltran.training.options import train_options
+    from coltran.training import mesh, workdir_lock
 
     hosts = mesh.Hosts(
         coordinator=options.coordinator,
@@ -60,9 +66,6 @@ def _train(options: Options) -> int:
         detect=options.distributed,
     )
     hosts.join()
-    data, stage = options.needed("data"), options.needed("stage")
-    training_options = train_options(stage, options.config, options.learning)
-    config = _network_config(options, inputs.network_side(data, stage))
     with workdir_lock.held(options.needed("workdir")), inputs.Examples(data, stage, config) as examples:
         # Only process 0 writes checkpoints, so only it has to know what they say.
         facts, entropy = _entropy(stage, examples, training_options.seed) if mesh.is_primary() else ({}, "")
@@ -186,7 +189,6 @@ def _evaluate(options: Options) -> int:
     from coltran import storage
     from coltran.networks import config as configs
     from coltran.training import inputs
-    from coltran.training.evaluation import bits_of_examples, described, make_evaluator
     from coltran.weights import checkpoint
 
     loaded = checkpoint.load(options.needed("checkpoint"), stage=options.stage)
@@ -195,6 +197,8 @@ def _evaluate(options: Options) -> int:
         if name != "compute_dtype":
             raise UserError(f"--set {name}={text}: a checkpoint brings its config; only compute_dtype can be another")
         config = configs.replace_fields(config, {name: text})
+    from coltran.training.evaluation import bits_of_examples, described, make_evaluator  # imports JAX
+
     with inputs.Examples(options.needed("data"), loaded.stage, config) as examples:
         examples.check_size(config)
         flat = loaded.ema if options.weights == "ema" else loaded.weights

@@ -44,7 +44,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult | Non
       UserError: the user can fix this error. Most errors come before any image is read.
     """
     from coltran import folder_lock as run_lock
-    from eval.scoring import earlier, job, network, plan, saved_sets
+    from eval.scoring import earlier, network, plan, saved_sets
     from eval.scoring.finish import Scoring
     from eval.scoring.layout import Layout
     from pipelines.beam import options as beam_options
@@ -52,7 +52,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult | Non
     from pipelines.beam.worker_paths import for_workers
     from pipelines.shards import submission
 
-    engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
+    engine_options = beam_options.asked(beam_arguments, flag_names(Options))
     options = for_workers(options, engine_options, _FOLDERS)
     hints = take_network_hints(engine_options)
     submission.check_earlier(options.out, engine_options)
@@ -66,6 +66,8 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> FidResult | Non
         return found
     layout.refuse_other_files()
     with run_lock.held(layout.path(run_lock.LOCK)):
+        from eval.scoring import job  # imports Beam, which takes seconds
+
         saved_sets.check(plan.distinct_sets(rows).values(), extractor, options.image)
         scoring = Scoring(
             rows=rows,

@@ -18,9 +18,11 @@ from coltran.records import folder as record_folder, partition, schema
 from coltran.records.folder import Manifest, RecordFolder
 from coltran.records.stages import STAGES
 from coltran.weights import built_in
-from eval.sampling.arguments import PROG, Options, fingerprinted, parse
+from eval.sampling.arguments import PROG, Options, fingerprinted, needed_features, parse, sampler_options
 
 if TYPE_CHECKING:
+    import apache_beam as beam
+
     from pipelines.shards.job import ShardJob
     from pipelines.shards.report import ShardReport
     from pipelines.shards.run import ShardRun
@@ -36,13 +38,12 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None
     Raises:
       UserError: the user can fix it.
     """
-    from eval.sampling.shard import SampleShards, needed_features
     from pipelines.beam import options as beam_options
     from pipelines.beam.hints import take_network_hints
     from pipelines.beam.worker_paths import for_workers
     from pipelines.shards import run as shard_run
 
-    engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
+    engine_options = beam_options.asked(beam_arguments, flag_names(Options))
     folders = [name for name in _FOLDERS if getattr(options, name) != built_in.NAME]  # a worker has its own copy
     options = for_workers(options, engine_options, folders)
     hints = take_network_hints(engine_options)
@@ -54,7 +55,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None
         request={"options": job.options, "fingerprint": job.fingerprint},
         source=options.records,
         plan=lambda _: shard_run.Planned(job=job, inputs=_choose(source, options)),
-        make_shard=lambda job: SampleShards(source, job, options),
+        make_shard=lambda job: _make_shards(source, job, options),
         what="sample",
         summarize=functools.partial(_gallery, source, options),
         group=lambda missing, counts: _grouped(missing, counts, _FULL_BATCHES * options.batch_size),
@@ -65,6 +66,12 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None
     if result is not None:
         _add_gallery(source, options, result.manifest)
     return result
+
+
+def _make_shards(source: RecordFolder, job: ShardJob, options: Options) -> beam.DoFn:
+    from eval.sampling.shard import SampleShards  # imports Beam, which takes seconds
+
+    return SampleShards(source, job, options)
 
 
 def _warn(options: Options) -> None:
@@ -135,7 +142,6 @@ def _choose(source: RecordFolder, options: Options) -> list[list[dict[str, objec
 
 
 def _plan_job(source: RecordFolder, options: Options) -> ShardJob:
-    from eval.sampling.shard import sampler_options
     from pipelines.shards import job as shard_job
 
     sampler_options(options)

@@ -25,6 +25,8 @@ from pipelines.truth.arguments import PROG, SHARD_BYTES, SHARDS_PER_WORKER, Insp
 from pipelines.truth.selection import Selection
 
 if TYPE_CHECKING:
+    import apache_beam as beam
+
     from pipelines.shards.job import ShardJob
     from pipelines.shards.run import Planned, ShardRun
     from pipelines.sources.image_ref import ImageRef
@@ -63,9 +65,8 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None
     from pipelines.beam.worker_paths import for_workers
     from pipelines.shards import run as shard_run
     from pipelines.truth import summary
-    from pipelines.truth.shard import WriteTruthShard
 
-    engine_options = beam_options.beam_options(beam_arguments, flag_names(Options))
+    engine_options = beam_options.asked(beam_arguments, flag_names(Options))
     options = for_workers(options, engine_options, ("source", "out", "labels"))
     for path in (options.source, options.out):
         storage.check_access(path)
@@ -74,13 +75,19 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> ShardRun | None
         request=asked(options),
         source=options.source,
         plan=lambda num_shards: _plan(options, beam_options.workers(engine_options), num_shards),
-        make_shard=lambda job: WriteTruthShard(job, options),
+        make_shard=lambda job: _make_shard(job, options),
         what="preprocess",
         max_reject_fraction=options.max_reject_fraction,
         summarize=summary.summary_files,
         repair=options.repair,
     )
     return shard_run.run_shards(work, engine_options)
+
+
+def _make_shard(job: ShardJob, options: Options) -> beam.DoFn:
+    from pipelines.truth.shard import WriteTruthShard  # imports Beam, which takes seconds
+
+    return WriteTruthShard(job, options)
 
 
 def _plan(options: Options, workers: int, num_shards: int | None) -> Planned:
@@ -225,7 +232,7 @@ def _try_out(options: Options, beam_arguments: Sequence[str]) -> Iterator[str]:
     from pipelines.beam import options as beam_options
     from pipelines.truth import dry_run, sizes
 
-    workers = beam_options.workers(beam_options.beam_options(beam_arguments, flag_names(Options)))
+    workers = beam_options.workers(beam_options.asked(beam_arguments, flag_names(Options)))
     index, chosen = choose(options)
     num_shards = plan_job(options, chosen, workers).num_shards
     yield from dry_run.estimate(options, len(index.images), chosen, num_shards, workers)

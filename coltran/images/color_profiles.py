@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image, ImageCms
 
+_MODES = ("RGB", "L", "CMYK", "P", "RGBA", "LA", "PA")
+
 
 def to_srgb(image: Image.Image) -> Image.Image | None:
     """Converts a Pillow image to sRGB by its embedded color profile.
@@ -23,8 +25,7 @@ def to_srgb(image: Image.Image) -> Image.Image | None:
       An RGB image, with an alpha channel if the image had one. None if there is nothing to convert. Then the image has
       no profile, or the profile is sRGB, or it is damaged or of another kind than the image, so that viewers ignore it.
     """
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode not in ("RGB", "L", "CMYK", "P", "RGBA", "LA", "PA"):
+    if not needs_conversion(image):
         return None
     alpha = None
     if image.mode in ("P", "PA"):
@@ -32,7 +33,7 @@ def to_srgb(image: Image.Image) -> Image.Image | None:
     if image.mode in ("RGBA", "LA"):
         alpha = image.getchannel("A")
         image = image.convert(image.mode[:-1])
-    transform = _transform(profile, image.mode)
+    transform = _transform(image.info["icc_profile"], image.mode)
     if transform is None:
         return None
     from PIL import ImageCms
@@ -44,6 +45,14 @@ def to_srgb(image: Image.Image) -> Image.Image | None:
     if alpha is not None and converted is not None:
         converted.putalpha(alpha)
     return converted
+
+
+def needs_conversion(image: Image.Image) -> bool:
+    """Tells whether a profile may change the image's pixels, loaded or not."""
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in _MODES:
+        return False
+    return image.mode not in ("RGB", "L") or _transform(profile, image.mode) is not None
 
 
 @functools.lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coltran.images import color_profiles, tiff
+from coltran.images import color_profiles, jpeg, tiff
 from coltran.images.formats import known_formats, unsupported_kind
 
 if TYPE_CHECKING:
@@ -94,9 +94,7 @@ def decode(
     if min(width, height) < min_side:
         raise ImageRejected("too_small", f"{width}x{height} pixels, the shorter side must be >= {min_side}")
     try:
-        upright = _upright(image)
-        converted = color_profiles.to_srgb(upright) if profiles else None
-        rgb = _to_rgb(upright if converted is None else converted, image, over_white)
+        rgb, converted = _pixels(image, data, profiles, over_white)
     except tiff.UnknownRange as error:
         raise ImageRejected("unsupported", f"{error}; save it with 8 or 16 unsigned bits") from error
     except Exception as error:  # Pillow's decoders raise many types on damaged data
@@ -104,7 +102,7 @@ def decode(
             raise ImageRejected("unsupported", f"{unsupported_kind(data) or image.format}: {error}") from error
         raise ImageRejected("truncated", f"{image.format} data is cut or damaged: {error}") from error
     grayscale = _has_no_color(rgb[::16, ::16]) and _has_no_color(rgb)  # mostly a few pixels are enough
-    return Photo(rgb=rgb, grayscale=grayscale, converted=converted is not None, left_out=left_out, note=note)
+    return Photo(rgb=rgb, grayscale=grayscale, converted=converted, left_out=left_out, note=note)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -146,6 +144,18 @@ def _choose_page(image: Image.Image) -> tuple[int, str]:
         return 0, ""
     which = f"{_PAGED[image.format].removesuffix('s')} {image.tell() + 1} of {count}"
     return count - 1, which + (", the largest one" if image.format == "TIFF" else "")
+
+
+def _pixels(image: Image.Image, data: bytes, profiles: bool, over_white: bool) -> tuple[np.ndarray, bool]:
+    """Returns an opened image's pixels, uint8 [h, w, 3], and whether they were converted by a color profile."""
+    if jpeg.is_ordinary(image) and _orientation(image) not in _TURNS:
+        changes = profiles and color_profiles.needs_conversion(image)
+        rgb = None if changes else jpeg.pixels(data, image.width, image.height)
+        if rgb is not None:
+            return rgb, False
+    upright = _upright(image)
+    converted = color_profiles.to_srgb(upright) if profiles else None
+    return _to_rgb(upright if converted is None else converted, image, over_white), converted is not None
 
 
 def _upright(image: Image.Image) -> Image.Image:

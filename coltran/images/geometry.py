@@ -61,36 +61,27 @@ def area_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _area_mean(channels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Computes `area_resize` of uint8 [H, W, C], first rows, then columns, each with a sparse matrix of overlaps."""
-    rows, row_scale = _overlaps(channels.shape[0], height)
-    columns, column_scale = _overlaps(channels.shape[1], width)
-    summed = rows @ channels.astype(np.float32).reshape(channels.shape[0], -1)
-    turned = _turn(summed.reshape(height, *channels.shape[1:]))
-    summed = columns @ turned.reshape(channels.shape[1], -1)
+    source_height, source_width, depth = channels.shape
+    rows, row_scale = _overlaps(source_height, height)
+    columns, column_scale = _overlaps(source_width, width)
+    summed = rows @ channels.reshape(source_height, -1).astype(np.float32)
+    turned = np.ascontiguousarray(summed.T)  # [W C, H]: a product with `columns` sums over the first axis
+    summed = columns @ turned.reshape(source_width, -1)
     summed *= np.float32(1.0 / (row_scale * column_scale))
     mean = np.rint(summed, out=summed).astype(np.uint8)
-    return _turn(mean.reshape(width, height, -1))
-
-
-def _turn(pixels: np.ndarray) -> np.ndarray:
-    """Turns [H, W, C] into [W, H, C] in C order. Channel by channel is twice as fast as moving pixels of three."""
-    turned = np.empty((pixels.shape[1], pixels.shape[0], pixels.shape[2]), pixels.dtype)
-    for channel in range(pixels.shape[2]):
-        turned[..., channel] = pixels[..., channel].T
-    return turned
+    return np.ascontiguousarray(mean.reshape(width * depth, height).T).reshape(height, width, depth)
 
 
 def _block_mean(channels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Computes `area_resize` of uint8 [H, W, C] for whole factors. Sums of whole pixels are exact in integers."""
-    high, wide = channels.shape[0] // height, channels.shape[1] // width
+    high, wide, depth = channels.shape[0] // height, channels.shape[1] // width, channels.shape[2]
     dtype = np.uint16 if high * wide * 255 < 1 << 16 else np.uint64
-    rows = channels[::high].astype(dtype)
-    for offset in range(1, high):
-        np.add(rows, channels[offset::high], out=rows)
-    sums = rows[:, ::wide].copy()
-    for offset in range(1, wide):
-        np.add(sums, rows[:, offset::wide], out=sums)
-    mean = sums.astype(np.float32) * np.float32(1.0 / (high * wide))
-    return np.rint(mean, out=mean).astype(np.uint8)
+    rows = np.add.reduce(channels.reshape(height, high, -1), axis=1, dtype=dtype)
+    turned = np.ascontiguousarray(rows.reshape(-1, wide * depth).T)  # so that long rows are added, not single pixels
+    mean = np.add.reduce(turned.reshape(wide, -1), axis=0, dtype=dtype).astype(np.float32)
+    mean *= np.float32(1.0 / (high * wide))
+    mean = np.rint(mean, out=mean).astype(np.uint8)
+    return np.ascontiguousarray(mean.reshape(depth, -1).T).reshape(height, width, depth)
 
 
 def repeat_pixels(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -101,12 +92,12 @@ def repeat_pixels(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return image.repeat(height // h, axis=-3).repeat(width // w, axis=-2)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=512)
 def _overlaps(source: int, target: int) -> tuple[Any, float]:
     """Computes how far output and source pixels overlap, as a sparse [target, source] matrix, and source/target.
 
-    ImageNet has few distinct sides, so we keep the matrices. They are sparse, because a row has at most scale + 2
-    entries.
+    480 photos of ImageNet have 155 distinct shorter sides, so we keep many matrices, of some 10 kB each. They are
+    sparse, because a row has at most scale + 2 entries.
     """
     from scipy import sparse
 

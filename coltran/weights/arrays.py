@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from coltran import local_copies, storage
@@ -35,12 +34,15 @@ def read(step: str) -> dict[str, dict[str, np.ndarray]]:
             if packed.is_packed(local):
                 weights = packed.read(local)
                 return {"ema": weights, "weights": weights, "optimizer": {}}
+
             with _checkpointer() as checkpointer:
                 restored = checkpointer.restore(local / ARRAYS)
         except packed.UNREADABLE as error:
             reason = first_line(error).replace(str(local), step)
             raise DamagedError(f"{step}: its arrays cannot be read ({reason}); use another checkpoint") from None
-        return jax.tree.map(np.asarray, restored)
+        return {
+            group: {name: np.asarray(array) for name, array in arrays.items()} for group, arrays in restored.items()
+        }
 
 
 def first_line(error: Exception) -> str:
@@ -49,6 +51,7 @@ def first_line(error: Exception) -> str:
 
 
 def _checkpointer() -> Any:
+    import jax
     import orbax.checkpoint as ocp
 
     # The calling process works alone. It has the whole arrays in its memory, and no other process waits for it.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from coltran import cli
 from coltran.errors import UserError
 from coltran.options import add_flags, from_arguments, option
-from coltran.records import partition
+from coltran.records import partition, schema
 from coltran.sampling.arguments import SamplingFlags, refuse_equal_samples
 from coltran.sampling.choices import COMPUTE_DTYPES, POOLINGS, SamplerOptions
 from pipelines.beam.options import HELP
@@ -81,6 +81,24 @@ class Options(SamplingFlags):
             raise UserError(f"--samples {self.samples}: --coarse truth gives one image, whatever the sample index")
         if self.color_upsampler is None and self.spatial_upsampler is None:
             raise UserError("--coarse truth: give --color_upsampler, and --spatial_upsampler for high resolution")
+
+
+def sampler_options(options: Options) -> SamplerOptions:
+    """Returns the options of the sampler. It raises a UserError for values out of range."""
+    return SamplerOptions(
+        mode=options.mode,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        pooling=options.pooling,
+        window=options.window,
+    )
+
+
+def needed_features(options: Options) -> list[str]:
+    """Lists the features of a truth record that the options need."""
+    needs = [schema.KEY, schema.CROP, schema.GRAY_LO]
+    needs += [schema.GRAY_HI] if options.spatial_upsampler else []
+    return needs + ([schema.COARSE_LO] if options.coarse == "truth" else [])
 
 
 def fingerprinted(kept: Mapping[str, object]) -> dict[str, object]:

@@ -16,8 +16,7 @@ from coltran.images import colors, encoding
 from coltran.records import schema
 from coltran.records.folder import RecordFolder
 from coltran.sampling import certainty
-from coltran.sampling.choices import SamplerOptions
-from eval.sampling.arguments import Options
+from eval.sampling.arguments import Options, needed_features, sampler_options
 from pipelines.beam import counters
 from pipelines.shards.counters import count_report
 from pipelines.shards.inputs import read_inputs
@@ -27,24 +26,6 @@ from pipelines.shards.writer import write_shard
 
 if TYPE_CHECKING:
     from coltran.sampling.pipeline import ColorizationPipeline, Result
-
-
-def sampler_options(options: Options) -> SamplerOptions:
-    """Returns the options of the sampler. It raises a UserError for values out of range."""
-    return SamplerOptions(
-        mode=options.mode,
-        temperature=options.temperature,
-        top_k=options.top_k,
-        pooling=options.pooling,
-        window=options.window,
-    )
-
-
-def needed_features(options: Options) -> list[str]:
-    """Lists the features of a truth record that the options need."""
-    needs = [schema.KEY, schema.CROP, schema.GRAY_LO]
-    needs += [schema.GRAY_HI] if options.spatial_upsampler else []
-    return needs + ([schema.COARSE_LO] if options.coarse == "truth" else [])
 
 
 def load_model(options: Options) -> ColorizationPipeline:

@@ -55,7 +55,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     """
     from pipelines.beam import options as beam_options
 
-    beam = beam_options.beam_options(beam_arguments, flag_names(Options))
+    beam = beam_options.asked(beam_arguments, flag_names(Options))
     for path in named_folders(options.colorized).values():
         beam_options.check_paths(beam, {"--colorized": path})
     beam_options.check_paths(beam, {"--truth": options.truth, "--images_to": options.images_to or options.out})

@@ -49,7 +49,7 @@ def run(options: Options, beam_arguments: Sequence[str] = ()) -> None:
     from human_eval.design import check as design_check, study
     from pipelines.beam import options as beam_options
 
-    beam = beam_options.beam_options(beam_arguments, flag_names(Options))
+    beam = beam_options.asked(beam_arguments, flag_names(Options))
     out = pathlib.Path(options.study)
     before = layout.load_design(out)
     asked = read_needs(options.needs, before)

@@ -20,7 +20,8 @@ from coltran import storage
 from coltran.errors import UserError
 from coltran.images import colors
 from human_eval.design import finishing
-from human_eval.design.sources import TRUTH, ReadPixels, Source
+from human_eval.design.reading import ReadPixels
+from human_eval.design.sources import TRUTH, Source
 from human_eval.design.wrong_colors import wrong_colors
 from human_eval.folder import opaque_files
 from human_eval.folder.forms import WRONG_COLORS, Form, Trial, Variant

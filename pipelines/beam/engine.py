@@ -23,7 +23,7 @@ _look: contextvars.ContextVar[Callable[[], object] | None] = contextvars.Context
 
 def run_pipeline(
     build: Callable[[Any], object],
-    options: PipelineOptions,
+    options: PipelineOptions | None,
     *,
     submitted: Callable[[str], None] | None = None,
 ) -> bool:
@@ -31,7 +31,7 @@ def run_pipeline(
 
     Args:
       build: a function that gets the beam.Pipeline and adds all steps.
-      options: from `beam_options`.
+      options: Beam's, or None for its defaults; see `options.asked`.
       submitted: gets the job's id as soon as the engine has accepted a job that outlives this command.
     Returns:
       True if the pipeline ran to its end, or False if it was submitted (`--no_wait`) or written (a template).
@@ -40,6 +40,8 @@ def run_pipeline(
     """
     import apache_beam as beam
 
+    if options is None:
+        options = beam_options.beam_options([])
     mistakes.quiet_logs()
     checks.check(options)
     runner, written = beam_options.runner(options), beam_options.written_to(options)

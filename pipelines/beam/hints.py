@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 _MOVED = {"accelerator": "accelerator", "min_ram": "min_ram", "minRam": "min_ram"}
 
 
-def take_network_hints(options: PipelineOptions) -> dict[str, str]:
+def take_network_hints(options: PipelineOptions | None) -> dict[str, str]:
     """Takes the hints for accelerator and memory out of the options.
 
     Call it before the pipeline is made, because Beam then gives what is left in the options to every step.
 
     Args:
-      options: from `beam_options`. They lose the hints.
+      options: from `asked` or `beam_options`. They lose the hints.
 
     Returns:
       The hints as arguments of `with_resource_hints`, for the steps that run networks. Empty if none was given.
@@ -30,6 +30,8 @@ def take_network_hints(options: PipelineOptions) -> dict[str, str]:
     Raises:
       UserError: a hint has no value or an impossible one, or the same accelerators are asked for in two ways.
     """
+    if options is None:
+        return {}
     from apache_beam.options.pipeline_options import GoogleCloudOptions, StandardOptions
 
     standard = options.view_as(StandardOptions)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 LOCAL_RUNNER = "FnApiRunner"
+_LOCAL_WORKERS = 2  # threads, unless --direct_num_workers says otherwise
 DATAFLOW = "DataflowRunner"
 PORTABLE_RUNNERS = ("PortableRunner", "FlinkRunner", "SparkRunner")
 HELP = """\
@@ -62,7 +63,7 @@ def beam_options(arguments: Sequence[str], job_flags: Collection[str] = ()) -> P
             "--experiments=data_buffer_time_limit_ms loses records without an error in Beam 2.77; leave it out"
         )
     if not any(argument.startswith("--direct_num_workers") for argument in arguments):
-        direct.direct_num_workers = 2
+        direct.direct_num_workers = _LOCAL_WORKERS
     if standard.runner == DATAFLOW:
         flags.complete_dataflow(options)
     elif options.view_as(GoogleCloudOptions).template_location:
@@ -71,8 +72,19 @@ def beam_options(arguments: Sequence[str], job_flags: Collection[str] = ()) -> P
     return options
 
 
-def runner(options: PipelineOptions) -> str:
+def asked(arguments: Sequence[str], job_flags: Collection[str] = ()) -> PipelineOptions | None:
+    """Makes Beam's options as `beam_options` does, or returns None if there are no arguments for Beam.
+
+    None stands for the defaults: the local engine. All functions here take it, so that a command can list, plan and
+    refuse before `run_pipeline` imports Beam, which takes seconds.
+    """
+    return beam_options(arguments, job_flags) if arguments else None
+
+
+def runner(options: PipelineOptions | None) -> str:
     """Returns the runner's class name, such as `DataflowRunner`."""
+    if options is None:
+        return LOCAL_RUNNER
     from apache_beam.options.pipeline_options import StandardOptions
 
     return options.view_as(StandardOptions).runner
@@ -85,13 +97,15 @@ def set_runner(options: PipelineOptions, name: str) -> None:
     options.view_as(StandardOptions).runner = name
 
 
-def is_local(options: PipelineOptions) -> bool:
+def is_local(options: PipelineOptions | None) -> bool:
     """Tells whether the job runs on this machine and inside this command."""
     return runner(options) not in (DATAFLOW, *PORTABLE_RUNNERS)
 
 
-def no_wait(options: PipelineOptions) -> bool:
+def no_wait(options: PipelineOptions | None) -> bool:
     """Tells whether the command returns as soon as the job is submitted."""
+    if options is None:
+        return False
     from apache_beam.options.pipeline_options import StandardOptions
 
     from pipelines.beam.waiting import WaitOptions
@@ -99,15 +113,19 @@ def no_wait(options: PipelineOptions) -> bool:
     return options.view_as(WaitOptions).no_wait or options.view_as(StandardOptions).no_wait_until_finish
 
 
-def joins(options: PipelineOptions) -> bool:
+def joins(options: PipelineOptions | None) -> bool:
     """Tells whether the command joins a job of its folder that still runs (`--wait`), and does not refuse to start."""
+    if options is None:
+        return False
     from pipelines.beam.waiting import WaitOptions
 
     return options.view_as(WaitOptions).wait
 
 
-def written_to(options: PipelineOptions) -> str | None:
+def written_to(options: PipelineOptions | None) -> str | None:
     """Returns the place of the job's description if the job is only written and not run, or None if it runs."""
+    if options is None:
+        return None
     from apache_beam.options.pipeline_options import GoogleCloudOptions, PortableOptions, TestOptions
 
     if runner(options) == DATAFLOW:
@@ -119,7 +137,7 @@ def written_to(options: PipelineOptions) -> str | None:
     return None
 
 
-def only_writes_template(options: PipelineOptions) -> bool:
+def only_writes_template(options: PipelineOptions | None) -> bool:
     """Tells whether the job is only written (`--template_location` and the like), so that somebody else launches it.
 
     `--dataflow_job_file` alone does not count, because Beam then submits the job too.
@@ -127,12 +145,14 @@ def only_writes_template(options: PipelineOptions) -> bool:
     return written_to(options) is not None
 
 
-def workers(options: PipelineOptions) -> int:
+def workers(options: PipelineOptions | None) -> int:
     """Returns how many shards the engine can make at the same time, at least 1, by the flags that ask for workers.
 
     Dataflow starts as many processes on a worker as it has virtual CPUs. Their threads share these CPUs, so threads
     count only if `--number_of_worker_harness_threads` names them.
     """
+    if options is None:
+        return _LOCAL_WORKERS
     from apache_beam.options.pipeline_options import DirectOptions, FlinkRunnerOptions, PortableOptions
 
     if runner(options) == DATAFLOW:
@@ -155,11 +175,13 @@ def _dataflow_workers(options: PipelineOptions) -> int:
     return machines * threads * (int(processors[1]) if processors else 1)
 
 
-def job_place(options: PipelineOptions) -> dict[str, str]:
+def job_place(options: PipelineOptions | None) -> dict[str, str]:
     """Returns what a later process needs to ask for the job's state, for `submitted.state`; it can be written as JSON.
 
     It is empty if the job ends with this command, because then nobody can ask for it later.
     """
+    if options is None:
+        return {}
     from apache_beam.options.pipeline_options import GoogleCloudOptions, PortableOptions
 
     if runner(options) == DATAFLOW:
@@ -173,11 +195,11 @@ def job_place(options: PipelineOptions) -> dict[str, str]:
     return {}
 
 
-def check_paths(options: PipelineOptions, paths: Mapping[str, str | None]) -> None:
+def check_paths(options: PipelineOptions | None, paths: Mapping[str, str | None]) -> None:
     """Refuses a path that the engine's workers cannot see.
 
     Args:
-      options: from `beam_options`.
+      options: from `asked` or `beam_options`.
       paths: {flag: path}, such as {"--out": "records/train"}; None for a flag that was not given.
     Raises:
       UserError: the job goes to Dataflow, and a path lies on this machine.

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 _Options = TypeVar("_Options")
 
 
-def for_workers(options: _Options, engine_options: PipelineOptions, names: Sequence[str]) -> _Options:
+def for_workers(options: _Options, engine_options: PipelineOptions | None, names: Sequence[str]) -> _Options:
     """Returns the options with absolute paths if the workers run elsewhere.
 
     Args:
       options: a command's options, a dataclass.
-      engine_options: from `beam_options`.
+      engine_options: Beam's, or None for its defaults; see `options.asked`.
       names: the options that hold a path, several paths, or dataclasses with paths.
     Raises:
       UserError: the engine's workers cannot see a path.

@@ -109,12 +109,12 @@ class ShardRun:
         return self.made / self.seconds if self.made else None
 
 
-def run_shards(work: Work, engine_options: PipelineOptions) -> ShardRun | None:
+def run_shards(work: Work, engine_options: PipelineOptions | None) -> ShardRun | None:
     """Makes the missing shards and finishes the folder. Does nothing if the folder is finished.
 
     Args:
       work: what to do.
-      engine_options: the options from `beam_options`.
+      engine_options: Beam's, or None for its defaults; see `beam.options.asked`.
     Returns:
       What was done, or None if the job was only submitted, or written as a template. It then ends without this driver.
     Raises:
@@ -161,7 +161,7 @@ def _write_plan(work: Work, found: Earlier, planned: Planned | None, request: Ma
     return plan
 
 
-def _run(work: Work, plan: Plan, engine_options: PipelineOptions) -> ShardRun | None:
+def _run(work: Work, plan: Plan, engine_options: PipelineOptions | None) -> ShardRun | None:
     from pipelines.shards.steps import FinishFolder, add_steps
 
     job, missing, counts = plan.job, missing_shards(plan), count_inputs(plan.job)
@@ -190,7 +190,7 @@ def _run(work: Work, plan: Plan, engine_options: PipelineOptions) -> ShardRun | 
 
 
 def _watched(
-    job: ShardJob, engine_options: PipelineOptions, total: int, what: str
+    job: ShardJob, engine_options: PipelineOptions | None, total: int, what: str
 ) -> contextlib.AbstractContextManager[None]:
     """Shows how far the workers are: by image if the folder and the engine are here, else by shard."""
     if storage.is_gcs(job.folder) or not beam_options.is_local(engine_options):

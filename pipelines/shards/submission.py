@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 
-def keep(folder: str, job_id: str, options: PipelineOptions) -> None:
+def keep(folder: str, job_id: str, options: PipelineOptions | None) -> None:
     """Writes down that an engine has accepted a job that makes the folder."""
     fields = {"id": job_id, "place": beam_options.job_place(options), "submitted": now()}
     storage.write_bytes(_path(folder), json.dumps(fields, indent=1).encode() + b"\n")
@@ -26,7 +26,7 @@ def keep(folder: str, job_id: str, options: PipelineOptions) -> None:
         print(f"job {job_id} was submitted and finishes {folder} alone; the same command with --wait waits for it")
 
 
-def check_earlier(folder: str, options: PipelineOptions) -> None:
+def check_earlier(folder: str, options: PipelineOptions | None) -> None:
     """Looks whether a job that an earlier command submitted still makes the folder. With --wait, it waits for its end.
 
     Raises:

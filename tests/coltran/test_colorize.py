@@ -13,7 +13,7 @@ from coltran import colorize, folder_lock, storage
 from coltran.images import colors, decoding
 from coltran.networks import presets
 from coltran.networks.config import replace_fields
-from coltran.photos import outputs, recolor
+from coltran.photos import batches, outputs, recolor
 from coltran.weights import checkpoint, maturity, parameters
 from tests.conftest import encoded, smooth_photo
 from tests.pipelines.sources.hostile_files import bad_files, odd_but_good
@@ -156,7 +156,7 @@ def test_the_same_colors_alone_and_in_other_batches(colorized, networks, tmp_pat
         alone = (tmp_path / "alone" / f"renamed_sample{sample}.png").read_bytes()
         assert alone == (out / f"large_sample{sample}.png").read_bytes()
 
-    monkeypatch.setattr(colorize, "_BATCH_PIXELS", 9000)
+    monkeypatch.setattr(batches, "_BATCH_PIXELS", 9000)
     several = sorted((path for path in photos_folder.iterdir() if path.is_file()), reverse=True)
     more = ["--samples=2", "--batch_size=3", "--seed=5", "--sheet=0", *several]
     assert run(capsys, arguments(networks, tmp_path / "all", *more))[0] == 0
