@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from coltran.photos.arguments import TEMPERATURE, TOP_K
+
+OF_PHOTOS = f"temperature {TEMPERATURE:g}, top-K {TOP_K}"  # coltran-colorize's default colors
 Table = Mapping[str, Mapping[int, float]]
 
 # (the paper's words, the variant with fewer bits, the one with more)
@@ -90,7 +93,7 @@ def colorful(found: Mapping[str, Any]) -> str:
     """Says how the defaults of coltran-colorize and coltran-sample compare with what was aimed at."""
     return " ".join(
         _compared(name, program, found)
-        for name, program in (("top-K 8", "coltran-colorize"), ("temperature 1", "coltran-sample"))
+        for name, program in ((OF_PHOTOS, "coltran-colorize"), ("temperature 1", "coltran-sample"))
     )
 
 

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import reproduction_claims
 import reproduction_counts
 
 from coltran.images import colors
 from coltran.photos import batches, recolor
+from coltran.photos.arguments import TEMPERATURE, TOP_K
 from coltran.records import folder as record_folder, partition, schema
 from coltran.sampling.choices import POOLINGS, SamplerOptions
 from coltran.sampling.pipeline import ColorizationPipeline
@@ -59,9 +61,9 @@ def quality(options: argparse.Namespace) -> dict:
     for name, choice in {
         "temperature 1": SamplerOptions(),
         "temperature 0.9": SamplerOptions(temperature=0.9),
-        "temperature 1.1": SamplerOptions(temperature=1.1),
-        "top-K 32": SamplerOptions(top_k=32),
-        "temperature 0.9, top-K 16": SamplerOptions(temperature=0.9, top_k=16),
+        "temperature 0.8": SamplerOptions(temperature=0.8),
+        "top-K 16": SamplerOptions(top_k=16),
+        reproduction_claims.OF_PHOTOS: SamplerOptions(temperature=TEMPERATURE, top_k=TOP_K),
         "top-K 8": SamplerOptions(top_k=8),
         "argmax": SamplerOptions(mode="argmax"),
         "parallel head": SamplerOptions(mode="parallel"),
