@@ -75,7 +75,16 @@ PLAIN = {
     "coltran-fid": ("eval.fid", ["--real=records", "--rows", "model=c", "--out=out"]),
     "coltran-study design": (
         "human_eval.study",
-        ["design", "--truth=photos", "--colorized=colored", "--out=out", "--seed=1"],
+        [
+            "design",
+            "--truth=photos",
+            "--colorized=colored",
+            "--out=out",
+            "--seed=1",
+            "--images=4",
+            "--samples=1",
+            "--practice=2",
+        ],
     ),
 }
 
