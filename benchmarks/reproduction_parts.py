@@ -62,7 +62,6 @@ def quality(options: argparse.Namespace) -> dict:
         "temperature 1": SamplerOptions(),
         "temperature 0.9": SamplerOptions(temperature=0.9),
         "temperature 0.8": SamplerOptions(temperature=0.8),
-        "top-K 16": SamplerOptions(top_k=16),
         reproduction_claims.OF_PHOTOS: SamplerOptions(temperature=TEMPERATURE, top_k=TOP_K),
         "top-K 8": SamplerOptions(top_k=8),
         "argmax": SamplerOptions(mode="argmax"),
