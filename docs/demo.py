@@ -57,7 +57,7 @@ def commands(out: str) -> list[str]:
         f"coltran-train --stage colorizer --config smoke --data {out}/records --workdir {out}/colorizer --steps 20 "
         "--seed 1",
         f"coltran-sample --records {out}/records {networks} --out {out}/colorized --samples 3 --num 40 "
-        "--temperature 0.92 --top_k 8 --part condition --seed 1",
+        "--temperature 0.9 --top_k 16 --part condition --seed 1",
         f"coltran-fid --real {out}/records --rows model={out}/colorized truth grayscale --extractor random "
         f"--out {out}/fid",
         f"coltran-study design --truth {out}/records --colorized {out}/colorized --out {out}/study --seed 1 "
