@@ -19,7 +19,8 @@ PROG = "coltran-colorize"
 IMAGENET = "imagenet"
 # A person who looks at one photo sees every improbable dot, so the defaults are safer than coltran-sample's; the best K
 # of the paper's figure 6 are 4 and 8. With the model in the box, they keep three quarters of the truth's colorfulness,
-# and the best of three samples is nearer to the truth than the mean color of each gray level (docs/reproduction.md).
+# and the best of three samples is about as near to the truth as the mean color of each gray level
+# (docs/reproduction.md).
 TEMPERATURE, TOP_K = 0.92, 8
 BATCH_SIZE = 16  # on a GPU or TPU; on a CPU, one photo would wait for fifteen others that do not exist
 DESCRIPTION = """\
