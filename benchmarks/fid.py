@@ -169,7 +169,7 @@ def engines(rounds: int, batch_size: int) -> dict[str, Any]:
             f"features differ from {names[0]}'s by {row['difference']:.1e} at most",
             flush=True,
         )
-    missing = sorted(fid_engines.NEEDS.keys() - found.keys())
+    missing = sorted(set(fid_engines.ENGINES) - found.keys())
     if missing:
         print(f"not installed: {', '.join(missing)}", flush=True)
     return {"engines": found, "rate": rate, "flops": flops}

@@ -21,7 +21,8 @@ from eval.features.inception_weights import fold_batch_norm
 from eval.features.resize import Resize, source_positions
 
 Engine = Callable[[np.ndarray], np.ndarray]
-NEEDS = {"tensorflow": "tensorflow", "jax": "jax", "onnxruntime": "onnxruntime", "openvino": "openvino"}
+OWN = ("tensorflow", "jax")  # engines of the package
+ENGINES = (*OWN, "onnxruntime", "openvino")  # by the names of their libraries
 
 
 def operations() -> int:
@@ -118,7 +119,7 @@ class _Model:
 
 
 def load(name: str, weights: Mapping[str, np.ndarray], resize: Resize, shape: tuple[int, int, int, int]) -> Engine:
-    """Loads an engine of `NEEDS` for uint8 images of one shape [batch, height, width, 3], in float32."""
+    """Loads an engine of `ENGINES` for uint8 images of one shape [batch, height, width, 3], in float32."""
     if name == "tensorflow":
         from eval.features.inception_tensorflow import InceptionTensorFlow
 
@@ -146,9 +147,8 @@ def load(name: str, weights: Mapping[str, np.ndarray], resize: Resize, shape: tu
 
 def installed() -> list[str]:
     """Lists the engines whose libraries are there."""
-    present = {module for module in ("onnx", *NEEDS.values()) if importlib.util.find_spec(module)}
-    own = ("tensorflow", "jax")
-    return [name for name, module in NEEDS.items() if module in present and (name in own or "onnx" in present)]
+    present = {module for module in ("onnx", *ENGINES) if importlib.util.find_spec(module)}
+    return [name for name in ENGINES if name in present and (name in OWN or "onnx" in present)]
 
 
 def measure(

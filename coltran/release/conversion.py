@@ -10,7 +10,7 @@ from coltran import storage
 from coltran.errors import UserError
 from coltran.release import config as release_config, names as release_names, variables as release_variables
 from coltran.release.variables import ReleaseVariables
-from coltran.weights import checkpoint
+from coltran.weights import checkpoint, parameters
 from coltran.weights.kinds import WEIGHTS
 
 if TYPE_CHECKING:
@@ -90,8 +90,6 @@ def import_checkpoint(
     written = checkpoint.save(
         target, stage=stage, config=config, step=steps_done, ema=ema, weights=raw, training=training
     )
-    from coltran.weights import parameters  # imports JAX, which takes seconds
-
     return [
         ("network", f"{stage}, {parameters.describe(config)}"),
         ("variables", f"{len(variables.raw)}, each used once"),

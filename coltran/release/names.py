@@ -16,6 +16,7 @@ import numpy as np
 
 from coltran.errors import UserError
 from coltran.networks.config import ColorizerConfig, NetworkConfig
+from coltran.weights import parameters
 
 _NUMBERED = re.compile(
     r"^(dense|layer_normalization|conditional_layer_norm|self_attention_nd|position_embed|factorized_attention)"
@@ -253,8 +254,6 @@ def from_release(stage: str, config: NetworkConfig, variables: Mapping[str, np.n
     if missing or extra:
         told = [f"{what} {_listed(names)}" for what, names in (("missing", missing), ("left over", extra)) if names]
         raise UserError(f"the variables do not make a {stage}: {'; '.join(told)}")
-    from coltran.weights import parameters  # imports JAX, which takes seconds
-
     wanted = parameters.shapes(config)
     for name, ours in expected.items():
         _check_shape(found[name], variables[found[name]], _release_shape(ours, wanted[ours]))

@@ -34,7 +34,6 @@ def read(step: str) -> dict[str, dict[str, np.ndarray]]:
             if packed.is_packed(local):
                 weights = packed.read(local)
                 return {"ema": weights, "weights": weights, "optimizer": {}}
-
             with _checkpointer() as checkpointer:
                 restored = checkpointer.restore(local / ARRAYS)
         except packed.UNREADABLE as error:

@@ -14,7 +14,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,13 +22,10 @@ from coltran import storage
 from coltran.errors import UserError
 from coltran.networks import config as configs
 from coltran.networks.config import NetworkConfig
-from coltran.weights import arrays as saved_arrays, built_in, packed, steps
+from coltran.weights import arrays as saved_arrays, built_in, packed, parameters, steps
 from coltran.weights.arrays import DamagedError, first_line
 from coltran.weights.kinds import WEIGHTS
 from coltran.weights.steps import METADATA, finished_steps as finished_steps, step_folder as step_folder
-
-if TYPE_CHECKING:
-    from coltran.weights import parameters
 
 SCHEMA_VERSION = 1
 _FIELDS = ("schema_version", "step", "config", "ema_sha256")
@@ -88,8 +85,6 @@ def save(
     Raises:
       UserError: the parameters do not fit `config`, or the folder cannot be written.
     """
-    from coltran.weights import parameters  # imports JAX, which takes seconds
-
     shapes = parameters.shapes(config)
     for group in (ema, weights):
         parameters.check_names(shapes, {name: tuple(array.shape) for name, array in group.items()})
@@ -122,8 +117,6 @@ def save(
 
 def pack(checkpoint: Checkpoint, folder: Path, *, training: Mapping[str, Any]) -> None:
     """Packs the moving average (coltran/weights/packed.py) in a new `folder`. `training` says where it comes from."""
-    from coltran.weights import parameters  # imports JAX, which takes seconds
-
     folder.mkdir(parents=True)
     checksum = parameters.checksum(packed.write(folder, checkpoint.ema))
     metadata = read_metadata(checkpoint.path) | {"ema_sha256": checksum, "raw_sha256": checksum}
@@ -147,8 +140,6 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
     difference = configs.first_difference(found, config) if config is not None else None
     if difference:
         raise UserError(f"{path} does not fit the config asked for: {difference}")
-    from coltran.weights import parameters  # imports JAX, which takes seconds
-
     arrays = saved_arrays.read(path)
     ema, weights = arrays.get("ema", {}), arrays.get("weights", {})
     shapes = parameters.shapes(found)
@@ -176,8 +167,6 @@ def load(folder: str | Path, *, stage: str | None = None, config: NetworkConfig 
 
 def _checked_sums(path: str, metadata: Mapping[str, Any], *groups: dict[str, np.ndarray]) -> dict[str, str]:
     """Computes the checksums of moving average, weights and optimizer. Raises DamagedError if saved ones differ."""
-    from coltran.weights import parameters  # imports JAX, which takes seconds
-
     names = ("ema_sha256", "raw_sha256", "optimizer_sha256")
     sums = {name: parameters.checksum(group) for name, group in zip(names, groups, strict=True)}
     for name, found in sums.items():
@@ -196,8 +185,6 @@ def load_network(
     Everything that samples from a folder's network gets it here. With `compute_dtype`, activations have another dtype
     than in training. Raises UserError as `load` does.
     """
-    from coltran.weights import parameters  # imports JAX, which takes seconds
-
     configs.refuse_unknown("kind of weights", weights, WEIGHTS)
     checkpoint = load(folder, stage=stage)
     chosen = checkpoint.ema if weights == "ema" else checkpoint.weights

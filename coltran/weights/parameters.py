@@ -1,28 +1,36 @@
 """Turns a network into a flat dict of parameters by name, such as `encoder.layers.0.attention.query`, and back.
 
-Checkpoints, checksums and the code for the release's weights all use these names.
+Checkpoints, checksums and the code for the release's weights all use these names. JAX takes seconds to import, so only
+the functions that need it do: a folder without a checkpoint is refused before.
 """
+
+from __future__ import annotations
 
 import functools
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from coltran.errors import UserError
-from coltran.networks.colorizer import Colorizer
 from coltran.networks.config import ColorizerConfig, NetworkConfig
-from coltran.networks.initializers import Initializer
-from coltran.networks.upsampler import Upsampler
 
-Network = Colorizer | Upsampler
+if TYPE_CHECKING:
+    from flax import nnx
+
+    from coltran.networks.colorizer import Colorizer
+    from coltran.networks.upsampler import Upsampler
+
+    Network: TypeAlias = Colorizer | Upsampler
 
 
 def build(config: NetworkConfig, *, seed: int | None) -> Network:
     """Builds a new, initialized network of `config`. With `seed=None` its parameters are zeros."""
+    from coltran.networks.colorizer import Colorizer
+    from coltran.networks.initializers import Initializer
+    from coltran.networks.upsampler import Upsampler
+
     init = Initializer(seed)
     return Colorizer(config, init=init) if isinstance(config, ColorizerConfig) else Upsampler(config, init=init)
 
@@ -30,11 +38,15 @@ def build(config: NetworkConfig, *, seed: int | None) -> Network:
 @functools.lru_cache(maxsize=16)
 def abstract(config: NetworkConfig) -> tuple[nnx.GraphDef, nnx.State]:
     """Describes a network by its structure, and its parameters by shapes and dtypes without arrays."""
+    from flax import nnx
+
     return nnx.split(nnx.eval_shape(lambda: build(config, seed=None)), nnx.Param)
 
 
 def flatten(state: nnx.State) -> dict[str, Any]:
     """Turns the state of a network into {name: array}, sorted by name."""
+    from flax import nnx
+
     flat = {".".join(map(str, path)): leaf.get_value() for path, leaf in nnx.to_flat_state(state)}
     return dict(sorted(flat.items()))
 
@@ -56,6 +68,9 @@ def to_state(config: NetworkConfig, flat: Mapping[str, Any]) -> nnx.State:
     Raises:
       UserError: a parameter is missing, left over, or of another shape. The error names the first one.
     """
+    import jax.numpy as jnp
+    from flax import nnx
+
     check_names(shapes(config), {name: tuple(array.shape) for name, array in flat.items()})
     state = nnx.to_flat_state(abstract(config)[1])
     return nnx.from_flat_state(
@@ -77,6 +92,8 @@ def check_names(want: Mapping[str, tuple[int, ...]], have: Mapping[str, tuple[in
 
 def restore(config: NetworkConfig, flat: Mapping[str, Any]) -> Network:
     """Builds the network of `config` with the parameters `flat`. Raises UserError if they do not fit."""
+    from flax import nnx
+
     return nnx.merge(abstract(config)[0], to_state(config, flat))
 
 

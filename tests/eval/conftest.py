@@ -77,12 +77,14 @@ TINY = {"hidden_size": 8, "ff_size": 8, "num_heads": 2}
 
 
 def save_untrained(folder, stage: str, side: int, **changes) -> None:
+    from flax import nnx
+
     from coltran.networks import presets
     from coltran.networks.config import replace_fields
     from coltran.weights import checkpoint, parameters
 
     config = replace_fields(presets.network_config(stage, "smoke", height=side, width=side), TINY | changes)
-    weights = parameters.flatten(parameters.nnx.state(parameters.build(config, seed=3), parameters.nnx.Param))
+    weights = parameters.flatten(nnx.state(parameters.build(config, seed=3), nnx.Param))
     weights = {name: np.asarray(array) for name, array in weights.items()}
     raw = {name: -array for name, array in weights.items()}  # others, so that mixing them up shows
     checkpoint.save(folder, stage=stage, config=config, step=7, ema=weights, weights=raw)

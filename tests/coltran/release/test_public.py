@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from flax import nnx
 from PIL import Image
 
 from coltran import colorize, import_release, storage
@@ -26,7 +27,7 @@ def published(bucket, tmp_path_factory):
     folder, sums = tmp_path_factory.mktemp("networks"), {}
     for stage, side in SIDES.items():
         config = replace_fields(presets.network_config(stage, "coltran", height=side, width=side), SMALL)
-        flat = parameters.flatten(parameters.nnx.state(parameters.build(config, seed=1), parameters.nnx.Param))
+        flat = parameters.flatten(nnx.state(parameters.build(config, seed=1), nnx.Param))
         flat = {name: np.asarray(array) for name, array in flat.items()}
         checkpoint.save(folder / stage, stage=stage, config=config, step=3, ema=flat, weights=flat)
         assert import_release.main(["--export", "--from", str(folder / stage), "--to", public.address(stage)]) == 0

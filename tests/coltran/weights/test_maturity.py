@@ -1,6 +1,7 @@
 """Which checkpoints samples are doubted of: by their bits, by their steps; and none that others trained."""
 
 import pytest
+from flax import nnx
 
 from coltran.errors import UserError
 from coltran.networks import presets
@@ -49,7 +50,7 @@ def test_a_line_for_each_doubted_network(tmp_path):
         config = replace_fields(
             presets.network_config(stage, "smoke", height=4, width=4), {"hidden_size": 4, "ff_size": 4}
         )
-        flat = parameters.flatten(parameters.nnx.state(parameters.build(config, seed=1), parameters.nnx.Param))
+        flat = parameters.flatten(nnx.state(parameters.build(config, seed=1), nnx.Param))
         checkpoint.save(tmp_path / stage, stage=stage, config=config, step=step, ema=flat, weights=flat, training=OURS)
     networks = {"colorizer": tmp_path / "colorizer", "color_upsampler": tmp_path / "color_upsampler"}
     (line,) = maturity.doubts(networks | {"spatial_upsampler": None})
