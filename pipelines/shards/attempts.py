@@ -69,8 +69,10 @@ class Attempt:
 
     def end(self) -> None:
         """Forgets the attempt: the shard is made, or something other than an input stopped it."""
-        self.give_way()
-        storage.remove(self.path)
+        try:
+            storage.remove(self.path)  # first: an input that is still noted would be blamed for what the next one does
+        finally:
+            self.give_way()
 
     def _write(self) -> None:
         fields = {"deaths": self.deaths, "died_on": self.died_on, "current": self.current}

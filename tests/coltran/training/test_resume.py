@@ -127,7 +127,9 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(truth_folder, undisturbed, small_disk, capsys):
     one = sum(f.stat().st_blocks // 2 for f in (undisturbed / "checkpoints" / "step_00000040").rglob("*"))
-    workdir = small_disk(11 * one // 4) / "run"
+    workdir = small_disk(6 * one) / "run"
+    assert run(truth_folder, workdir, 20) == 0
+    small_disk(shutil.disk_usage(workdir).used // 1024 + one // 2)  # no two checkpoints are equally large
     assert run(truth_folder, workdir, 40) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("coltran-train: ")

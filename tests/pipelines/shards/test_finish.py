@@ -6,9 +6,11 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from coltran import storage
 from coltran.errors import UserError
 from coltran.records import folder as record_folder, schema
 from pipelines import preprocess
@@ -138,8 +140,16 @@ def test_workers_that_die_for_other_reasons_reject_nothing(job):
     assert is_made(job, 0)
 
 
-def test_careful_attempts_of_one_process_take_turns(job):
+def test_careful_attempts_of_one_process_take_turns(job, monkeypatch):
     """Whenever one thread works on an input, no other attempt has noted one: they would die with it, and be blamed."""
+    begun, remove = threading.Event(), storage.remove
+
+    def slow_remove(path: str) -> None:
+        begun.clear()
+        begun.wait(0.3)  # another thread begins its next input now, if it may
+        remove(path)
+
+    monkeypatch.setattr(storage, "remove", slow_remove)
     for index in range(2):
         with pytest.raises(RuntimeError):
             make(job, index, dies_on=KEYS[index][0])
@@ -151,6 +161,7 @@ def test_careful_attempts_of_one_process_take_turns(job):
                 assert not writer.attempt.is_poisoned(line["key"])
                 found = [json.loads(path.read_text()) for path in pathlib.Path(job.work("")).glob("attempt-*")]
                 noted.append([attempt["current"] for attempt in found if attempt["current"]])
+                begun.set()
                 values = {schema.KEY: line["key"], schema.CROP: 0, schema.LABEL: -1, schema.GRAYSCALE: 0}
                 writer.write(schema.encode(schema.TRUTH, values, job.sizes))
 
