@@ -86,7 +86,8 @@ def _driver(found: dict[str, float]) -> tuple[str, str, str]:
 
 
 def _study(found: dict[str, float]) -> tuple[str, str, str]:
-    peer = f"{found['design'] / found['encode']:.2f} times encoding its {found['images']:,} PNGs in one process"
+    made = f"its {found['images']:,} PNGs and {found['public_files']:,} public files"
+    peer = f"design {found['design'] / found['files']:.2f} times making {made} in one process"
     return f"design {found['design']:.3g} s, exports {found['export']:.3g} s", peer, ""
 
 
@@ -140,8 +141,8 @@ def _rows() -> list[Row]:
     rows.append(Row("forecast_paper", "forecasts of 8, paper's size, random weights, batch 1", command, _forecast))
     command = ("driver.py", "--shards", "2560", "--delay", "0.05", "--json", "{json}")
     rows.append(Row("driver", "a job of 2,560 shards beside its shards, 50 ms a request", command, _driver))
-    command = ("study.py", "--images", "100", "--json", "{json}")
-    rows.append(Row("study", "a study of 100 images x 3 samples x 5 raters", command, _study))
+    command = ("study.py", "--json", "{json}")
+    rows.append(Row("study", "a study of 500 images x 3 samples x 5 raters", command, _study))
     command = ("fid.py", "--rows", "engines", "--rounds", "5", "--json", "{json}")
     rows.append(Row("fid_engines", "Inception features of 32 images of 256x256, by engine", command, _fid_engines))
     command = ("fid.py", "--rows", "loop", "job", "--images", "256", "--rounds", "2", "--json", "{json}")
