@@ -78,3 +78,22 @@ def release_colorizer(reference):
         return network, data["gray"][..., 0], symbols, data
 
     return load
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory):
+    """Three tiny networks with random weights, of the sizes in colorize_command.py."""
+    from flax import nnx
+
+    from coltran.networks import presets
+    from coltran.networks.config import replace_fields
+    from coltran.weights import checkpoint, parameters
+    from tests.coltran.colorize_command import STAGES
+
+    tiny = {"hidden_size": 8, "ff_size": 8, "num_heads": 2}
+    root = tmp_path_factory.mktemp("networks")
+    for stage, side in STAGES.items():
+        config = replace_fields(presets.network_config(stage, "smoke", height=side, width=side), tiny)
+        flat = parameters.flatten(nnx.state(parameters.build(config, seed=3), nnx.Param))
+        checkpoint.save(root / stage, stage=stage, config=config, step=1, ema=flat, weights=flat)
+    return root
