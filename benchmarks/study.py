@@ -4,8 +4,8 @@
     python benchmarks/study.py --images 50
 
 files    PNGs of all different images and the two public files of each trial, one after the other in one process
-design   `coltran-study design`: read records, make these files, write them in order, compare luma, look for leaks in the
-         files of 200 trials, which takes as long for a large study as for a small one; `of files` is files / design
+design   `coltran-study design`: read records, make these files, write them in order, compare luma, look for leaks in
+         the files of 200 trials, which takes as long for a large study as for a small one; `of files` is files / design
 export   `coltran-study export`, all three formats
 
 Images are smooth noise with grain, whose PNGs are about as long as a photo's. Everything happens in a temporary folder.

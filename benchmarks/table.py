@@ -118,6 +118,16 @@ def _started(found: dict[str, dict[str, list[float]]]) -> tuple[str, str, str]:
     return f"--help at most {slowest['--help']:.2g} s, a mistake {slowest['no such']:.2g} s; {jobs}", "", ""
 
 
+def _parts(found: dict[str, dict[str, dict[str, float]]]) -> tuple[str, str, str]:
+    sizes = {"{} pixels a side, hidden {}".format(*network.split(",")): rows for network, rows in found.items()}
+    results = "; ".join(f"{size}: {rows['0']['images_per_second']:.3g} images/s" for size, rows in sizes.items())
+    gains = ", ".join(
+        f"{rows['0']['images_per_second'] / rows['1']['images_per_second']:.2f}" for rows in sizes.values()
+    )
+    limits = ", ".join(f"{1 / rows['0']['of_matmul']:.2f}" for rows in sizes.values())
+    return results, f"{gains} of the rate with whole batches", f"{limits} times"
+
+
 def _rows() -> list[Row]:
     rows = []
     for network, batch in (
@@ -133,6 +143,8 @@ def _rows() -> list[Row]:
     for stage in ("colorizer", "color_upsampler", "spatial_upsampler"):
         command = ("training.py", f"--measure={stage},1,float32")
         rows.append(Row(f"training_{stage}_1", f"training, {stage}, batch 1", command, _trained(1)))
+    command = ("training_parts.py", "--json", "{json}")
+    rows.append(Row("training_parts", "training, small colorizers, 32 images of 16x16, 8 of 32x32", command, _parts))
     windows = ("--windows", "1", "8", "--json", "{json}")
     for batch in (1, 4, 16):
         command = ("forecast.py", "--batch_sizes", str(batch), *windows)

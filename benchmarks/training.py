@@ -55,7 +55,7 @@ def measure(stage: str, batch: int, dtype: str, options: argparse.Namespace) -> 
     config = presets.network_config(stage, "coltran", height=side, width=side)
     config = replace_fields(config, {"compute_dtype": dtype})
     placement = Placement()
-    placement.check_batch(batch, options.accumulate)
+    placement.check_batch(batch, options.accumulate or 1)
     training = train_options(stage, "coltran", {"batch_size": batch})
     how = StepOptions(accumulate=options.accumulate, remat=options.remat)
     step = train_step.make_train_step(config, training, placement, how)
@@ -135,7 +135,9 @@ def main() -> None:
     parser.add_argument("--batches", nargs="+", type=int, default=[1], help="(1)")
     parser.add_argument("--dtypes", nargs="+", choices=("float32", "bfloat16"), default=["float32"])
     parser.add_argument("--steps", type=int, default=3, help="measured after the first one; the median counts (3)")
-    parser.add_argument("--accumulate", type=int, default=1)
+    parser.add_argument(
+        "--accumulate", type=int, default=0, help="parts of a batch; 0 chooses, as coltran-train does (0)"
+    )
     parser.add_argument("--remat", action="store_true")
     parser.add_argument("--input_batch", type=int, default=32, help="examples a batch of the input's rate (32)")
     parser.add_argument("--no_input", action="store_true", help="leave input/s out: it makes records with Apache Beam")

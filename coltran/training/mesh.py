@@ -26,6 +26,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from coltran.errors import UserError
 
 DATA, FSDP = "data", "fsdp"
+_CACHED_PIXELS = 2048  # of one part on a CPU: 1024 to 2048 were fastest for hidden sizes 64 and 128 (docs/training.md)
 CONNECT_SECONDS = 300  # process 0 must listen within this time; JAX waits for the other processes equally long
 
 
@@ -189,6 +190,17 @@ class Placement:
     def whole(self, tree: Any) -> Any:
         """Gathers parameters in a compiled function. Without this, XLA might split activations instead."""
         return jax.lax.with_sharding_constraint(tree, self.replicated) if self.sharded else tree
+
+    def best_parts(self, batch_size: int, pixels: int) -> int:
+        """Chooses in how many parts to compute a batch of images of `pixels` pixels, if memory does not decide.
+
+        A CPU is faster with parts whose activations stay in its caches, other devices with the whole batch at once.
+        """
+        if self.mesh.devices.flat[0].platform != "cpu":
+            return 1
+        images = batch_size // self.mesh.size
+        even = [parts for parts in range(1, images + 1) if images % parts == 0]
+        return next((parts for parts in even if images // parts * pixels <= _CACHED_PIXELS), images)
 
     def split_parts(self, tree: Any, parts: int) -> Any:
         """Splits batches [B,...] into [parts,B/parts,...] in a compiled function. Every part lies on all devices.

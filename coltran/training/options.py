@@ -84,12 +84,13 @@ class StepOptions:
     """
 
     accumulate: int = option(
-        1,
+        0,
         decides=False,
-        parse=cli.positive,
+        parse=cli.whole,
         metavar="N",
         group=COMPUTING,
-        help="compute a batch in N parts, one after the other, to save memory",
+        help="compute a batch in N parts, one after the other, to save memory; 0 chooses what is fastest: 1, but on a "
+        "CPU parts that fit its caches",
     )
     remat: bool = option(
         False,

@@ -86,6 +86,7 @@ def make_train_step(
     counts. Once `how.max_skipped` is exceeded, all other steps change only the counts too, until the caller notices.
     """
     how = how or StepOptions()
+    num_parts = how.accumulate or placement.best_parts(options.batch_size, config.height * config.width)
     rule, rate = optimizer.build(options), optimizer.schedule(options)
     loss_of = _colorizer_loss if parameters.is_colorizer(config) else _upsampler_loss
 
@@ -101,19 +102,19 @@ def make_train_step(
 
     def accumulated(weights: Flat, batch: dict[str, jax.Array]) -> tuple[Flat, Metrics]:
         """Averages over parts of equal size, which gives the mean of the whole batch."""
-        parts = placement.split_parts(batch, how.accumulate)
+        parts = placement.split_parts(batch, num_parts)
         shapes = jax.eval_shape(gradients_of, weights, jax.tree.map(lambda array: array[0], parts))
 
         def add(total: Any, part: dict[str, jax.Array]) -> tuple[Any, None]:
             return jax.tree.map(jnp.add, total, gradients_of(weights, part)), None
 
         total, _ = jax.lax.scan(add, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes), parts)
-        return jax.tree.map(lambda array: array / how.accumulate, total)
+        return jax.tree.map(lambda array: array / num_parts, total)
 
     def step(state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, Metrics]:
         if not parameters.is_colorizer(config):
             batch = {**batch, "channel": _random_channels(batch["gray"].shape[0], options.seed, state.step)}
-        gradients, metrics = (accumulated if how.accumulate > 1 else gradients_of)(state.weights, batch)
+        gradients, metrics = (accumulated if num_parts > 1 else gradients_of)(state.weights, batch)
         updates, moments = rule.update(gradients, state.optimizer, state.weights)
         weights = optax.apply_updates(state.weights, updates)
         ema = optimizer.update_ema(state.ema, weights, options.ema_decay)

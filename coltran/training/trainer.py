@@ -61,7 +61,7 @@ class Trainer:
             # The training batch size is a multiple of the number of devices, so it splits evenly here too.
             self.validation = Validation(validation, run.evaluate_images, evaluator, options.batch_size, self.placement)
             self._facts[IMAGES] = len(self.validation.chosen)
-        self.placement.check_batch(options.batch_size, self.how.accumulate)
+        self.placement.check_batch(options.batch_size, self.how.accumulate or 1)
         self._identity = {**dataclasses.asdict(options), FINGERPRINT: training.fingerprint}
         self._agree()
         start = resume.start(

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 
 import jax
 import numpy as np
@@ -223,6 +224,26 @@ def test_parameters_are_split_along_their_largest_even_axis():
 
     split = {shape: tuple(Four().of(shape).spec) for shape in ((512, 4, 128), (3, 8), (6, 10), ())}
     assert split == {(512, 4, 128): ("fsdp", None, None), (3, 8): (None, "fsdp"), (6, 10): (), (): ()}
+
+
+@pytest.mark.parametrize(
+    ("platform", "devices", "batch_size", "pixels", "parts"),
+    [
+        ("cpu", 1, 32, 16 * 16, 4),
+        ("cpu", 1, 30, 16 * 16, 5),  # 6 images at once: 7 and 8 do not divide 30
+        ("cpu", 1, 8, 32 * 32, 4),
+        ("cpu", 1, 4, 16 * 16, 1),
+        ("cpu", 1, 3, 64 * 64, 3),  # never less than an image
+        ("cpu", 4, 32, 16 * 16, 1),
+        ("cpu", 2, 32, 32 * 32, 8),
+        ("gpu", 1, 224, 64 * 64, 1),
+    ],
+)
+def test_parts_of_a_batch_fit_the_caches_of_a_cpu(platform, devices, batch_size, pixels, parts):
+    device = types.SimpleNamespace(platform=platform)
+    devices_of_mesh = types.SimpleNamespace(size=devices, devices=np.array([[device]] * devices))
+    placement = types.SimpleNamespace(mesh=devices_of_mesh)
+    assert mesh.Placement.best_parts(placement, batch_size, pixels) == parts
 
 
 def test_what_a_process_is_told_wrong():
