@@ -3,8 +3,8 @@
     python benchmarks/training_parts.py                        hidden sizes 64 and 128 at 16x16 and 32x32, 3 minutes
     python benchmarks/training_parts.py --networks 16,128 --parts 1 2 4 8 16
 
-`parts 0` is what coltran-train chooses by itself (`--accumulate 0`). `of matmul` is the counted operations a second as a
-share of a plain product's of two square matrices in the same process. Seconds are the least of --steps.
+`parts 0` is what coltran-train chooses by itself (`--accumulate 0`). `of matmul` is the counted operations a second as
+a share of a plain product's of two square matrices in the same process. Seconds are the least of --steps.
 """
 
 from __future__ import annotations
