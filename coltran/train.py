@@ -198,13 +198,16 @@ def _evaluate(options: Options) -> int:
             raise UserError(f"--set {name}={text}: a checkpoint brings its config; only compute_dtype can be another")
         config = configs.replace_fields(config, {name: text})
     from coltran.training.evaluation import bits_of_examples, described, make_evaluator  # imports JAX
+    from coltran.training.mesh import Placement
 
     with inputs.Examples(options.needed("data"), loaded.stage, config) as examples:
         examples.check_size(config)
         flat = loaded.ema if options.weights == "ema" else loaded.weights
-        size = options.learning.get("batch_size") or min(16, len(examples))
-        weights = {options.weights: flat}
-        bits = bits_of_examples(make_evaluator(config), weights, examples, size)[options.weights]
+        placement = Placement()
+        size = placement.round_up(options.learning.get("batch_size") or min(16, len(examples)))
+        weights = {options.weights: placement.put(flat)}
+        evaluator = make_evaluator(config, placement)
+        bits = bits_of_examples(evaluator, weights, examples, size, placement)[options.weights]
         print(f"{loaded.stage}, step {loaded.step}, {options.weights} weights, {len(examples):,} examples")
         print(cli.table([(name.replace("_", " "), f"{values.mean():.6f}") for name, values in bits.items()]))
         if options.json:

@@ -17,25 +17,22 @@ from coltran.weights.checkpoint import Checkpoint
 
 
 def make_evaluator(
-    config: NetworkConfig, placement: Placement | None = None
+    config: NetworkConfig, placement: Placement
 ) -> Callable[[Mapping[str, Any], inputs.Batch], dict[str, jax.Array]]:
     """Makes a compiled function (parameters, batch) -> {metric: mean bits of each example, float32 [B]}.
 
-    With `placement`, parameters and batch lie on its devices, and every process gets the whole result.
+    Parameters and batch lie on the devices of `placement`, and every process gets the whole result.
     """
 
-    def restore(flat: Mapping[str, Any]) -> Any:
-        return parameters.restore(config, flat if placement is None else placement.whole(flat))
-
-    def colorizer(flat: Mapping[str, Any], batch: Metrics) -> Metrics:
-        decoder, parallel = colorizer_bits(restore(flat), batch)
+    def colorizer(network: Any, batch: Metrics) -> Metrics:
+        decoder, parallel = colorizer_bits(network, batch)
         return {
             "decoder_bits_per_pixel": decoder.mean(axis=(1, 2)),
             "parallel_bits_per_pixel": parallel.mean(axis=(1, 2)),
         }
 
-    def upsampler(flat: Mapping[str, Any], batch: Metrics) -> Metrics:
-        network, count = restore(flat), batch["gray"].shape[0]
+    def upsampler(network: Any, batch: Metrics) -> Metrics:
+        count = batch["gray"].shape[0]
 
         def channel(index: jax.Array) -> jax.Array:
             return channel_bits(network, batch, jnp.full(count, index)).mean(axis=(1, 2))
@@ -43,7 +40,15 @@ def make_evaluator(
         return {"bits_per_dim": jax.lax.map(channel, jnp.arange(NUM_CHANNELS)).mean(axis=0)}
 
     function = colorizer if parameters.is_colorizer(config) else upsampler
-    return jax.jit(function, out_shardings=None if placement is None else placement.replicated)
+
+    def evaluate(flat: Mapping[str, Any], batch: Metrics) -> Metrics:
+        network = parameters.restore(config, placement.whole(flat))
+        count = batch["gray"].shape[0]
+        parts = placement.split_parts(batch, placement.best_parts(count, config.height * config.width))
+        found = jax.lax.map(lambda part: function(network, part), parts)
+        return {name: bits_PB.swapaxes(0, 1).reshape(count) for name, bits_PB in found.items()}
+
+    return jax.jit(evaluate, out_shardings=placement.replicated)
 
 
 def bits_of_examples(
@@ -51,29 +56,29 @@ def bits_of_examples(
     weights: Mapping[str, Mapping[str, Any]],
     examples: inputs.Examples,
     batch_size: int,
-    placement: Placement | None = None,
+    placement: Placement,
     chosen: np.ndarray | None = None,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Measures the bits of each example under several sets of weights, which one program reads batch by batch.
 
-    With `placement`, each process reads its rows of every batch, and all must call this together.
+    Each process reads its rows of every batch, and all must call this together.
 
     Args:
       evaluator: what `make_evaluator` returned.
       weights: {name: parameters}, such as the moving average and the raw weights.
       examples: the record folder.
-      batch_size: examples at once.
+      batch_size: examples at once, a multiple of the number of devices.
       placement: where the parameters lie.
       chosen: which examples to measure, int64 [examples]; None for all, in their order.
 
     Returns:
       {name: {metric: float64 [examples]}}: bits per pixel of both heads, or bits per dim over three channels.
     """
-    rows = None if placement is None else placement.rows(batch_size)
+    rows = placement.rows(batch_size)
     chosen = np.arange(len(examples)) if chosen is None else chosen
     found: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in weights}
     for batch, count in inputs.evaluation_batches(examples, chosen, batch_size, rows):
-        placed = batch if placement is None else placement.put_batch(batch, batch_size)
+        placed = placement.put_batch(batch, batch_size)
         computing = {name: evaluator(flat, placed) for name, flat in weights.items()}
         for name, bits in computing.items():
             for metric, bits_B in bits.items():

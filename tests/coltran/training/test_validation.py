@@ -120,4 +120,4 @@ def test_a_run_measures_some_images_and_at_its_end_all(folders, tmp_path, capsys
 def _evaluator_name() -> str:
     from coltran.networks import presets
 
-    return make_evaluator(presets.network_config("color_upsampler", "smoke", height=4, width=4)).__name__
+    return make_evaluator(presets.network_config("color_upsampler", "smoke", height=4, width=4), Placement()).__name__
