@@ -79,12 +79,25 @@ class AxialAttention(nnx.Module):
         zeros_XLK = jnp.zeros((batch * other * num_heads, self.length, head_size), dtype)
         return KeyValueCache(key_XLK=zeros_XLK, value_XLK=zeros_XLK)
 
+    def output_kernel(self, dtype: jnp.dtype) -> jax.Array:
+        """Returns the output projection as [K,N,D], in the order in which `_merge_heads` sums: features, then heads.
+
+        A loop over pixels takes it ready-made. Otherwise, XLA copies the whole kernel into this order at every pixel.
+        """
+        return jnp.transpose(self.output[...], (1, 0, 2)).astype(dtype)
+
     def step(
-        self, x: jax.Array, index: jax.Array, cache: KeyValueCache, modulation: dict[str, jax.Array]
+        self,
+        x: jax.Array,
+        index: jax.Array,
+        cache: KeyValueCache,
+        modulation: dict[str, jax.Array],
+        output_KND: jax.Array | None = None,
     ) -> tuple[jax.Array, KeyValueCache]:
         """Computes masked attention only for the position `index`, and adds that position to the cache.
 
         x is [B,1,W,D] (along columns) or [B,H,1,D] (along rows), so it is one pixel long along the attended axis.
+        `output_KND` is what `output_kernel` returned, or None.
         """
         query, key, value = self._project(x, modulation)
         batch, other, num_heads, _, head_size = query.shape
@@ -95,10 +108,15 @@ class AxialAttention(nnx.Module):
         )
         bias_XL = jnp.tile(self._bias_of(index), (batch * other, 1))
         heads_XK = _attend_once(query.reshape(-1, head_size), cache, bias_XL)
-        return self._merge_heads(heads_XK.reshape(batch, other, num_heads, 1, head_size)), cache
+        return self._merge_heads(heads_XK.reshape(batch, other, num_heads, 1, head_size), output_KND), cache
 
     def step_window(
-        self, x_B1PD: jax.Array, first: jax.Array, cache: KeyValueCache, modulation: dict[str, jax.Array]
+        self,
+        x_B1PD: jax.Array,
+        first: jax.Array,
+        cache: KeyValueCache,
+        modulation: dict[str, jax.Array],
+        output_KND: jax.Array | None = None,
     ) -> tuple[jax.Array, KeyValueCache]:
         """Does what `step` does along a single row, for P neighboring positions at once, and adds them to the cache.
 
@@ -107,6 +125,7 @@ class AxialAttention(nnx.Module):
           first: int32, the first of the P positions, at most `length` - P.
           cache: holds what came before. What it holds from the first position on is replaced, or masked.
           modulation: the positions' modulations [B,1,P,N,M].
+          output_KND: what `output_kernel` returned, or None.
         """
         query, key, value = self._project(x_B1PD, modulation)  # [B,1,N,P,K]
         batch, _, num_heads, window, head_size = query.shape
@@ -118,7 +137,7 @@ class AxialAttention(nnx.Module):
         bias_NPL = jax.lax.dynamic_slice_in_dim(self._bias(), first, window, axis=1)
         shape_B1NLK = (batch, 1, num_heads, self.length, head_size)
         heads = _attend(query, cache.key_XLK.reshape(shape_B1NLK), cache.value_XLK.reshape(shape_B1NLK), bias_NPL)
-        return self._merge_heads(heads), cache
+        return self._merge_heads(heads, output_KND), cache
 
     def _project(self, x_BHWD: jax.Array, modulation: dict[str, jax.Array]) -> list[jax.Array]:
         """Computes query (scaled), key and value as [B,O,N,L,K]."""
@@ -132,9 +151,10 @@ class AxialAttention(nnx.Module):
             projected.append(jnp.transpose(z, (0, 2, 3, 1, 4) if self.along_columns else (0, 1, 3, 2, 4)))
         return projected
 
-    def _merge_heads(self, heads_BONLK: jax.Array) -> jax.Array:
+    def _merge_heads(self, heads_BONLK: jax.Array, output_KND: jax.Array | None = None) -> jax.Array:
         heads = jnp.transpose(heads_BONLK, (0, 3, 1, 2, 4) if self.along_columns else (0, 1, 3, 2, 4))
-        return jnp.einsum("bhwnk,nkd->bhwd", heads, self.output[...].astype(heads.dtype))
+        kernel_KND = self.output_kernel(heads.dtype) if output_KND is None else output_KND
+        return jnp.einsum("bhwnk,knd->bhwd", heads, kernel_KND)
 
     def _bias(self) -> jax.Array:
         """Computes the relative bias of every pair, [N,L,L] with the query first. A masked layer adds the mask."""

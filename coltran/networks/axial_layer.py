@@ -119,12 +119,13 @@ class AxialLayer(nnx.Module):
         cache: KeyValueCache,
         modulation: Modulation,
         norms: NormModulation,
+        output_KND: jax.Array | None = None,
     ) -> tuple[jax.Array, KeyValueCache]:
         """Applies the layer only at position `index` of its attended axis; see AxialAttention.step.
 
         x is [B,1,W,D] (along columns) or [B,H,1,D] (along rows), and so is the result.
         """
-        attended, cache = self.attention.step(x, index, cache, modulation.attention)
+        attended, cache = self.attention.step(x, index, cache, modulation.attention, output_KND)
         return self._finish(x, attended, modulation, norms), cache
 
     def step_window(
@@ -134,9 +135,10 @@ class AxialLayer(nnx.Module):
         cache: KeyValueCache,
         modulation: Modulation,
         norms: NormModulation,
+        output_KND: jax.Array | None = None,
     ) -> tuple[jax.Array, KeyValueCache]:
         """Applies a row layer at P neighboring pixels of a row, [B,1,P,D] -> [B,1,P,D]; see AxialAttention."""
-        attended, cache = self.attention.step_window(x_B1PD, first, cache, modulation.attention)
+        attended, cache = self.attention.step_window(x_B1PD, first, cache, modulation.attention, output_KND)
         return self._finish(x_B1PD, attended, modulation, norms), cache
 
     def _finish(self, x: jax.Array, attended: jax.Array, modulation: Modulation, norms: NormModulation) -> jax.Array:

@@ -105,9 +105,10 @@ def _decode(
     x_B1PD = (left_BPD[:, None] + _cut(row.base_B1WD, first, window, axis=2)).astype(row.dtype)
     caches = []
     layers = network.inner_decoder.layers
-    for layer, cache, modulation, norm in zip(layers, before.caches, row.modulations, row.norms, strict=True):
+    per_layer = zip(layers, before.caches, row.modulations, row.norms, row.outputs, strict=True)
+    for layer, cache, modulation, norm, output in per_layer:
         at_window = jax.tree.map(lambda array: _cut(array, first, window, axis=2), modulation)
-        x_B1PD, cache = layer.step_window(x_B1PD, first, cache, at_window, norm)
+        x_B1PD, cache = layer.step_window(x_B1PD, first, cache, at_window, norm, output)
         caches.append(cache)
     return network.predict(x_B1PD[:, 0]), caches
 

@@ -24,6 +24,7 @@ class Row(struct.PyTreeNode):
       base_B1WD: what is added to the embedding of the symbol to the left.
       modulations: of each layer, at every pixel of the row.
       norms: of each layer.
+      outputs: of each layer's attention, its `output_kernel`.
       noise_BWV: the random numbers of every pixel (see `draws.gumbel_noise`), or None for modes that do not draw.
       parallel_BWV: the parallel head's logits, from which forecasts start.
       dtype: dtype of the decoder's activations.
@@ -32,6 +33,7 @@ class Row(struct.PyTreeNode):
     base_B1WD: jax.Array
     modulations: list[Modulation]
     norms: list[NormModulation]
+    outputs: list[jax.Array]
     noise_BWV: jax.Array | None
     parallel_BWV: jax.Array
     dtype: jnp.dtype = struct.field(pytree_node=False)
@@ -56,8 +58,9 @@ def sample_row(network: Colorizer, row: Row, options: SamplerOptions) -> tuple[C
         previous_B11D, caches = carry
         column, base_B11D, modulation, noise_BV = pixel_input
         x_B11D, new_caches = (previous_B11D + base_B11D).astype(row.dtype), []
-        for layer, cache, at_pixel, norm in zip(layers, caches, modulation, row.norms, strict=True):
-            x_B11D, cache = layer.step(x_B11D, column, cache, at_pixel, norm)
+        per_layer = zip(layers, caches, modulation, row.norms, row.outputs, strict=True)
+        for layer, cache, at_pixel, norm, output in per_layer:
+            x_B11D, cache = layer.step(x_B11D, column, cache, at_pixel, norm, output)
             new_caches.append(cache)
         logits_BV = network.predict(x_B11D[:, 0, 0])
         symbol_B = draw(logits_BV, noise_BV, options)

@@ -72,6 +72,7 @@ def sample_from_context(
     sample_row = forecast.sample_row if options.window > 1 else rows.sample_row
     outer_norms = [layer.project_norms(context.pixel_BHWD) for layer in network.outer_decoder.layers]
     inner_norms = [layer.project_norms(context.pixel_BHWD) for layer in network.inner_decoder.layers]
+    inner_outputs = [layer.attention.output_kernel(context.pixel_BHWD.dtype) for layer in network.inner_decoder.layers]
 
     def one_row(carry: _Carry, row_input: tuple[jax.Array, ...]) -> tuple[_Carry, tuple[Choice, jax.Array]]:
         outer_B1WD, caches = carry
@@ -82,7 +83,7 @@ def sample_from_context(
             layers = network.inner_decoder.layers
             norms = [layer.project_norms(pixel_B1WD, row_alone=True) for layer in layers]
         keys_BW2 = row_keys(keys_B2, row * width, width)
-        known = _know(network, row_context, outer_B1WD, inner_position, norms, keys_BW2, options)
+        known = _know(network, row_context, outer_B1WD, inner_position, norms, inner_outputs, keys_BW2, options)
         choices, passes_B = sample_row(network, known, options)
         embedded_B1WD = network.symbol_embedding.embed(choices.symbol.T[:, None])
         x_B1WD = (embedded_B1WD + outer_position + pixel_B1WD).astype(pixel_B1WD.dtype)
@@ -112,6 +113,7 @@ def _know(
     outer_B1WD: jax.Array,
     position_11WD: jax.Array,
     norms: list[NormModulation],
+    outputs: list[jax.Array],
     keys_BW2: jax.Array,
     options: SamplerOptions,
 ) -> Row:
@@ -122,6 +124,7 @@ def _know(
         base_B1WD=position_11WD + context.pixel_BHWD + outer_B1WD,
         modulations=[layer.project_context(modulating_B1WC) for layer in network.inner_decoder.layers],
         norms=norms,
+        outputs=outputs,
         noise_BWV=gumbel_noise(keys_BW2, parallel_BWV, options),
         parallel_BWV=parallel_BWV,
         dtype=outer_B1WD.dtype,
