@@ -209,7 +209,7 @@ def compare_encodings(photos: Sequence[bytes]) -> None:
         started = time.perf_counter()
         for pair, arrays in zip(packed, pixels, strict=True):
             for data, array in zip(pair, arrays, strict=True):
-                pixel_codec.decode(data, "uint8", array.shape)
+                pixel_codec.decode(data, "uint8", np.shape(array))
         read = len(pixels) / (time.perf_counter() - started)
         sizes = np.array([[len(data) for data in pair] for pair in packed]).mean(axis=0) / 1000
         share = sizes.sum() / (256 * 256 * 4 / 1000)

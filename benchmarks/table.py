@@ -33,8 +33,9 @@ _HEADER = """\
 
 `python benchmarks/table.py` writes this page from `benchmarks/results/rows`; each program says what it measures. A
 row's limit is its counted operations at the matmul rate measured in the same process; its peer is another way to the
-same result. Ratios can be compared between machines, seconds cannot. "Load" is how many programs wanted a core in the minute
-before the row, the row before it included: far above the number of cores, seconds are too long, and ratios uncertain.
+same result. Ratios can be compared between machines, seconds cannot. "Load" is how many programs wanted a core in the
+minute before the row, the row before it included: far above the number of cores, seconds are too long, and ratios
+uncertain.
 
 | row | result | peer | of its limit | machine | load | date |
 |---|---|---|---|---|---|---|

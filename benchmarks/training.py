@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 from alone import alone
 
@@ -58,7 +59,7 @@ def measure(stage: str, batch: int, dtype: str, options: argparse.Namespace) -> 
     placement.check_batch(batch, options.accumulate or 1)
     training = train_options(stage, "coltran", {"batch_size": batch})
     how = StepOptions(accumulate=options.accumulate, remat=options.remat)
-    step = train_step.make_train_step(config, training, placement, how)
+    step: Any = train_step.make_train_step(config, training, placement, how)
     state = placement.put(train_step.initial_state(config, training))
     data = placement.put_batch(random_batch(stage, config, batch), batch)
     started = time.perf_counter()
